@@ -1,0 +1,27 @@
+#![doc = include_str!("../README.md")]
+
+mod code;
+mod country;
+mod currency;
+mod email;
+mod flag;
+mod idna2008;
+mod locale;
+mod money;
+mod phone;
+mod text;
+mod time;
+
+pub use code::{Fault, Repair};
+pub use country::Countries;
+pub use currency::{Currencies, Currency, CurrencyCode, CurrencyMark, currency};
+pub use email::{email, email_cleaned};
+pub use flag::flag;
+pub use locale::locale;
+pub use money::{Amount, Minor, amount, float, to_minor};
+pub use phone::phone;
+pub use text::{Text, casefold, text};
+pub use time::{
+    Snapshot, created_when, date, due_date, future_london, known_date, known_london, known_utc,
+    last_login, london, noon_utc,
+};

@@ -1,0 +1,180 @@
+//! The draft of a chunk: what `transform` writes down, unit by unit, before anything reaches the target.
+
+use rust_decimal::Decimal;
+use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::refusal::Refusal;
+use crate::storage::bulk::{Holds, Rows, UnitIndex, Write};
+use crate::words::{Code, Key, Money};
+
+/// Legacy rows that are judged together: a leader and the rows that follow it. Most have one row.
+#[derive(Debug)]
+pub struct Unit<'a, L> {
+    rows: &'a [L],
+}
+
+impl<'a, L> Unit<'a, L> {
+    /// A unit of rows, the leader first.
+    ///
+    /// # Panics
+    /// On no rows at all.
+    pub fn new(rows: &'a [L]) -> Self {
+        assert!(!rows.is_empty(), "a unit has a leader");
+        Self { rows }
+    }
+
+    /// The row that is migrated.
+    pub fn leader(&self) -> &'a L {
+        &self.rows[0]
+    }
+
+    /// All rows, the leader first, then by key.
+    pub fn rows(&self) -> &'a [L] {
+        self.rows
+    }
+}
+
+/// A value that a rule changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repair {
+    /// The legacy row.
+    pub key: Key,
+    /// The rule.
+    pub code: Code,
+    /// The legacy column.
+    pub column: &'static str,
+    /// The value before.
+    pub before: Option<String>,
+    /// The value after.
+    pub after: Option<String>,
+}
+
+/// What became of a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub result: Result<i64, Refusal>,
+    pub fingerprint: u64,
+}
+
+/// An amount that a legacy row carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Carried {
+    pub unit: UnitIndex,
+    pub key: Key,
+    pub amount: Money,
+    pub exact_minor: Decimal,
+}
+
+/// What `transform` writes down. All that a unit put in is taken back when the unit is refused, but for its money.
+#[derive(Debug)]
+pub struct Draft<R> {
+    pub(crate) rows: R,
+    pub(crate) repairs: Vec<(UnitIndex, Repair)>,
+    pub(crate) also: Vec<(UnitIndex, &'static str, i64)>,
+    pub(crate) carried: Vec<Carried>,
+    pub(crate) verdicts: Vec<Verdict>,
+    fingerprint: u64,
+    buffer: Vec<u8>,
+}
+
+impl<R: Rows> Default for Draft<R> {
+    fn default() -> Self {
+        Self {
+            rows: R::default(),
+            repairs: Vec::new(),
+            also: Vec::new(),
+            carried: Vec::new(),
+            verdicts: Vec::new(),
+            fingerprint: 0,
+            buffer: Vec::with_capacity(512),
+        }
+    }
+}
+
+impl<R: Rows> Draft<R> {
+    /// The unit that is being judged.
+    fn unit(&self) -> UnitIndex {
+        UnitIndex::try_from(self.verdicts.len()).expect("a chunk has fewer than 2^32 units")
+    }
+
+    /// Writes something into the target when the chunk is committed.
+    pub fn write<T: Write>(&mut self, row: T)
+    where
+        R: Holds<T>,
+    {
+        self.mark(&row);
+        let unit = self.unit();
+        self.rows.batch().push(unit, row);
+    }
+
+    /// Takes a value into the fingerprint of what was written for the unit.
+    fn mark(&mut self, value: &impl Serialize) {
+        self.buffer.clear();
+        let buffer = std::mem::take(&mut self.buffer);
+        self.buffer = postcard::to_extend(value, buffer).expect("a target row can be serialized");
+        self.fingerprint = xxh3_64_with_seed(&self.buffer, self.fingerprint.wrapping_add(1));
+    }
+
+    /// Notes that a rule changed a value of the row with `key`.
+    pub fn repair(
+        &mut self,
+        key: Key,
+        code: impl Into<Code>,
+        column: &'static str,
+        before: impl Into<Option<String>>,
+        after: impl Into<Option<String>>,
+    ) {
+        let repair = Repair { key, code: code.into(), column, before: before.into(), after: after.into() };
+        let unit = self.unit();
+        self.repairs.push((unit, repair));
+    }
+
+    /// Notes that the unit is behind a further target row.
+    pub fn also(&mut self, table: &'static str, id: i64) {
+        let unit = self.unit();
+        self.also.push((unit, table, id));
+    }
+
+    /// Counts an amount of the row with `key`, whatever becomes of the row: as it was read, exactly, and in the minor
+    /// units that its target row is to carry.
+    pub fn money(&mut self, key: Key, amount: Money, exact_minor: Decimal) {
+        let unit = self.unit();
+        self.carried.push(Carried { unit, key, amount, exact_minor });
+    }
+
+    /// Closes the unit with its verdict.
+    pub(crate) fn close(&mut self, result: Result<i64, Refusal>) {
+        let unit = self.unit();
+        if result.is_err() {
+            self.rows.withdraw(unit);
+            while self.repairs.last().is_some_and(|(of, _)| *of == unit) {
+                self.repairs.pop();
+            }
+            while self.also.last().is_some_and(|(of, _, _)| *of == unit) {
+                self.also.pop();
+            }
+        }
+        self.verdicts.push(Verdict { result, fingerprint: std::mem::take(&mut self.fingerprint) });
+    }
+
+    /// Puts another part of the chunk behind this one.
+    pub(crate) fn append(&mut self, other: Self) {
+        let before = self.unit();
+        self.rows.append(other.rows, before);
+        self.repairs.extend(other.repairs.into_iter().map(|(unit, repair)| (unit + before, repair)));
+        self.also.extend(other.also.into_iter().map(|(unit, table, id)| (unit + before, table, id)));
+        self.carried.extend(other.carried.into_iter().map(|carried| Carried { unit: carried.unit + before, ..carried }));
+        self.verdicts.extend(other.verdicts);
+    }
+
+    /// The rows written so far: for tests of a `transform`.
+    pub fn rows(&self) -> &R {
+        &self.rows
+    }
+
+    /// The repairs noted so far: for tests of a `transform`.
+    pub fn repairs(&self) -> impl Iterator<Item = &Repair> {
+        self.repairs.iter().map(|(_, repair)| repair)
+    }
+}

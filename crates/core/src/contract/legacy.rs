@@ -1,0 +1,105 @@
+//! Legacy rows: typed models over lenient cells, and how ranges of them are read.
+
+use diesel::QueryResult;
+use serde::Serialize;
+
+use crate::storage::db::Db;
+use crate::storage::shape::TableShape;
+use crate::words::{Key, KeyRange};
+
+/// A row of a legacy table, or some of its columns. Implemented by [`legacy!`](crate::legacy).
+pub trait LegacyRow: Serialize + Send + Sync + Sized + 'static {
+    /// The table.
+    const TABLE: &'static str;
+
+    /// The row's key.
+    fn key(&self) -> Key;
+
+    /// The table with the columns that are read.
+    fn shape() -> TableShape;
+
+    /// The rows of a key range, ascending.
+    ///
+    /// # Errors
+    /// Those of the database; never a cell's.
+    fn range(db: &mut Db, range: KeyRange) -> QueryResult<Vec<Self>>;
+
+    /// The rows with these keys, ascending.
+    ///
+    /// # Errors
+    /// Those of the database; never a cell's.
+    fn with_keys(db: &mut Db, keys: &[Key]) -> QueryResult<Vec<Self>>;
+
+    /// At most `limit` rows with keys above `after`, ascending.
+    ///
+    /// # Errors
+    /// Those of the database; never a cell's.
+    fn page(db: &mut Db, after: Option<Key>, limit: i64) -> QueryResult<Vec<Self>>;
+
+    /// At most `limit` keys above `after`, ascending.
+    ///
+    /// # Errors
+    /// Those of the database.
+    fn keys(db: &mut Db, after: Option<Key>, limit: i64) -> QueryResult<Vec<Key>>;
+}
+
+/// Lets a model read its legacy table by key: `legacy!(User => user, "user", key = id);`. The model derives
+/// `Queryable`, `Selectable` (for [`MultiBackend`](crate::db::MultiBackend)) and `Serialize`; its key is a plain `i64`.
+#[macro_export]
+macro_rules! legacy {
+    ($model:ty => $table:ident, $name:literal, key = $key:ident) => {
+        impl $crate::LegacyRow for $model {
+            const TABLE: &'static str = $name;
+            fn key(&self) -> $crate::Key {
+                self.$key
+            }
+            fn shape() -> $crate::TableShape {
+                $crate::shape_of::<$table::table>($name)
+            }
+            fn range(db: &mut $crate::db::Db, range: $crate::KeyRange) -> $crate::diesel::QueryResult<Vec<Self>> {
+                use $crate::diesel::prelude::*;
+                $table::table
+                    .filter($table::$key.between(range.lo, range.hi))
+                    .order($table::$key)
+                    .select(Self::as_select())
+                    .load(db)
+            }
+            fn with_keys(db: &mut $crate::db::Db, keys: &[$crate::Key]) -> $crate::diesel::QueryResult<Vec<Self>> {
+                use $crate::diesel::prelude::*;
+                let mut rows = Vec::with_capacity(keys.len());
+                for some in keys.chunks(1_000) {
+                    let wanted = $table::table.filter($table::$key.eq_any(some.to_vec()));
+                    rows.extend(wanted.order($table::$key).select(Self::as_select()).load(db)?);
+                }
+                Ok(rows)
+            }
+            fn page(db: &mut $crate::db::Db, after: Option<$crate::Key>, limit: i64) -> $crate::diesel::QueryResult<Vec<Self>> {
+                use $crate::diesel::prelude::*;
+                let page = $table::table.order($table::$key).limit(limit).select(Self::as_select());
+                match after {
+                    Some(after) => page.filter($table::$key.gt(after)).load(db),
+                    None => page.load(db),
+                }
+            }
+            fn keys(db: &mut $crate::db::Db, after: Option<$crate::Key>, limit: i64) -> $crate::diesel::QueryResult<Vec<$crate::Key>> {
+                use $crate::diesel::prelude::*;
+                let page = $table::table.order($table::$key).limit(limit).select($table::$key);
+                match after {
+                    Some(after) => page.filter($table::$key.gt(after)).load(db),
+                    None => page.load(db),
+                }
+            }
+        }
+    };
+}
+
+/// What becomes of a legacy column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Its value, made right, stands in this target column: `accounts.email`.
+    Moved(&'static str),
+    /// It decides something else: which, in words.
+    Derived(&'static str),
+    /// It is left behind, for a reason that a stranger would accept. It stays in the legacy database.
+    Dropped(&'static str),
+}

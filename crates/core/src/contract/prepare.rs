@@ -1,0 +1,176 @@
+//! What a step is handed to prepare with: the sources, the plan, and what earlier steps know.
+
+use std::any::{Any, TypeId};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use diesel::QueryResult;
+use jiff::Timestamp;
+use rustc_hash::FxHashMap;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::legacy::LegacyRow;
+use super::standing::Standings;
+use super::step::Step;
+use crate::storage::db::Db;
+use crate::storage::failure::Failure;
+use crate::storage::ledger::plan::StepPlan;
+use crate::storage::ledger::{self, LedgerError};
+use crate::storage::pool::{Pool, PoolError};
+
+/// Rows a page of a narrow read.
+const PAGE: i64 = 20_000;
+
+/// Why a step could not be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// No connection.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The ledger fails.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A query fails.
+    #[error("{what} could not be read: {}", Failure::of(.source).describe())]
+    Query {
+        /// What was read.
+        what: String,
+        /// What came back. Not shown: it may hold values.
+        source: diesel::result::Error,
+    },
+    /// The step of a lookup is not done: a mistake in `AFTER`.
+    #[error("the rows of `{0}` are asked for before that step is done: name it in AFTER")]
+    NotDone(&'static str),
+    /// The sources are not as they must be.
+    #[error("{0}")]
+    Source(String),
+}
+
+/// A lookup that is built from the sources once a process, and shared by the steps that ask for it.
+pub trait Lookup: Send + Sync + Sized + 'static {
+    /// Builds it.
+    ///
+    /// # Errors
+    /// A source cannot be read.
+    fn build(cx: &Prepare<'_>) -> Result<Self, PrepareError>;
+}
+
+/// The lookups that were built in this process.
+#[derive(Default)]
+pub struct LookupCache(Mutex<FxHashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
+
+impl LookupCache {
+    fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.get(&TypeId::of::<T>()).cloned().and_then(|any| any.downcast().ok())
+    }
+
+    fn put<T: Send + Sync + 'static>(&self, value: T) -> Arc<T> {
+        let value = Arc::new(value);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(TypeId::of::<T>(), value.clone());
+        value
+    }
+}
+
+/// The standings of one step, told apart from those of others by its type.
+struct StandingsOf<S>(Arc<Standings>, std::marker::PhantomData<fn() -> S>);
+
+/// What a step is handed to prepare with.
+pub struct Prepare<'a> {
+    pub(crate) step: &'static str,
+    pub(crate) legacy: &'a Pool,
+    pub(crate) target: &'a Pool,
+    pub(crate) snapshot: Timestamp,
+    pub(crate) plan: &'a Arc<StepPlan>,
+    pub(crate) cache: &'a LookupCache,
+}
+
+impl Prepare<'_> {
+    /// When the legacy database was frozen.
+    pub fn snapshot(&self) -> Timestamp {
+        self.snapshot
+    }
+
+    /// The keys and the ids of the step: the row of the n-th key may take the n-th id.
+    pub fn plan(&self) -> Arc<StepPlan> {
+        Arc::clone(self.plan)
+    }
+
+    /// Reads a legacy table from its first key to its last, a page at a time.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn scan<L: LegacyRow>(&self, mut each: impl FnMut(L)) -> Result<(), PrepareError> {
+        let mut after = None;
+        loop {
+            let page = L::page(&mut *self.legacy.get()?, after, PAGE).map_err(|source| self.query(L::TABLE, source))?;
+            let Some(last) = page.last().map(L::key) else { return Ok(()) };
+            page.into_iter().for_each(&mut each);
+            after = Some(last);
+        }
+    }
+
+    /// Reads something from the target that does not change while the migration runs: currencies, countries.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn target<T>(&self, what: &str, read: impl FnOnce(&mut Db) -> QueryResult<T>) -> Result<T, PrepareError> {
+        read(&mut *self.target.get()?).map_err(|source| self.query(what, source))
+    }
+
+    /// Reads something from the target that does change. The first reading of the first process is kept in the ledger,
+    /// and is what every later call returns, in any process.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn frozen<T>(&self, name: &str, read: impl FnOnce(&mut Db) -> QueryResult<T>) -> Result<T, PrepareError>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let mut target = self.target.get()?;
+        target.write(|db| {
+            ledger::plan::lock(db, self.step).map_err(LedgerError::from)?;
+            if let Some(frozen) = ledger::frozen::load(db, name)? {
+                return Ok(frozen);
+            }
+            let fresh = read(db).map_err(|source| self.query(name, source))?;
+            ledger::frozen::save(db, name, &fresh)?;
+            Ok(fresh)
+        })
+    }
+
+    /// A lookup, built at the first call in this process.
+    ///
+    /// # Errors
+    /// It cannot be built.
+    pub fn lookup<L: Lookup>(&self) -> Result<Arc<L>, PrepareError> {
+        match self.cache.get::<L>() {
+            Some(built) => Ok(built),
+            None => L::build(self).map(|lookup| self.cache.put(lookup)),
+        }
+    }
+
+    /// What became of the rows of an earlier step, which stands in `AFTER`.
+    ///
+    /// # Errors
+    /// The ledger fails, or the step is not done.
+    pub fn standings<S: Step>(&self) -> Result<Arc<Standings>, PrepareError> {
+        if let Some(built) = self.cache.get::<StandingsOf<S>>() {
+            return Ok(Arc::clone(&built.0));
+        }
+        let standings = ledger::history::standings(&mut *self.target.get()?, S::NAME)?;
+        let standings = Arc::new(standings.ok_or(PrepareError::NotDone(S::NAME))?);
+        self.cache.put(StandingsOf::<S>(Arc::clone(&standings), std::marker::PhantomData));
+        Ok(standings)
+    }
+
+    fn query(&self, what: &str, source: diesel::result::Error) -> PrepareError {
+        PrepareError::Query { what: format!("{what} (for {})", self.step), source }
+    }
+}
+
+impl From<diesel::result::Error> for PrepareError {
+    fn from(source: diesel::result::Error) -> Self {
+        Self::Query { what: "the target".to_owned(), source }
+    }
+}

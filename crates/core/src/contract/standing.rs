@@ -1,0 +1,74 @@
+//! What became of the rows of an earlier step, as a lookup for later ones.
+
+use rustc_hash::FxHashMap;
+
+use crate::storage::ledger::plan::IdBlock;
+use crate::words::{Key, KeySet, Outcome, Root};
+
+/// What a legacy row that another one points to has become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It is in the target, as the row with this id.
+    Live(i64),
+    /// It was skipped.
+    Skipped,
+    /// It is quarantined, because of this row (itself or one that it waits for).
+    Quarantined(Root),
+    /// There is no such legacy row, or the reference is NULL.
+    Missing,
+}
+
+/// What became of every row of a step: legacy key to target id. Exceptions only: a row whose id is the one that was
+/// planned for it costs nothing but its key.
+#[derive(Debug, Clone, Default)]
+pub struct Standings {
+    keys: KeySet,
+    ids: IdBlock,
+    elsewhere: FxHashMap<Key, i64>,
+    skipped: KeySet,
+    quarantined: FxHashMap<Key, Root>,
+}
+
+impl Standings {
+    pub(crate) fn new(keys: KeySet, ids: IdBlock) -> Self {
+        Self { keys, ids, ..Self::default() }
+    }
+
+    pub(crate) fn live(&mut self, key: Key, target: i64) {
+        if self.planned(key) != Some(target) {
+            self.elsewhere.insert(key, target);
+        }
+    }
+
+    pub(crate) fn refused(&mut self, key: Key, outcome: Outcome, root: Option<Root>) {
+        match (outcome, root) {
+            (Outcome::Quarantined, Some(root)) => {
+                self.quarantined.insert(key, root);
+            }
+            _ => self.skipped.insert(key),
+        }
+    }
+
+    fn planned(&self, key: Key) -> Option<i64> {
+        self.keys.rank(key).and_then(|place| self.ids.id(place))
+    }
+
+    /// What the row with `key` has become.
+    pub fn of(&self, key: Option<Key>) -> Standing {
+        let Some(key) = key.filter(|key| self.keys.contains(*key)) else { return Standing::Missing };
+        if let Some(target) = self.elsewhere.get(&key) {
+            Standing::Live(*target)
+        } else if let Some(root) = self.quarantined.get(&key) {
+            Standing::Quarantined(root.clone())
+        } else if self.skipped.contains(key) {
+            Standing::Skipped
+        } else {
+            self.planned(key).map_or(Standing::Missing, Standing::Live)
+        }
+    }
+
+    /// Whether a target row was made by the step (rather than found by it).
+    pub fn made(&self, id: i64) -> bool {
+        self.ids.contains(id)
+    }
+}

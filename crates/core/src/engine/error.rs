@@ -1,0 +1,168 @@
+//! Why a run ends without being done, and what the operator does then.
+
+use crate::contract::domain::OrderError;
+use crate::contract::prepare::PrepareError;
+use crate::contract::step::FinishError;
+use crate::storage::failure::Failure;
+use crate::storage::ledger::LedgerError;
+use crate::storage::ledger::runs::HeldError;
+use crate::storage::pool::PoolError;
+
+/// Why a run ends without being done.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The selection or the code is wrong.
+    #[error(transparent)]
+    Order(#[from] OrderError),
+    /// The settings do not fit together.
+    #[error("{0}")]
+    Settings(String),
+    /// A database is not as it must be. Nothing was written.
+    #[error("the {side} database is not as it must be, so nothing was written: {}", .problems.join("; "))]
+    Preflight {
+        /// Which database.
+        side: &'static str,
+        /// What is wrong with it.
+        problems: Vec<String>,
+    },
+    /// The legacy database is not the one that the ledger speaks of.
+    #[error("the legacy database is of {found}, but this target was begun from the one of {begun}, so nothing was written")]
+    OtherSnapshot {
+        /// The snapshot that was found.
+        found: jiff::Timestamp,
+        /// The snapshot that the first run read.
+        begun: jiff::Timestamp,
+    },
+    /// Another process works on the target.
+    #[error(transparent)]
+    Held(HeldError),
+    /// A database cannot be reached.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The ledger fails.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A step cannot be prepared.
+    #[error("step {step} cannot be prepared: {source}")]
+    Prepare {
+        /// The step.
+        step: &'static str,
+        /// Why.
+        source: PrepareError,
+    },
+    /// A step cannot be finished.
+    #[error("step {step} moved its rows but cannot be finished: {source}")]
+    Finish {
+        /// The step.
+        step: &'static str,
+        /// Why.
+        source: FinishError,
+    },
+    /// A chunk cannot be done.
+    #[error("step {step} stopped at the chunk of legacy keys {lo} to {hi}: {source}")]
+    Chunk {
+        /// The step.
+        step: &'static str,
+        /// The first key.
+        lo: i64,
+        /// The last key.
+        hi: i64,
+        /// Why.
+        source: ChunkError,
+    },
+}
+
+/// Why a chunk could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum ChunkError {
+    /// A database fails.
+    #[error("{}", .0.describe())]
+    Database(Failure),
+    /// No connection.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The legacy table has changed since it was planned.
+    #[error("{found} legacy rows were read where {planned} were planned: the legacy database must not change while it is migrated")]
+    SourceChanged {
+        /// Rows that were planned.
+        planned: u64,
+        /// Rows that were read.
+        found: u64,
+    },
+    /// Rows are unaccounted for: a defect of the step.
+    #[error("{0}")]
+    Unbalanced(String),
+    /// Another worker holds the chunk now.
+    #[error("the lease was lost to another worker")]
+    LeaseLost,
+}
+
+impl From<diesel::result::Error> for ChunkError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Database(Failure::of(&error))
+    }
+}
+
+impl ChunkError {
+    /// The failure of a database behind it, if that is what it is.
+    pub fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Database(failure) => Some(failure.clone()),
+            Self::Pool(_) => Some(Failure::Lost),
+            Self::SourceChanged { .. } | Self::Unbalanced(_) | Self::LeaseLost => None,
+        }
+    }
+}
+
+/// What kind of end it is: the exit code of a command follows from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The call or the settings are wrong.
+    Usage,
+    /// A database is not as it must be; nothing was written.
+    Refused,
+    /// A database cannot be reached or has no room; going on later loses nothing.
+    Unavailable,
+    /// Another process holds the target.
+    Held,
+    /// A step failed.
+    Failed,
+}
+
+impl RunError {
+    /// What kind of end it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Order(_) | Self::Settings(_) => Kind::Usage,
+            Self::Preflight { .. } | Self::OtherSnapshot { .. } => Kind::Refused,
+            Self::Held(_) => Kind::Held,
+            Self::Pool(_) => Kind::Unavailable,
+            Self::Ledger(LedgerError::Database { source, .. }) => of(&Failure::of(source)),
+            Self::Ledger(_) => Kind::Refused,
+            Self::Prepare { source: PrepareError::Pool(_), .. } => Kind::Unavailable,
+            Self::Prepare { source: PrepareError::Query { source, .. }, .. } => of(&Failure::of(source)),
+            Self::Prepare { .. } => Kind::Failed,
+            Self::Finish { source: FinishError::Database(error), .. } => of(&Failure::of(error)),
+            Self::Finish { .. } => Kind::Failed,
+            Self::Chunk { source, .. } => source.failure().map_or(Kind::Failed, |failure| of(&failure)),
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self.kind() {
+            Kind::Usage => "see `cargo xtask migrate --help`",
+            Kind::Refused => "mend what is named above, then run the same command again; `cargo xtask plan` repeats the checks without writing",
+            Kind::Unavailable => "nothing is lost: once the database is well again, the same command goes on where this run stopped",
+            Kind::Held => "wait until it ends, or stop it with Ctrl-C (SIGTERM), which loses nothing",
+            Kind::Failed => "every chunk that was committed stays; `cargo xtask status` shows how far it got. Mend the cause, then run the same command again",
+        }
+    }
+}
+
+fn of(failure: &Failure) -> Kind {
+    match failure {
+        Failure::Lost | Failure::Full | Failure::Contention(_) | Failure::TooSlow => Kind::Unavailable,
+        Failure::Constraint(_) | Failure::Value(_) | Failure::Other(_) => Kind::Failed,
+    }
+}

@@ -1,0 +1,100 @@
+//! What a run tells whoever watches it. Counts and reasons, never values.
+
+use std::time::Duration;
+
+use crate::words::Counts;
+
+/// Something that happened in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Chunks of dead workers were freed.
+    Reaped {
+        /// How many.
+        chunks: usize,
+    },
+    /// A step was done by an earlier run.
+    StepAlreadyDone {
+        /// The step.
+        step: &'static str,
+    },
+    /// A step reads its legacy keys and plans its chunks.
+    Planning {
+        /// The step.
+        step: &'static str,
+    },
+    /// A step builds its lookups.
+    Preparing {
+        /// The step.
+        step: &'static str,
+    },
+    /// A step moves rows.
+    StepStarted {
+        /// The step.
+        step: &'static str,
+        /// Legacy rows in all.
+        rows: u64,
+        /// Of these, done by earlier runs.
+        done: u64,
+    },
+    /// A chunk was committed.
+    ChunkDone {
+        /// The step.
+        step: &'static str,
+        /// Its counts.
+        counts: Counts,
+        /// Units that the target refused.
+        refused: usize,
+    },
+    /// A step has to wait.
+    Throttled {
+        /// The step.
+        step: &'static str,
+        /// For what.
+        reason: String,
+    },
+    /// Something is tried again.
+    Retrying {
+        /// The step.
+        step: &'static str,
+        /// What went wrong.
+        reason: String,
+        /// After how long.
+        wait: Duration,
+    },
+    /// A chunk was cut in half.
+    Cut {
+        /// The step.
+        step: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// A chunk was lost to another worker while it was under way: nothing of it was written here.
+    LeaseLost {
+        /// The step.
+        step: &'static str,
+    },
+    /// A step is done.
+    StepDone {
+        /// The step.
+        step: &'static str,
+        /// What this run did of it.
+        counts: Counts,
+        /// How long this run took for it.
+        elapsed: Duration,
+    },
+    /// The run was asked to stop, and finishes what is under way.
+    Draining,
+}
+
+/// Whoever watches a run.
+pub trait Reporter: Sync {
+    /// Hears of an event. Called from many threads; must return soon.
+    fn event(&self, event: &Event);
+}
+
+/// Watches nothing.
+pub struct Silent;
+
+impl Reporter for Silent {
+    fn event(&self, _: &Event) {}
+}

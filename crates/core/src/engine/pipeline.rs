@@ -1,0 +1,262 @@
+//! The pipeline of a step: readers claim, read and judge chunks; writers commit them. The queue between is bounded.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use backon::BlockingRetryable;
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::chunk::{Committed, ReadyChunk};
+use super::error::{ChunkError, RunError};
+use super::event::{Event, Reporter};
+use super::step::PreparedStep;
+use super::stop::Stop;
+use crate::policy::retry::{Action, Retries, action};
+use crate::storage::failure::Failure;
+use crate::storage::ledger::claim::{self, Claim, Next};
+use crate::storage::ledger::plan::StepPlan;
+use crate::storage::ledger::runs::Owner;
+use crate::storage::pool::Pool;
+use crate::words::Counts;
+
+/// How long a worker that found no free chunk waits before it looks again, unless one of this process ends sooner.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// How long others may hold the last chunks before the operator is told.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What the pipelines of a run share.
+pub(super) struct Line<'a> {
+    pub(super) step: &'static str,
+    pub(super) prepared: &'a dyn PreparedStep,
+    pub(super) plan: &'a StepPlan,
+    pub(super) legacy: &'a Pool,
+    pub(super) target: &'a Pool,
+    pub(super) owner: &'a Owner,
+    pub(super) lease: Duration,
+    pub(super) retries: Retries,
+    pub(super) readers: usize,
+    pub(super) writers: usize,
+    pub(super) queue: usize,
+    pub(super) stop: &'a Stop,
+    pub(super) reporter: &'a dyn Reporter,
+}
+
+/// A chunk on its way from a reader to a writer.
+struct Judged {
+    claim: Claim,
+    chunk: Box<dyn ReadyChunk>,
+    started: Instant,
+}
+
+#[derive(Default)]
+struct State {
+    counts: Counts,
+    failed: Option<RunError>,
+    /// Grows with every chunk that ends here, so that waiting readers look again.
+    ended: u64,
+}
+
+struct Shared<'a> {
+    line: &'a Line<'a>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// Runs a step's chunks until none is left, the run is asked to stop, or one fails for good. Returns what was done here,
+/// and whether the step has no chunk left.
+pub(super) fn run(line: &Line<'_>) -> Result<(Counts, bool), RunError> {
+    let shared = Shared { line, state: Mutex::default(), changed: Condvar::new() };
+    let (send, receive) = bounded::<Judged>(line.queue);
+    let mut finished = false;
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..line.readers)
+            .map(|_| {
+                let (shared, send) = (&shared, send.clone());
+                scope.spawn(move || shared.reader(&send))
+            })
+            .collect();
+        drop(send);
+        for _ in 0..line.writers {
+            let (shared, receive) = (&shared, receive.clone());
+            scope.spawn(move || shared.writer(&receive));
+        }
+        drop(receive);
+        finished = readers.into_iter().all(|reader| reader.join().unwrap_or(false));
+    });
+    let state = shared.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match state.failed {
+        Some(error) => Err(error),
+        None => Ok((state.counts, finished)),
+    }
+}
+
+impl Shared<'_> {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn halted(&self) -> bool {
+        self.line.stop.requested() || self.state().failed.is_some()
+    }
+
+    fn fail(&self, error: RunError) {
+        self.state().failed.get_or_insert(error);
+        self.changed.notify_all();
+    }
+
+    fn ended(&self, counts: Option<Counts>) {
+        let mut state = self.state();
+        state.ended += 1;
+        if let Some(counts) = counts {
+            state.counts += counts;
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn report(&self, event: Event) {
+        self.line.reporter.event(&event);
+    }
+
+    /// Claims, reads and judges chunks. `true` once the step has none left.
+    fn reader(&self, send: &Sender<Judged>) -> bool {
+        let mut waiting_since: Option<Instant> = None;
+        while !self.halted() {
+            let seen = self.state().ended;
+            match self.next() {
+                Err(error) => {
+                    self.fail(error);
+                    return false;
+                }
+                Ok(Next::Done) => return true,
+                Ok(Next::Held { chunks, owner }) => self.wait(seen, chunks, &owner, &mut waiting_since),
+                Ok(Next::Chunk(claim)) => {
+                    waiting_since = None;
+                    let started = Instant::now();
+                    match self.read(&claim) {
+                        Ok(chunk) => {
+                            if send.send(Judged { claim, chunk, started }).is_err() {
+                                return false;
+                            }
+                        }
+                        Err(error) => self.give_up(&claim, error),
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    fn next(&self) -> Result<Next, RunError> {
+        let line = self.line;
+        self.retried(|| {
+            let mut target = line.target.get()?;
+            claim::next(&mut target, line.step, line.owner, line.lease).map_err(|error| match error {
+                crate::storage::ledger::LedgerError::Database { source, .. } => ChunkError::from(source),
+                other => ChunkError::Unbalanced(other.to_string()),
+            })
+        })
+        .map_err(|source| RunError::Chunk { step: line.step, lo: 0, hi: 0, source })
+    }
+
+    fn read(&self, claim: &Claim) -> Result<Box<dyn ReadyChunk>, ChunkError> {
+        let line = self.line;
+        let rows = self.retried(|| Ok(line.prepared.read(&mut *line.legacy.get()?, claim.range)?))?;
+        rows.transform()
+    }
+
+    /// Waits until a chunk ends here, or for a while: the chunks of others may come free.
+    fn wait(&self, seen: u64, chunks: u64, owner: &str, since: &mut Option<Instant>) {
+        let since = since.get_or_insert_with(Instant::now);
+        if owner != self.line.owner.as_str() && since.elapsed() > PATIENCE {
+            *since = Instant::now();
+            let reason = format!("{chunks} chunks are held by {owner}; they come free when it ends or its lease runs out");
+            self.report(Event::Throttled { step: self.line.step, reason });
+        }
+        let state = self.state();
+        let nothing_new = |state: &mut State| state.ended == seen && state.failed.is_none();
+        drop(self.changed.wait_timeout_while(state, LOOK_AGAIN, nothing_new));
+    }
+
+    fn writer(&self, receive: &Receiver<Judged>) {
+        for judged in receive {
+            if self.state().failed.is_some() {
+                self.release(&judged.claim, "the run failed at another chunk");
+                continue;
+            }
+            match self.commit(&judged) {
+                Ok(Some(done)) => {
+                    let Committed { counts, refused } = done;
+                    self.report(Event::ChunkDone { step: self.line.step, counts, refused });
+                    self.ended(Some(counts));
+                }
+                Ok(None) => self.ended(None),
+                Err(error) => self.give_up(&judged.claim, error),
+            }
+        }
+    }
+
+    /// Commits a chunk; `None` where it turned out to be committed already, its connection having been lost in between.
+    fn commit(&self, judged: &Judged) -> Result<Option<Committed>, ChunkError> {
+        let line = self.line;
+        let mut unsure = false;
+        self.retried(|| {
+            let mut target = line.target.get()?;
+            if unsure && claim::is_done(&mut target, judged.claim.chunk).unwrap_or(false) {
+                return Ok(None);
+            }
+            let done = judged.chunk.commit(&mut target, line.owner, &judged.claim, judged.started);
+            unsure |= matches!(&done, Err(ChunkError::Database(Failure::Lost)));
+            done.map(Some)
+        })
+    }
+
+    /// Does something, again after a wait while that may help.
+    fn retried<T>(&self, mut work: impl FnMut() -> Result<T, ChunkError>) -> Result<T, ChunkError> {
+        let may_pass = |error: &ChunkError| {
+            error.failure().is_some_and(|failure| action(&failure, true) == Action::Again) && !self.halted()
+        };
+        (|| work())
+            .retry(self.line.retries.backoff())
+            .when(may_pass)
+            .notify(|error, wait| {
+                self.report(Event::Retrying { step: self.line.step, reason: error.to_string(), wait });
+            })
+            .call()
+    }
+
+    /// A chunk failed, and trying again did not help: cut it, or stop.
+    fn give_up(&self, claim: &Claim, error: ChunkError) {
+        let line = self.line;
+        if matches!(error, ChunkError::LeaseLost) {
+            self.report(Event::LeaseLost { step: line.step });
+            self.ended(None);
+            return;
+        }
+        let reason = error.to_string();
+        let cut = error.failure().is_some_and(|failure| action(&failure, false) == Action::Cut) && self.cut(claim, &reason);
+        if cut {
+            self.report(Event::Cut { step: line.step, reason });
+            self.ended(None);
+            return;
+        }
+        self.release(claim, &reason);
+        let (lo, hi) = (claim.range.lo, claim.range.hi);
+        self.fail(RunError::Chunk { step: line.step, lo, hi, source: error });
+    }
+
+    fn cut(&self, claim: &Claim, reason: &str) -> bool {
+        let line = self.line;
+        let Ok(mut target) = line.target.get() else { return false };
+        claim::split(&mut target, line.step, line.owner, claim, &line.plan.keys, reason).unwrap_or(false)
+    }
+
+    /// Gives a chunk back. Where even that fails, its lease runs out or its owner is found dead.
+    fn release(&self, claim: &Claim, reason: &str) {
+        let given = self.line.target.get().map(|mut target| claim::release(&mut target, self.line.owner, claim, reason));
+        if !matches!(given, Ok(Ok(()))) {
+            tracing::debug!(step = self.line.step, chunk = claim.chunk, "a chunk could not be given back");
+        }
+        self.ended(None);
+    }
+}

@@ -1,0 +1,398 @@
+//! A run: one invocation against one environment.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use jiff::Timestamp;
+
+use super::error::RunError;
+use super::event::{Event, Reporter};
+use super::pipeline::{self, Line};
+use super::preflight;
+use super::step::{AnyStep, PreparedStep};
+use super::stop::Stop;
+use crate::contract::domain::Registry;
+use crate::contract::prepare::{LookupCache, Prepare};
+use crate::contract::step::FinishError;
+use crate::policy::retry::Retries;
+use crate::storage::bulk::Tx;
+use crate::storage::db::{Backend, Db, DbUrl, Role};
+use crate::storage::ledger::plan::{self, NewStep, StepPlan};
+use crate::storage::ledger::runs::{self, Alive, End, Owner};
+use crate::storage::ledger::{self, LedgerError, claim};
+use crate::storage::pool::Pool;
+use crate::words::Counts;
+
+/// How a run works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The name of the environment, for the ledger.
+    pub environment: String,
+    /// Legacy rows a chunk.
+    pub chunk_rows: u64,
+    /// Threads that read and judge.
+    pub readers: usize,
+    /// Threads that write. SQLite has one writer.
+    pub writers: usize,
+    /// Judged chunks that may wait for a writer.
+    pub queue: usize,
+    /// Connections to the legacy database at the most.
+    pub legacy_pool: u32,
+    /// Connections to the target at the most.
+    pub target_pool: u32,
+    /// How long a chunk is held without a sign of life.
+    pub lease: Duration,
+    /// How failures that may pass are met.
+    pub retries: Retries,
+    /// Domains or steps to run, with all that they wait for; none: all.
+    pub only: Vec<String>,
+    /// Do everything but commit.
+    pub dry_run: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            environment: "local".to_owned(),
+            chunk_rows: 5_000,
+            readers: 2,
+            writers: 2,
+            queue: 2,
+            legacy_pool: 4,
+            target_pool: 6,
+            lease: Duration::from_secs(60),
+            retries: Retries::default(),
+            only: Vec::new(),
+            dry_run: false,
+        }
+    }
+}
+
+/// Reads when the legacy database was frozen.
+pub type ReadSnapshot = fn(&mut Db) -> Result<Timestamp, String>;
+
+/// A migration: its domains, its databases and how it works.
+pub struct Migration<'a> {
+    /// The domains.
+    pub registry: &'a Registry,
+    /// Reads the legacy snapshot's time.
+    pub snapshot: ReadSnapshot,
+    /// The legacy database.
+    pub legacy: DbUrl,
+    /// The target.
+    pub target: DbUrl,
+    /// How it works.
+    pub settings: Settings,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Whether nothing is left to do.
+    pub complete: bool,
+    /// What this run did, by step.
+    pub steps: Vec<StepReport>,
+}
+
+/// What a run did of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepReport {
+    /// The step.
+    pub step: &'static str,
+    /// Whether an earlier run had done it.
+    pub already_done: bool,
+    /// What this run did.
+    pub counts: Counts,
+    /// How long it took, with planning and preparing.
+    pub elapsed: Duration,
+}
+
+/// A step as it stands before a run.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Outlook {
+    /// The step.
+    pub step: &'static str,
+    /// What moves.
+    pub about: &'static str,
+    /// What it waits for.
+    pub after: &'static [&'static str],
+    /// The legacy table.
+    pub legacy_table: &'static str,
+    /// The target table.
+    pub target_table: &'static str,
+    /// Legacy rows.
+    pub rows: u64,
+    /// Chunks that they are cut into.
+    pub chunks: u64,
+    /// Whether it is done.
+    pub done: bool,
+}
+
+struct Databases {
+    legacy: Pool,
+    target: Pool,
+}
+
+impl Migration<'_> {
+    /// The steps in order with their rows and chunks, after every check of a run. Writes nothing.
+    ///
+    /// # Errors
+    /// Those with which a run would begin.
+    pub fn plan(&self) -> Result<Vec<Outlook>, RunError> {
+        let steps = self.registry.selected(&self.settings.only)?;
+        let databases = self.open()?;
+        preflight::check(&steps, &databases.legacy, &databases.target)?;
+        self.check_snapshot(&databases)?;
+        let mut outlook = Vec::new();
+        for step in steps {
+            let planned = {
+                let mut target = databases.target.get()?;
+                if ledger::exists(&mut target)? { plan::load(&mut target, step.name())? } else { None }
+            };
+            let done = planned.as_ref().is_some_and(|plan| plan.done);
+            let keys = match planned {
+                Some(plan) => plan.keys,
+                None => keys(step, &databases.legacy)?,
+            };
+            outlook.push(Outlook {
+                step: step.name(),
+                about: step.about(),
+                after: step.after(),
+                legacy_table: step.legacy_table(),
+                target_table: step.target_table(),
+                rows: keys.len(),
+                chunks: plan::cut(&keys, self.settings.chunk_rows).len() as u64,
+                done,
+            });
+        }
+        Ok(outlook)
+    }
+
+    /// Runs every step that is not done, and goes on where earlier runs stopped.
+    ///
+    /// # Errors
+    /// Why it cannot begin or go on. All that was committed stays.
+    pub fn run(&self, stop: &Stop, reporter: &dyn Reporter) -> Result<Report, RunError> {
+        let steps = self.registry.selected(&self.settings.only)?;
+        let databases = self.open()?;
+        preflight::check(&steps, &databases.legacy, &databases.target)?;
+        let owner = Owner::of_this_process();
+        // The lock of a SQLite target comes before the first write; that of PostgreSQL is between workers, not runs.
+        let file = match databases.target.backend() {
+            Backend::Sqlite => Some(Alive::file(databases.target.url(), &owner).map_err(RunError::Held)?),
+            Backend::Postgres | Backend::MariaDb => None,
+        };
+        let snapshot = self.check_snapshot(&databases)?;
+        ledger::install(&mut *databases.target.get()?)?;
+        let alive = match file {
+            Some(file) => file,
+            None if self.settings.dry_run => Alive::Unseen,
+            None => Alive::session(databases.target.dedicated().map_err(crate::storage::pool::PoolError::from)?, &owner)?,
+        };
+        {
+            let mut target = databases.target.get()?;
+            let chunks = ledger::runs::reap(&mut target)?;
+            if chunks > 0 {
+                reporter.event(&Event::Reaped { chunks });
+            }
+            runs::begin(&mut target, &owner, &self.settings.environment, snapshot)?;
+        }
+        let run = Running { migration: self, databases: &databases, owner: &owner, snapshot, stop, reporter };
+        let (end_heart, heart_ends) = bounded::<()>(1);
+        let outcome = std::thread::scope(|scope| {
+            scope.spawn(|| run.heart(alive, &heart_ends));
+            let outcome = run.steps(&steps);
+            drop(end_heart);
+            outcome
+        });
+        let (end, reason) = match &outcome {
+            Ok(report) if report.complete => (End::Done, None),
+            Ok(_) => (End::Stopped, Some("asked to stop".to_owned())),
+            Err(error) => (End::Failed, Some(error.to_string())),
+        };
+        // A run whose end cannot be written is found dead by the next one.
+        if let Ok(mut target) = databases.target.get() {
+            let _ = runs::end(&mut target, &owner, end, reason.as_deref());
+        }
+        outcome
+    }
+
+    fn open(&self) -> Result<Databases, RunError> {
+        let s = &self.settings;
+        let refuse = |side: &str, size: u32, needed: usize| {
+            RunError::Settings(format!(
+                "the {side} pool of {size} connections is too small for {} readers and {} writers: it needs {needed}",
+                s.readers, s.writers
+            ))
+        };
+        if s.readers == 0 || s.writers == 0 || s.chunk_rows == 0 {
+            return Err(RunError::Settings("readers, writers and chunk_rows must be at least 1".to_owned()));
+        }
+        // A connection for each worker, and one each for preparing and for what happens at the edges of a run.
+        let (legacy_needs, target_needs) = (s.readers + 2, s.readers + s.writers + 2);
+        if (s.legacy_pool as usize) < legacy_needs {
+            return Err(refuse("legacy", s.legacy_pool, legacy_needs));
+        }
+        if (s.target_pool as usize) < target_needs && !s.dry_run {
+            return Err(refuse("target", s.target_pool, target_needs));
+        }
+        if self.target.backend() == Backend::MariaDb {
+            return Err(RunError::Settings("the target is PostgreSQL or SQLite, not MariaDB".to_owned()));
+        }
+        let legacy = Pool::open(&self.legacy, Role::Legacy, s.legacy_pool)?;
+        let target = match s.dry_run {
+            true => Pool::rehearse(&self.target, Role::Target)?,
+            false => Pool::open(&self.target, Role::Target, s.target_pool)?,
+        };
+        Ok(Databases { legacy, target })
+    }
+
+    fn check_snapshot(&self, databases: &Databases) -> Result<Timestamp, RunError> {
+        let found = (self.snapshot)(&mut *databases.legacy.get()?)
+            .map_err(|problem| RunError::Preflight { side: "legacy", problems: vec![problem] })?;
+        let mut target = databases.target.get()?;
+        let begun = if ledger::exists(&mut target)? { runs::snapshot(&mut target)? } else { None };
+        match begun {
+            Some(begun) if begun != found => Err(RunError::OtherSnapshot { found, begun }),
+            _ => Ok(found),
+        }
+    }
+}
+
+fn keys(step: &dyn AnyStep, legacy: &Pool) -> Result<crate::words::KeySet, RunError> {
+    let mut legacy = legacy.get()?;
+    step.keys(&mut legacy).map_err(|source| {
+        let what = format!("the keys of {}", step.legacy_table());
+        let source = crate::contract::prepare::PrepareError::Query { what, source };
+        RunError::Prepare { step: step.name(), source }
+    })
+}
+
+struct Running<'a> {
+    migration: &'a Migration<'a>,
+    databases: &'a Databases,
+    owner: &'a Owner,
+    snapshot: Timestamp,
+    stop: &'a Stop,
+    reporter: &'a dyn Reporter,
+}
+
+impl Running<'_> {
+    /// Shows that this process lives, until the run ends: renews its leases, and its lock if the session was lost.
+    fn heart(&self, mut alive: Alive, ends: &Receiver<()>) {
+        let lease = self.migration.settings.lease;
+        while ends.recv_timeout(lease / 3) == Err(RecvTimeoutError::Timeout) {
+            let Alive::Session(session) = &mut alive else { continue };
+            if claim::renew(session, self.owner, lease).is_err() {
+                let again = self.databases.target.dedicated().ok().and_then(|db| Alive::session(db, self.owner).ok());
+                alive = again.unwrap_or(alive);
+            }
+        }
+    }
+
+    fn steps(&self, steps: &[&dyn AnyStep]) -> Result<Report, RunError> {
+        let cache = LookupCache::default();
+        let mut report = Report { complete: true, steps: Vec::new() };
+        for (position, step) in steps.iter().enumerate() {
+            if self.stop.requested() {
+                report.complete = false;
+                break;
+            }
+            let began = Instant::now();
+            let plan = Arc::new(self.plan(*step, position)?);
+            let mut done = StepReport { step: step.name(), already_done: plan.done, counts: Counts::default(), elapsed: Duration::ZERO };
+            if plan.done {
+                self.reporter.event(&Event::StepAlreadyDone { step: step.name() });
+            } else {
+                let (counts, complete) = self.step(*step, &plan, &cache)?;
+                done.counts = counts;
+                done.elapsed = began.elapsed();
+                report.complete &= complete;
+                if complete {
+                    self.reporter.event(&Event::StepDone { step: step.name(), counts, elapsed: done.elapsed });
+                } else {
+                    self.reporter.event(&Event::Draining);
+                }
+            }
+            report.steps.push(done);
+        }
+        Ok(report)
+    }
+
+    /// The plan of a step: the one in the ledger, or a new one that is written there.
+    fn plan(&self, step: &dyn AnyStep, position: usize) -> Result<StepPlan, RunError> {
+        if let Some(plan) = plan::load(&mut *self.databases.target.get()?, step.name())? {
+            return Ok(plan);
+        }
+        self.reporter.event(&Event::Planning { step: step.name() });
+        let keys = keys(step, &self.databases.legacy)?;
+        let new = NewStep { name: step.name(), position, legacy_table: step.legacy_table(), target_table: step.target_table() };
+        let mut target = self.databases.target.get()?;
+        target.write(|db| {
+            if let Db::Pg(pg) = db {
+                // Of two runs that plan at once, the second finds the plan of the first.
+                diesel::connection::SimpleConnection::batch_execute(pg, "SELECT pg_advisory_xact_lock(7364129880113)")
+                    .map_err(LedgerError::from)?;
+            }
+            if let Some(plan) = plan::load(db, step.name())? {
+                return Ok(plan);
+            }
+            plan::save(db, new, &keys, self.migration.settings.chunk_rows)?;
+            plan::load(db, step.name())?.ok_or_else(|| LedgerError::Unreadable { what: "plan", of: step.name().to_owned() })
+        })
+        .map_err(RunError::from)
+    }
+
+    fn step(&self, step: &dyn AnyStep, plan: &Arc<StepPlan>, cache: &LookupCache) -> Result<(Counts, bool), RunError> {
+        self.reporter.event(&Event::Preparing { step: step.name() });
+        let cx = Prepare {
+            step: step.name(),
+            legacy: &self.databases.legacy,
+            target: &self.databases.target,
+            snapshot: self.snapshot,
+            plan,
+            cache,
+        };
+        let prepared = step.prepare(&cx).map_err(|source| RunError::Prepare { step: step.name(), source })?;
+        let settings = &self.migration.settings;
+        let done = ledger::status::rows_done(&mut *self.databases.target.get()?, step.name())?;
+        self.reporter.event(&Event::StepStarted { step: step.name(), rows: plan.keys.len(), done });
+        let one_writer = settings.dry_run || self.databases.target.backend() == Backend::Sqlite;
+        let line = Line {
+            step: step.name(),
+            prepared: &*prepared,
+            plan,
+            legacy: &self.databases.legacy,
+            target: &self.databases.target,
+            owner: self.owner,
+            lease: settings.lease,
+            retries: settings.retries,
+            readers: settings.readers,
+            writers: if one_writer { 1 } else { settings.writers },
+            queue: settings.queue,
+            stop: self.stop,
+            reporter: self.reporter,
+        };
+        let (counts, complete) = pipeline::run(&line)?;
+        if complete {
+            self.finish(step, &*prepared)?;
+        }
+        Ok((counts, complete))
+    }
+
+    /// Does what is left of a step and marks it as done, in one transaction, once: of two workers the second finds it done.
+    fn finish(&self, step: &dyn AnyStep, prepared: &dyn PreparedStep) -> Result<(), RunError> {
+        let mut target = self.databases.target.get()?;
+        target
+            .write(|db| {
+                if plan::lock(db, step.name())? == Some(true) {
+                    return Ok(());
+                }
+                prepared.finish(&mut Tx::finishing(db, step.name()))?;
+                plan::finish(db, step.name())?;
+                Ok(())
+            })
+            .map_err(|source: FinishError| RunError::Finish { step: step.name(), source })
+    }
+}

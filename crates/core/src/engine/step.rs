@@ -1,0 +1,139 @@
+//! Steps behind one face, so that the engine runs them without knowing their types.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use diesel::QueryResult;
+
+use super::chunk::{ReadRows, Rows};
+use crate::contract::legacy::{Fate, LegacyRow};
+use crate::contract::prepare::{Prepare, PrepareError};
+use crate::contract::step::{FinishError, Step};
+use crate::storage::bulk::Tx;
+use crate::storage::db::Db;
+use crate::storage::ledger::plan::StepPlan;
+use crate::storage::shape::TableShape;
+use crate::words::{Key, KeyRange, KeySet};
+
+/// Keys a page when a step is planned.
+const PAGE: i64 = 50_000;
+
+/// A step of any type.
+pub trait AnyStep: Send + Sync {
+    /// Its name.
+    fn name(&self) -> &'static str;
+    /// What moves, in a line.
+    fn about(&self) -> &'static str;
+    /// The steps that it waits for.
+    fn after(&self) -> &'static [&'static str];
+    /// Its legacy table.
+    fn legacy_table(&self) -> &'static str;
+    /// Its target table.
+    fn target_table(&self) -> &'static str;
+    /// What becomes of each legacy column.
+    fn fates(&self) -> &'static [(&'static str, Fate)];
+    /// The legacy tables that it reads, its own first.
+    fn reads(&self) -> Vec<TableShape>;
+    /// The target tables that it writes.
+    fn writes(&self) -> Vec<TableShape>;
+    /// The keys of its legacy table.
+    fn keys(&self, legacy: &mut Db) -> QueryResult<KeySet>;
+    /// Builds its lookups.
+    fn prepare(&self, cx: &Prepare<'_>) -> Result<Box<dyn PreparedStep>, PrepareError>;
+}
+
+/// A step with its lookups.
+pub trait PreparedStep: Send + Sync {
+    /// Reads the rows of a chunk: those of its range, with the followers of its leaders.
+    fn read(&self, legacy: &mut Db, range: KeyRange) -> QueryResult<Box<dyn ReadRows>>;
+    /// Does what is left once every chunk is done.
+    fn finish(&self, tx: &mut Tx<'_>) -> Result<(), FinishError>;
+}
+
+/// A step type as a value.
+pub(crate) struct Erased<S>(PhantomData<fn() -> S>);
+
+impl<S> Erased<S> {
+    pub(crate) fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+struct Ready<S: Step> {
+    lookups: Arc<S::Lookups>,
+    plan: Arc<StepPlan>,
+}
+
+impl<S: Step> AnyStep for Erased<S> {
+    fn name(&self) -> &'static str {
+        S::NAME
+    }
+
+    fn about(&self) -> &'static str {
+        S::ABOUT
+    }
+
+    fn after(&self) -> &'static [&'static str] {
+        S::AFTER
+    }
+
+    fn legacy_table(&self) -> &'static str {
+        S::Legacy::TABLE
+    }
+
+    fn target_table(&self) -> &'static str {
+        S::TARGET
+    }
+
+    fn fates(&self) -> &'static [(&'static str, Fate)] {
+        S::FATES
+    }
+
+    fn reads(&self) -> Vec<TableShape> {
+        let mut tables = vec![S::Legacy::shape()];
+        tables.extend(S::reads());
+        tables
+    }
+
+    fn writes(&self) -> Vec<TableShape> {
+        S::writes()
+    }
+
+    fn keys(&self, legacy: &mut Db) -> QueryResult<KeySet> {
+        let mut keys: Vec<Key> = Vec::new();
+        loop {
+            let page = S::Legacy::keys(legacy, keys.last().copied(), PAGE)?;
+            if page.is_empty() {
+                return Ok(keys.into_iter().collect());
+            }
+            keys.extend(page);
+        }
+    }
+
+    fn prepare(&self, cx: &Prepare<'_>) -> Result<Box<dyn PreparedStep>, PrepareError> {
+        let lookups = Arc::new(S::prepare(cx)?);
+        Ok(Box::new(Ready::<S> { lookups, plan: cx.plan() }))
+    }
+}
+
+impl<S: Step> PreparedStep for Ready<S> {
+    fn read(&self, legacy: &mut Db, range: KeyRange) -> QueryResult<Box<dyn ReadRows>> {
+        let mut rows = S::Legacy::range(legacy, range)?;
+        let found = rows.len() as u64;
+        let planned = self.plan.keys.count(range);
+        let mut starts = None;
+        if let Some(followers) = S::followers(&self.lookups).filter(|followers| !followers.is_empty()) {
+            // A unit stands together: by its leader, then by key. Rows that follow a leader elsewhere go there.
+            rows.retain(|row| followers.leader_of(row.key()).is_none_or(|leader| range.contains(leader)));
+            rows.extend(S::Legacy::with_keys(legacy, &followers.joining(&self.plan.keys, range))?);
+            rows.sort_by_cached_key(|row| (followers.leader_of(row.key()).unwrap_or(row.key()), row.key()));
+            let leads = |row: &S::Legacy| followers.leader_of(row.key()).is_none();
+            starts = Some((0..rows.len()).filter(|place| leads(&rows[*place])).collect());
+        }
+        Ok(Box::new(Rows::<S> { rows, starts, found, planned, lookups: Arc::clone(&self.lookups) }))
+    }
+
+    fn finish(&self, tx: &mut Tx<'_>) -> Result<(), FinishError> {
+        S::finish(&self.lookups, tx)
+    }
+}

@@ -1,0 +1,36 @@
+#![doc = include_str!("../README.md")]
+
+mod contract;
+mod engine;
+mod policy;
+mod storage;
+mod words;
+
+pub mod prelude;
+
+pub use contract::domain::{Domain, OrderError, Registry};
+pub use contract::draft::{Draft, Repair, Unit};
+pub use contract::legacy::{Fate, LegacyRow};
+pub use contract::prepare::{Lookup, Prepare, PrepareError};
+pub use contract::refusal::Refusal;
+pub use contract::standing::{Standing, Standings};
+pub use contract::step::{FinishError, Step};
+pub use engine::error::{ChunkError, Kind, RunError};
+pub use engine::event::{Event, Reporter, Silent};
+pub use engine::run::{Migration, Outlook, ReadSnapshot, Report, Settings, StepReport};
+pub use engine::step::AnyStep;
+pub use engine::stop::Stop;
+pub use policy::retry::Retries;
+pub use storage::bulk::{Batch, Change, Holds, Insert, Replace, Rows, Tx, UnitIndex, Write};
+pub use storage::cell::{BadCell, Cell};
+pub use storage::db;
+pub use storage::failure::Failure;
+pub use storage::ledger::plan::{IdBlock, StepPlan};
+pub use storage::ledger::{self, LedgerError};
+pub use storage::pool::{Pool, PoolError};
+pub use storage::shape::{self, TableShape, shape_of};
+pub use storage::types::{Instant, Utc, Wall};
+pub use words::{Code, Counts, Currency, Followers, Key, KeyRange, KeySet, Money, MoneyFlow, MoneyTotals, Outcome, Root};
+
+#[doc(hidden)]
+pub use diesel;

@@ -1,0 +1,422 @@
+//! Bulk writes: the rows of a chunk into the target by its fastest path, each row tied to the unit that it came from.
+//!
+//! PostgreSQL takes binary COPY, SQLite prepared single-row INSERTs. When a constraint refuses a COPY, the same rows go
+//! through a stage table ([`stage`]), where the constraints themselves are the queries that find the culprits.
+
+mod settle;
+mod stage;
+
+use diesel::result::Error;
+use diesel::{PgConnection, QueryResult, SqliteConnection};
+use serde::Serialize;
+
+use super::db::Db;
+use super::failure::Failure;
+use super::shape::TableShape;
+use crate::words::{Code, Money};
+
+pub use settle::{Settled, settle};
+
+/// A unit of legacy rows, by its place in the chunk.
+pub type UnitIndex = u32;
+
+/// Target rows of one kind, with the unit that each came from.
+#[derive(Debug, Clone)]
+pub struct Batch<T> {
+    rows: Vec<T>,
+    units: Vec<UnitIndex>,
+}
+
+impl<T> Default for Batch<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), units: Vec::new() }
+    }
+}
+
+impl<T> Batch<T> {
+    /// The rows.
+    pub fn rows(&self) -> &[T] {
+        &self.rows
+    }
+
+    /// The rows with their units.
+    pub fn iter(&self) -> impl Iterator<Item = (UnitIndex, &T)> {
+        self.units.iter().copied().zip(&self.rows)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    #[doc(hidden)]
+    pub fn push(&mut self, unit: UnitIndex, row: T) {
+        self.units.push(unit);
+        self.rows.push(row);
+    }
+
+    #[doc(hidden)]
+    pub fn withdraw(&mut self, unit: UnitIndex) {
+        while self.units.last() == Some(&unit) {
+            self.units.pop();
+            self.rows.pop();
+        }
+    }
+
+    #[doc(hidden)]
+    pub fn append(&mut self, mut other: Self, units_before: UnitIndex) {
+        self.rows.append(&mut other.rows);
+        self.units.extend(other.units.iter().map(|unit| unit + units_before));
+    }
+}
+
+impl<T: Clone> Batch<T> {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn only(&self, keep: &dyn Fn(UnitIndex) -> bool) -> Self {
+        let (units, rows) = self.iter().filter(|(unit, _)| keep(*unit)).map(|(unit, row)| (unit, row.clone())).unzip();
+        Self { rows, units }
+    }
+}
+
+/// Something that a step does to the target for a legacy row: a row to insert, or a change of its own making.
+pub trait Write: Serialize + Clone + Send + Sync + Sized {
+    /// The money that it carries into the target.
+    fn money(&self) -> Option<Money> {
+        None
+    }
+
+    /// Does it for a whole batch.
+    ///
+    /// # Errors
+    /// Those of the database. A row that cannot be written although the database is well is refused ([`Tx::refuse`]).
+    fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()>;
+}
+
+/// A row that is inserted. Implemented by [`insert!`](crate::insert).
+pub trait Insert: Serialize + Clone + Send + Sync + Sized {
+    /// The money that it carries.
+    fn amount(&self) -> Option<Money>;
+    /// The table and its columns.
+    fn shape() -> TableShape;
+    #[doc(hidden)]
+    fn copy(pg: &mut PgConnection, rows: &[Self]) -> QueryResult<usize>;
+    #[doc(hidden)]
+    fn insert(lite: &mut SqliteConnection, row: &Self) -> QueryResult<usize>;
+}
+
+impl<T: Insert> Write for T {
+    fn money(&self) -> Option<Money> {
+        self.amount()
+    }
+
+    fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()> {
+        tx.insert(batch)
+    }
+}
+
+/// A whole row that takes the place of the one with its `id`. Implemented by [`replace!`](crate::replace).
+pub trait Replace: Clone + Send + Sync {
+    #[doc(hidden)]
+    fn copy(pg: &mut PgConnection, rows: &[Self]) -> QueryResult<usize>;
+    #[doc(hidden)]
+    fn update(lite: &mut SqliteConnection, row: &Self) -> QueryResult<usize>;
+    /// The table and its columns; the first is `id`.
+    fn shape() -> TableShape;
+}
+
+/// Lets a model be inserted in bulk: `insert!(NewBrand => brands);`, with the money that a row carries where it carries
+/// some: `insert!(NewBrand => brands, money = |brand| brand.price());`.
+#[macro_export]
+macro_rules! insert {
+    ($model:ty => $table:ident) => { $crate::insert!($model => $table, money = |_row| None); };
+    ($model:ty => $table:ident, money = $money:expr) => {
+        impl $crate::Insert for $model {
+            fn amount(&self) -> Option<$crate::Money> {
+                let money: fn(&$model) -> Option<$crate::Money> = $money;
+                money(self)
+            }
+            fn shape() -> $crate::TableShape {
+                $crate::shape_of::<$table::table>(stringify!($table))
+            }
+            fn copy(pg: &mut $crate::diesel::PgConnection, rows: &[Self]) -> $crate::diesel::QueryResult<usize> {
+                use $crate::diesel::prelude::*;
+                $crate::diesel::copy_from($table::table).from_insertable(rows).execute(pg)
+            }
+            fn insert(lite: &mut $crate::diesel::SqliteConnection, row: &Self) -> $crate::diesel::QueryResult<usize> {
+                use $crate::diesel::prelude::*;
+                $crate::diesel::insert_into($table::table).values(row).execute(lite)
+            }
+        }
+    };
+}
+
+/// Lets whole rows be replaced by their `id` in bulk: `replace!(Account => accounts);`.
+#[macro_export]
+macro_rules! replace {
+    ($model:ty => $table:ident) => {
+        impl $crate::Replace for $model {
+            fn copy(pg: &mut $crate::diesel::PgConnection, rows: &[Self]) -> $crate::diesel::QueryResult<usize> {
+                use $crate::diesel::prelude::*;
+                $crate::diesel::copy_from($table::table).from_insertable(rows).execute(pg)
+            }
+            fn update(lite: &mut $crate::diesel::SqliteConnection, row: &Self) -> $crate::diesel::QueryResult<usize> {
+                use $crate::diesel::prelude::*;
+                $crate::diesel::update($table::table.find(row.id)).set(row).execute(lite)
+            }
+            fn shape() -> $crate::TableShape {
+                $crate::shape_of::<$table::table>(stringify!($table))
+            }
+        }
+    };
+}
+
+/// All that a chunk writes: batches in the order in which they are written. Implemented by [`rows!`](crate::rows).
+pub trait Rows: Default + Clone + Send + Sync + 'static {
+    /// Writes every batch, in order.
+    ///
+    /// # Errors
+    /// Those of the database.
+    fn write(&self, tx: &mut Tx<'_>) -> QueryResult<()>;
+    /// Takes back what `unit`, the last one, has put in.
+    fn withdraw(&mut self, unit: UnitIndex);
+    /// Puts the rows of another part of the chunk behind these.
+    fn append(&mut self, other: Self, units_before: UnitIndex);
+    /// The rows of the units that `keep` names.
+    #[must_use]
+    fn only(&self, keep: &dyn Fn(UnitIndex) -> bool) -> Self;
+    /// Calls `each` with every amount of money that is written, and its unit.
+    fn money(&self, each: &mut dyn FnMut(UnitIndex, Money));
+}
+
+/// Rows that hold a batch of `T`.
+pub trait Holds<T> {
+    #[doc(hidden)]
+    fn batch(&mut self) -> &mut Batch<T>;
+}
+
+/// Declares what a chunk of a step writes: `rows! { pub struct Rows { projects: NewProject, species: NewSpecies } }`.
+/// Each type stands once; the batches are written in the order of their declaration, so a parent stands before its child.
+#[macro_export]
+macro_rules! rows {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($field:ident : $row:ty),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Default)]
+        $vis struct $name { $($field: $crate::Batch<$row>),+ }
+
+        impl $crate::Rows for $name {
+            fn write(&self, tx: &mut $crate::Tx<'_>) -> $crate::diesel::QueryResult<()> {
+                $(if !self.$field.is_empty() { <$row as $crate::Write>::write(tx, &self.$field)?; })+
+                Ok(())
+            }
+            fn withdraw(&mut self, unit: $crate::UnitIndex) {
+                $(self.$field.withdraw(unit);)+
+            }
+            fn append(&mut self, other: Self, units_before: $crate::UnitIndex) {
+                $(self.$field.append(other.$field, units_before);)+
+            }
+            fn only(&self, keep: &dyn Fn($crate::UnitIndex) -> bool) -> Self {
+                Self { $($field: self.$field.only(keep)),+ }
+            }
+            fn money(&self, each: &mut dyn FnMut($crate::UnitIndex, $crate::Money)) {
+                $(for (unit, row) in self.$field.iter() {
+                    if let Some(money) = <$row as $crate::Write>::money(row) { each(unit, money); }
+                })+
+            }
+        }
+
+        $(impl $crate::Holds<$row> for $name {
+            fn batch(&mut self) -> &mut $crate::Batch<$row> { &mut self.$field }
+        })+
+    };
+}
+
+/// A unit that the target did not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The unit.
+    pub unit: UnitIndex,
+    /// Why, as a code.
+    pub code: Code,
+    /// Why, in words: the constraint's name. Holds no value.
+    pub reason: String,
+}
+
+/// How rows are inserted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// As fast as can be: a row that is refused fails the statement.
+    Direct,
+    /// Through a stage table, after a direct attempt failed: refused rows are found and left out.
+    Staged,
+}
+
+/// The target inside the transaction of a chunk.
+pub struct Tx<'a> {
+    db: &'a mut Db,
+    mode: Mode,
+    chunk: Option<i64>,
+    step: &'a str,
+    refused: Vec<Refused>,
+    /// Units that have written something in this pass.
+    touched: roaring::RoaringBitmap,
+    dirty: bool,
+}
+
+impl<'a> Tx<'a> {
+    fn new(db: &'a mut Db, step: &'a str, chunk: Option<i64>, mode: Mode) -> Self {
+        Self { db, mode, chunk, step, refused: Vec::new(), touched: roaring::RoaringBitmap::new(), dirty: false }
+    }
+
+    /// The transaction in which a step is finished: it belongs to no chunk.
+    pub(crate) fn finishing(db: &'a mut Db, step: &'a str) -> Self {
+        Self::new(db, step, None, Mode::Direct)
+    }
+
+    /// The connection, for what neither [`Tx::insert`] nor [`Tx::replace`] can say.
+    pub fn db(&mut self) -> &mut Db {
+        self.db
+    }
+
+    /// The chunk that is being written; none when a step is finished.
+    pub fn chunk(&self) -> Option<i64> {
+        self.chunk
+    }
+
+    /// Refuses a unit: its rows are quarantined, and nothing of it stays in the target.
+    pub fn refuse(&mut self, unit: UnitIndex, code: impl Into<Code>, reason: impl Into<String>) {
+        if self.is_refused(unit) {
+            return;
+        }
+        self.dirty |= self.touched.contains(unit);
+        self.refused.push(Refused { unit, code: code.into(), reason: reason.into() });
+    }
+
+    fn refuse_by(&mut self, unit: UnitIndex, constraint: &str) {
+        self.refuse(unit, Code::CONSTRAINT_VIOLATED, format!("refused by `{constraint}`"));
+    }
+
+    /// Whether the unit was refused in this pass.
+    pub fn is_refused(&self, unit: UnitIndex) -> bool {
+        self.refused.iter().any(|refused| refused.unit == unit)
+    }
+
+    /// Says that `unit` has changed the target by other means than `insert` and `replace`.
+    pub fn touch(&mut self, unit: UnitIndex) {
+        self.touched.insert(unit);
+    }
+
+    /// Inserts the rows of a batch, but for those of refused units.
+    ///
+    /// # Errors
+    /// Those of the database. In a direct pass a refused row is one of them; in a staged one, and in SQLite, its unit is
+    /// refused instead.
+    pub fn insert<T: Insert>(&mut self, batch: &Batch<T>) -> QueryResult<()> {
+        if self.refused.is_empty() {
+            return self.insert_all(batch);
+        }
+        let refused = std::mem::take(&mut self.refused);
+        let kept = batch.only(&|unit| !refused.iter().any(|r| r.unit == unit));
+        self.refused = refused;
+        self.insert_all(&kept)
+    }
+
+    fn insert_all<T: Insert>(&mut self, batch: &Batch<T>) -> QueryResult<()> {
+        match (&mut *self.db, self.mode) {
+            (Db::Pg(pg), Mode::Direct) => {
+                T::copy(pg, &batch.rows)?;
+                self.touched.extend(batch.units.iter().copied());
+                Ok(())
+            }
+            (Db::Pg(_), Mode::Staged) => stage::insert(self, batch),
+            (Db::Lite(_), _) => {
+                for (unit, row) in batch.iter() {
+                    self.each_lite(unit, |lite| T::insert(lite, row))?;
+                }
+                Ok(())
+            }
+            #[cfg(feature = "mysql")]
+            (Db::My(_), _) => Err(no_target()),
+        }
+    }
+
+    /// Puts whole rows in the place of those with their ids.
+    ///
+    /// # Errors
+    /// Those of the database; in SQLite a refused row's unit is refused instead.
+    pub fn replace<T: Replace>(&mut self, batch: &Batch<T>) -> QueryResult<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        match &mut *self.db {
+            Db::Pg(pg) => {
+                stage::replace(pg, &batch.rows)?;
+                self.touched.extend(batch.units.iter().copied());
+                Ok(())
+            }
+            Db::Lite(_) => {
+                for (unit, row) in batch.iter() {
+                    self.each_lite(unit, |lite| T::update(lite, row))?;
+                }
+                Ok(())
+            }
+            #[cfg(feature = "mysql")]
+            Db::My(_) => Err(no_target()),
+        }
+    }
+
+    /// A refused statement of SQLite leaves its transaction whole, so a bad row costs nothing.
+    fn each_lite(
+        &mut self,
+        unit: UnitIndex,
+        write: impl FnOnce(&mut SqliteConnection) -> QueryResult<usize>,
+    ) -> QueryResult<()> {
+        let Db::Lite(lite) = &mut *self.db else { unreachable!("only called on SQLite") };
+        if self.refused.iter().any(|refused| refused.unit == unit) {
+            return Ok(());
+        }
+        match write(lite) {
+            Ok(_) => {
+                self.touched.insert(unit);
+                Ok(())
+            }
+            Err(error) => match Failure::of(&error) {
+                Failure::Constraint(name) => {
+                    self.refuse_by(unit, &name);
+                    Ok(())
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Records that a row which was in the target before was changed, with the row before and after as JSON.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn changed(&mut self, change: Change) -> QueryResult<()> {
+        super::ledger::record_change(self.db, self.step, self.chunk, change)
+    }
+}
+
+/// A target row that was there before, and what was done to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The table.
+    pub table: &'static str,
+    /// The row.
+    pub id: i64,
+    /// The legacy row for whose sake; none where there is none.
+    pub legacy_key: Option<i64>,
+    /// What was done, in a word: `filled`, `closed`.
+    pub what: &'static str,
+    /// What was there, as JSON.
+    pub before: Option<String>,
+    /// What is there now, as JSON.
+    pub after: Option<String>,
+}
+
+#[cfg(feature = "mysql")]
+fn no_target() -> Error {
+    Error::QueryBuilderError("MariaDB is no target".into())
+}

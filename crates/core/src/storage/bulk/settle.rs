@@ -1,0 +1,110 @@
+//! Writing a chunk's rows so that only the units to blame stay out.
+
+use std::borrow::Cow;
+
+use diesel::result::Error;
+
+use super::{Mode, Refused, Rows, Tx, UnitIndex};
+use crate::storage::db::Db;
+use crate::storage::failure::Failure;
+use crate::words::Code;
+
+/// What became of a chunk's rows.
+#[derive(Debug)]
+pub struct Settled {
+    /// The units that the target did not take.
+    pub refused: Vec<Refused>,
+    /// Whether everything was written in one direct pass.
+    pub direct: bool,
+}
+
+/// How a pass ended, other than well.
+enum Pass {
+    /// Some units were refused after they had written something: roll back and write the others again.
+    Again(Vec<Refused>),
+    Failed(Error),
+}
+
+impl From<Error> for Pass {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Writes `rows` inside the open transaction of their chunk. First directly; if a constraint refuses something, through
+/// the stage; if even that fails on a row (a change, not an insertion, is refused), by halves.
+///
+/// # Errors
+/// Those for which no row is to blame.
+pub fn settle<R: Rows>(db: &mut Db, step: &str, chunk: i64, units: UnitIndex, rows: &R) -> Result<Settled, Error> {
+    let mut refused: Vec<Refused> = Vec::new();
+    let mut mode = Mode::Direct;
+    let mut direct = true;
+    let mut rows = Cow::Borrowed(rows);
+    loop {
+        match pass(db, step, chunk, mode, &*rows) {
+            Ok(more) => {
+                refused.extend(more);
+                return Ok(Settled { refused, direct });
+            }
+            Err(Pass::Again(more)) => {
+                refused.extend(more);
+                rows = Cow::Owned(rows.only(&|unit| !refused.iter().any(|r| r.unit == unit)));
+                direct = false;
+            }
+            Err(Pass::Failed(error)) if !Failure::of(&error).blames_a_row() => return Err(error),
+            Err(Pass::Failed(_)) if mode == Mode::Direct => {
+                mode = Mode::Staged;
+                direct = false;
+            }
+            Err(Pass::Failed(_)) => {
+                refused.extend(by_halves(db, step, chunk, (0, units), &*rows)?);
+                return Ok(Settled { refused, direct: false });
+            }
+        }
+    }
+}
+
+fn pass<R: Rows>(db: &mut Db, step: &str, chunk: i64, mode: Mode, rows: &R) -> Result<Vec<Refused>, Pass> {
+    db.write(|db| {
+        let mut tx = Tx::new(db, step, Some(chunk), mode);
+        rows.write(&mut tx)?;
+        if tx.dirty { Err(Pass::Again(tx.refused)) } else { Ok(tx.refused) }
+    })
+}
+
+/// Writes the units from..to, in halves where a row is refused, down to the unit that is to blame.
+fn by_halves<R: Rows>(
+    db: &mut Db,
+    step: &str,
+    chunk: i64,
+    (from, to): (UnitIndex, UnitIndex),
+    rows: &R,
+) -> Result<Vec<Refused>, Error> {
+    let half = rows.only(&|unit| (from..to).contains(&unit));
+    match pass(db, step, chunk, Mode::Direct, &half) {
+        Ok(refused) => Ok(refused),
+        Err(Pass::Again(refused)) => {
+            let kept = half.only(&|unit| !refused.iter().any(|r| r.unit == unit));
+            let mut all = refused;
+            all.extend(by_halves(db, step, chunk, (from, to), &kept)?);
+            Ok(all)
+        }
+        Err(Pass::Failed(error)) => match Failure::of(&error) {
+            failure if !failure.blames_a_row() => Err(error),
+            failure if to - from <= 1 => {
+                let reason = match failure {
+                    Failure::Constraint(name) => format!("refused by `{name}`"),
+                    other => other.kind().to_owned(),
+                };
+                Ok(vec![Refused { unit: from, code: Code::CONSTRAINT_VIOLATED, reason }])
+            }
+            _ => {
+                let middle = from + (to - from) / 2;
+                let mut refused = by_halves(db, step, chunk, (from, middle), rows)?;
+                refused.extend(by_halves(db, step, chunk, (middle, to), rows)?);
+                Ok(refused)
+            }
+        },
+    }
+}

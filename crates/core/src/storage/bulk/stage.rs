@@ -1,0 +1,153 @@
+//! The stage: a temporary table of the same name, in which the target's own constraints find the rows that they refuse.
+//!
+//! A table in `pg_temp` hides the public one of its name, so the same COPY fills it.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+
+use super::{Batch, Insert, Replace, Tx};
+use crate::storage::db::Db;
+use crate::storage::failure::Failure;
+
+/// A number that counts the staged rows in the order of the batch, from 1.
+const ROW: &str = "replant_row";
+
+#[derive(QueryableByName)]
+struct Staged {
+    #[diesel(sql_type = BigInt)]
+    replant_row: i64,
+}
+
+#[derive(QueryableByName)]
+struct Constraint {
+    #[diesel(sql_type = Text)]
+    name: String,
+    /// SQL that is true for a staged row `s` which the constraint refuses.
+    #[diesel(sql_type = Text)]
+    refuses: String,
+}
+
+/// NOT NULL, CHECK and FOREIGN KEY constraints, each as the condition by which it refuses a row. The catalogue writes
+/// them: no constraint of the platform is known to the code.
+const CONSTRAINTS: &str = "
+SELECT a.attname || ' is not null' AS name, format('s.%I IS NULL', a.attname) AS refuses, 1 AS place
+  FROM pg_attribute a
+ WHERE a.attrelid = format('public.%I', $1)::regclass AND a.attnum > 0 AND a.attnotnull AND NOT a.attisdropped
+UNION ALL
+SELECT c.conname, format('NOT (%s)', pg_get_expr(c.conbin, c.conrelid)), 2
+  FROM pg_constraint c WHERE c.conrelid = format('public.%I', $1)::regclass AND c.contype = 'c'
+UNION ALL
+SELECT c.conname,
+       format('%s AND NOT EXISTS (SELECT FROM %I.%I p WHERE %s)',
+              string_agg(format('s.%I IS NOT NULL', a.attname), ' AND '), n.nspname, t.relname,
+              string_agg(format('p.%I = s.%I', f.attname, a.attname), ' AND ')), 3
+  FROM pg_constraint c
+  JOIN pg_class t ON t.oid = c.confrelid
+  JOIN pg_namespace n ON n.oid = t.relnamespace
+  CROSS JOIN LATERAL unnest(c.conkey, c.confkey) AS k(mine, theirs)
+  JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.mine
+  JOIN pg_attribute f ON f.attrelid = c.confrelid AND f.attnum = k.theirs
+ WHERE c.conrelid = format('public.%I', $1)::regclass AND c.contype = 'f'
+ GROUP BY c.conname, n.nspname, t.relname
+ ORDER BY place, name";
+
+#[derive(QueryableByName)]
+struct KeyColumn {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+const PRIMARY_KEY: &str = "
+SELECT a.attname::text AS name
+  FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+ WHERE i.indrelid = format('public.%I', $1)::regclass AND i.indisprimary ORDER BY a.attnum";
+
+/// Inserts a batch through a stage. The units of rows that a constraint refuses are refused in `tx`.
+pub(super) fn insert<T: Insert>(tx: &mut Tx<'_>, batch: &Batch<T>) -> QueryResult<()> {
+    let shape = T::shape();
+    let table = quoted(shape.name);
+    let columns = shape.columns.iter().map(|c| quoted(c.name)).collect::<Vec<_>>().join(", ");
+    let Db::Pg(pg) = &mut *tx.db else { unreachable!("only PostgreSQL stages") };
+    open(pg, &table)?;
+    T::copy(pg, &batch.rows)?;
+
+    let mut refused: Vec<(usize, String)> = Vec::new();
+    for constraint in diesel::sql_query(CONSTRAINTS).bind::<Text, _>(shape.name).load::<Constraint>(pg)? {
+        let sql = format!("DELETE FROM pg_temp.{table} s WHERE {} RETURNING s.{ROW}", constraint.refuses);
+        for row in diesel::sql_query(sql).load::<Staged>(pg)? {
+            refused.push((place(row.replant_row), constraint.name.clone()));
+        }
+    }
+
+    let key = diesel::sql_query(PRIMARY_KEY).bind::<Text, _>(shape.name).load::<KeyColumn>(pg)?;
+    let key_columns = key.iter().map(|k| quoted(&k.name)).collect::<Vec<_>>();
+    let same = key_columns.iter().map(|c| format!("i.{c} = s.{c}")).collect::<Vec<_>>().join(" AND ");
+    let sql = format!(
+        "WITH inserted AS (INSERT INTO public.{table} ({columns}) SELECT {columns} FROM pg_temp.{table} ORDER BY {ROW} \
+         ON CONFLICT DO NOTHING RETURNING {}) \
+         SELECT s.{ROW} FROM pg_temp.{table} s WHERE NOT EXISTS (SELECT FROM inserted i WHERE {same})",
+        key_columns.join(", ")
+    );
+    let taken: Vec<usize> = diesel::sql_query(sql).load::<Staged>(pg)?.iter().map(|row| place(row.replant_row)).collect();
+    diesel::sql_query(format!("DROP TABLE pg_temp.{table}")).execute(pg)?;
+
+    // Which unique index it was, only the server can say: the few rows are tried again one by one.
+    for place in taken {
+        let row = &batch.rows[place..=place];
+        match pg.transaction(|pg| T::copy(pg, row)) {
+            Ok(_) => {}
+            Err(error) => match Failure::of(&error) {
+                Failure::Constraint(name) => refused.push((place, name)),
+                _ => return Err(error),
+            },
+        }
+    }
+
+    for (place, constraint) in &refused {
+        tx.refuse_by(batch.units[*place], constraint);
+    }
+    let left_out: roaring::RoaringBitmap = refused.iter().map(|(place, _)| place_u32(*place)).collect();
+    for (place, unit) in batch.units.iter().enumerate() {
+        if !left_out.contains(place_u32(place)) {
+            tx.dirty |= tx.is_refused(*unit);
+            tx.touched.insert(*unit);
+        }
+    }
+    Ok(())
+}
+
+/// Replaces whole rows by their ids: one COPY, one UPDATE.
+pub(super) fn replace<T: Replace>(pg: &mut PgConnection, rows: &[T]) -> QueryResult<()> {
+    let shape = T::shape();
+    let table = quoted(shape.name);
+    open(pg, &table)?;
+    T::copy(pg, rows)?;
+    let columns: Vec<String> = shape.columns.iter().map(|c| quoted(c.name)).filter(|c| c != "\"id\"").collect();
+    let sql = format!(
+        "UPDATE public.{table} t SET ({}) = ROW({}) FROM pg_temp.{table} s WHERE t.id = s.id",
+        columns.join(", "),
+        columns.iter().map(|c| format!("s.{c}")).collect::<Vec<_>>().join(", ")
+    );
+    diesel::sql_query(sql).execute(pg)?;
+    diesel::sql_query(format!("DROP TABLE pg_temp.{table}")).execute(pg)?;
+    Ok(())
+}
+
+/// A table without any constraint, with the columns of the public one and a row number.
+fn open(pg: &mut PgConnection, table: &str) -> QueryResult<()> {
+    diesel::sql_query(format!("CREATE TEMP TABLE {table} ON COMMIT DROP AS TABLE public.{table} WITH NO DATA")).execute(pg)?;
+    diesel::sql_query(format!("ALTER TABLE pg_temp.{table} ADD COLUMN {ROW} bigserial")).execute(pg)?;
+    Ok(())
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn place(row: i64) -> usize {
+    usize::try_from(row - 1).expect("staged rows are counted from 1")
+}
+
+fn place_u32(place: usize) -> u32 {
+    u32::try_from(place).expect("a batch has fewer than 2^32 rows")
+}

@@ -1,0 +1,234 @@
+//! Cells of a legacy row, read leniently: a bad cell never fails its page.
+
+use diesel::backend::Backend;
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+#[cfg(feature = "mysql")]
+use diesel::mysql::{Mysql, MysqlValue};
+use diesel::pg::{Pg, PgValue};
+use diesel::sql_types::HasSqlType;
+use diesel::sqlite::{Sqlite, SqliteType};
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
+use super::db::{MultiBackend, MultiRawValue};
+
+/// What a legacy column holds: a value, nothing, or something that its type cannot say.
+#[derive(Debug, Clone, PartialEq, FromSqlRow)]
+pub enum Cell<T> {
+    /// A value of the column's type.
+    Good(T),
+    /// NULL.
+    Null,
+    /// What is stored there does not fit the type: kept as text, so that nothing is lost.
+    Bad {
+        /// What is stored, as text (bytes that are no text in hexadecimal).
+        raw: String,
+        /// Why it is no value.
+        why: String,
+    },
+}
+
+/// A cell that no rule foresees, with its column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadCell {
+    /// The column.
+    pub column: &'static str,
+    /// Why its content is no value. Holds no content.
+    pub why: String,
+}
+
+impl<T> Cell<T> {
+    /// The value, if there is a good one.
+    pub fn good(&self) -> Option<&T> {
+        match self {
+            Self::Good(value) => Some(value),
+            Self::Null | Self::Bad { .. } => None,
+        }
+    }
+
+    /// The value or NULL.
+    ///
+    /// # Errors
+    /// The cell is bad: `column` says which.
+    pub fn read(&self, column: &'static str) -> Result<Option<&T>, BadCell> {
+        match self {
+            Self::Good(value) => Ok(Some(value)),
+            Self::Null => Ok(None),
+            Self::Bad { why, .. } => Err(BadCell { column, why: why.clone() }),
+        }
+    }
+}
+
+impl Cell<String> {
+    /// A text cell as a text or NULL.
+    ///
+    /// # Errors
+    /// The cell is bad: `column` says which.
+    pub fn text(&self, column: &'static str) -> Result<Option<&str>, BadCell> {
+        self.read(column).map(|value| value.map(String::as_str))
+    }
+}
+
+impl Cell<i64> {
+    /// A reference to another row; 0 is NULL.
+    ///
+    /// # Errors
+    /// The cell is bad: `column` says which.
+    pub fn reference(&self, column: &'static str) -> Result<Option<i64>, BadCell> {
+        self.read(column).map(|value| value.copied().filter(|id| *id != 0))
+    }
+}
+
+impl<T: Serialize> Serialize for Cell<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Good(value) => value.serialize(serializer),
+            Self::Null => serializer.serialize_none(),
+            Self::Bad { raw, why } => {
+                let mut bad = serializer.serialize_struct("Bad", 2)?;
+                bad.serialize_field("raw", raw)?;
+                bad.serialize_field("why", why)?;
+                bad.end()
+            }
+        }
+    }
+}
+
+/// A backend whose values can be read without failing.
+pub trait Lenient: Backend {
+    /// The value as `T`, or what stands there instead.
+    fn cell<T, ST>(value: Self::RawValue<'_>) -> Cell<T>
+    where
+        T: FromSql<ST, Self>,
+        Self: HasSqlType<ST>;
+}
+
+impl<T, ST, DB> FromSql<ST, DB> for Cell<T>
+where
+    DB: Lenient + HasSqlType<ST>,
+    T: FromSql<ST, DB>,
+{
+    fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        Ok(DB::cell::<T, ST>(value))
+    }
+
+    fn from_nullable_sql(value: Option<DB::RawValue<'_>>) -> deserialize::Result<Self> {
+        Ok(value.map_or(Cell::Null, DB::cell::<T, ST>))
+    }
+}
+
+fn shown(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().fold("\\x".to_owned(), |hex, byte| hex + &format!("{byte:02x}")),
+    }
+}
+
+#[cfg(feature = "mysql")]
+impl Lenient for Mysql {
+    fn cell<T, ST>(value: MysqlValue<'_>) -> Cell<T>
+    where
+        T: FromSql<ST, Self>,
+    {
+        match T::from_sql(value.clone()) {
+            Ok(good) => Cell::Good(good),
+            Err(why) => Cell::Bad { raw: shown_mysql(value), why: why.to_string() },
+        }
+    }
+}
+
+#[cfg(feature = "mysql")]
+fn shown_mysql(value: MysqlValue<'_>) -> String {
+    use diesel::mysql::{MysqlType, data_types::MysqlTime};
+    if matches!(value.value_type(), MysqlType::Date | MysqlType::DateTime | MysqlType::Timestamp)
+        && let Ok(t) = <MysqlTime as FromSql<diesel::sql_types::Timestamp, Mysql>>::from_sql(value.clone())
+    {
+        return format!("{:04}-{:02}-{:02} {:02}:{:02}:{:02}", t.year, t.month, t.day, t.hour, t.minute, t.second);
+    }
+    shown(value.as_bytes())
+}
+
+impl Lenient for Pg {
+    fn cell<T, ST>(value: PgValue<'_>) -> Cell<T>
+    where
+        T: FromSql<ST, Self>,
+    {
+        let (oid, bytes) = (value.get_oid(), value.as_bytes().to_vec());
+        match T::from_sql(value) {
+            Ok(good) => Cell::Good(good),
+            Err(why) => Cell::Bad { raw: format!("type {oid}: {}", shown(&bytes)), why: why.to_string() },
+        }
+    }
+}
+
+/// SQLite converts instead of failing ('n/a' read as a number is 0), so the class that is stored is held against the
+/// class that is wanted first.
+impl Lenient for Sqlite {
+    fn cell<T, ST>(mut value: Self::RawValue<'_>) -> Cell<T>
+    where
+        T: FromSql<ST, Self>,
+        Self: HasSqlType<ST>,
+    {
+        let stored = value.value_type();
+        let wanted = <Sqlite as HasSqlType<ST>>::metadata(&mut ());
+        let text = |value: &mut Self::RawValue<'_>| match stored {
+            Some(SqliteType::Binary) => shown(value.read_blob()),
+            _ => value.read_text().to_owned(),
+        };
+        if let Some(stored) = stored {
+            let (have, want) = (class(stored), class(wanted));
+            let fits = have == want || (want == Class::Real && have == Class::Integer);
+            if !fits {
+                return Cell::Bad { raw: text(&mut value), why: format!("stored as {have:?}, expected {want:?}") };
+            }
+            if have == Class::Text && std::str::from_utf8(value.read_blob()).is_err() {
+                return Cell::Bad { raw: shown(value.read_blob()), why: "not valid UTF-8".to_owned() };
+            }
+        }
+        let kept = text(&mut value);
+        match T::from_sql(value) {
+            Ok(good) => Cell::Good(good),
+            Err(why) => Cell::Bad { raw: kept, why: why.to_string() },
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Text,
+    Blob,
+    Real,
+    Integer,
+}
+
+fn class(stored: SqliteType) -> Class {
+    match stored {
+        SqliteType::Binary => Class::Blob,
+        SqliteType::Float | SqliteType::Double => Class::Real,
+        SqliteType::SmallInt | SqliteType::Integer | SqliteType::Long => Class::Integer,
+        _ => Class::Text,
+    }
+}
+
+/// What `Cell<T>` needs of MariaDB; always there in a build without it.
+#[cfg(feature = "mysql")]
+pub trait MyRead<ST>: FromSql<ST, Mysql> {}
+#[cfg(feature = "mysql")]
+impl<T: FromSql<ST, Mysql>, ST> MyRead<ST> for T {}
+/// What `Cell<T>` needs of MariaDB; always there in a build without it.
+#[cfg(not(feature = "mysql"))]
+pub trait MyRead<ST> {}
+#[cfg(not(feature = "mysql"))]
+impl<T, ST> MyRead<ST> for T {}
+
+impl<T, ST> FromSql<ST, MultiBackend> for Cell<T>
+where
+    Cell<T>: MyRead<ST> + FromSql<ST, Pg> + FromSql<ST, Sqlite>,
+{
+    fn from_sql(value: MultiRawValue<'_>) -> deserialize::Result<Self> {
+        value.from_sql::<Self, ST>()
+    }
+
+    fn from_nullable_sql(value: Option<MultiRawValue<'_>>) -> deserialize::Result<Self> {
+        value.map_or(Ok(Cell::Null), |value| value.from_sql::<Self, ST>())
+    }
+}

@@ -1,0 +1,296 @@
+//! One connection type over the databases that Replant reads and writes, opened by the scheme of its URL.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::{Connection, ConnectionError, PgConnection, QueryResult, SqliteConnection};
+use secrecy::{ExposeSecret, SecretString};
+
+/// A connection to one of the databases.
+#[derive(diesel::MultiConnection)]
+pub enum Db {
+    /// MariaDB or MySQL: legacy databases.
+    #[cfg(feature = "mysql")]
+    My(diesel::MysqlConnection),
+    /// PostgreSQL: the live target.
+    Pg(PgConnection),
+    /// SQLite: demos, rehearsals and tests, on either side.
+    Lite(SqliteConnection),
+}
+
+/// Which database server or library a URL speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// MariaDB or MySQL.
+    MariaDb,
+    /// PostgreSQL.
+    Postgres,
+    /// SQLite.
+    Sqlite,
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MariaDb => "MariaDB",
+            Self::Postgres => "PostgreSQL",
+            Self::Sqlite => "SQLite",
+        })
+    }
+}
+
+/// Whether a connection reads the legacy database or writes the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Read only, and the server is told so.
+    Legacy,
+    /// Read and written.
+    Target,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Legacy => "legacy",
+            Self::Target => "target",
+        })
+    }
+}
+
+/// The address of a database. It may hold a password, so it is never printed.
+#[derive(Clone)]
+pub struct DbUrl {
+    backend: Backend,
+    url: SecretString,
+}
+
+/// Why an address was refused. Its text never holds the address.
+#[derive(Debug, thiserror::Error)]
+pub enum UrlError {
+    /// No scheme, or no URL at all.
+    #[error("a database address looks like mysql://user:password@host/database, postgres://… or sqlite:///path/to/file.db")]
+    Shape,
+    /// A scheme that no backend answers to.
+    #[error("`{0}` is no database that Replant knows: use mysql, mariadb, postgres, postgresql or sqlite")]
+    Scheme(String),
+}
+
+impl FromStr for DbUrl {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        let (scheme, rest) = text.split_once("://").ok_or(UrlError::Shape)?;
+        if rest.is_empty() {
+            return Err(UrlError::Shape);
+        }
+        let (backend, url) = match scheme {
+            "mysql" | "mariadb" => (Backend::MariaDb, format!("mysql://{rest}")),
+            "postgres" | "postgresql" => (Backend::Postgres, format!("postgres://{rest}")),
+            "sqlite" => (Backend::Sqlite, rest.to_owned()),
+            other => return Err(UrlError::Scheme(other.to_owned())),
+        };
+        if backend != Backend::Sqlite {
+            url::Url::parse(&url).map_err(|_| UrlError::Shape)?;
+        }
+        Ok(Self { backend, url: url.into() })
+    }
+}
+
+impl fmt::Debug for DbUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DbUrl({}, [hidden])", self.backend)
+    }
+}
+
+impl DbUrl {
+    /// The address of a SQLite file.
+    pub fn sqlite(path: &std::path::Path) -> Self {
+        Self { backend: Backend::Sqlite, url: path.to_string_lossy().into_owned().into() }
+    }
+
+    /// The backend that its scheme names.
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// The file of a SQLite database.
+    pub fn sqlite_path(&self) -> Option<PathBuf> {
+        (self.backend == Backend::Sqlite).then(|| PathBuf::from(self.url.expose_secret()))
+    }
+}
+
+/// Why a database could not be opened. Its text holds no address and no password.
+#[derive(Debug, thiserror::Error)]
+#[error("the {role} database ({backend}) cannot be opened: {reason}")]
+pub struct OpenError {
+    /// Which side it is.
+    pub role: Role,
+    /// Which kind.
+    pub backend: Backend,
+    /// What went wrong, in our words: a client library's own text may repeat the password.
+    pub reason: &'static str,
+    /// Whether trying again later may help.
+    pub transient: bool,
+}
+
+impl Db {
+    /// Opens a database for `role` and sets the session up: read only for the legacy side, UTC, foreign keys on.
+    ///
+    /// # Errors
+    /// The server cannot be reached, refuses, or is not in this build; a SQLite file that is not there.
+    pub fn open(url: &DbUrl, role: Role) -> Result<Self, OpenError> {
+        let refused = |reason, transient| OpenError { role, backend: url.backend, reason, transient };
+        let address = url.url.expose_secret();
+        let connected = match url.backend {
+            #[cfg(feature = "mysql")]
+            Backend::MariaDb => diesel::MysqlConnection::establish(address).map(Db::My),
+            #[cfg(not(feature = "mysql"))]
+            Backend::MariaDb => return Err(refused(NO_MYSQL, false)),
+            Backend::Postgres => PgConnection::establish(address).map(Db::Pg),
+            Backend::Sqlite => {
+                if !std::path::Path::new(address).is_file() {
+                    return Err(refused("the file does not exist; `cargo xtask demo` makes one from the sample", false));
+                }
+                SqliteConnection::establish(address).map(Db::Lite)
+            }
+        };
+        let mut db = connected.map_err(|error| {
+            let (reason, transient) = reason(&error);
+            refused(reason, transient)
+        })?;
+        db.batch_execute(session(url.backend, role)).map_err(|error| {
+            let full = crate::storage::failure::Failure::of(&error);
+            tracing::debug!(%role, backend = %url.backend, failure = full.kind(), "session set-up failed");
+            refused("it was reached but refused the session's settings", false)
+        })?;
+        Ok(db)
+    }
+
+    /// Which backend this is.
+    pub fn backend(&self) -> Backend {
+        match self {
+            #[cfg(feature = "mysql")]
+            Db::My(_) => Backend::MariaDb,
+            Db::Pg(_) => Backend::Postgres,
+            Db::Lite(_) => Backend::Sqlite,
+        }
+    }
+
+    /// Runs `work` in a transaction that takes SQLite's write lock at once (a lock that is taken half-way may fail).
+    /// Inside a transaction it is a savepoint.
+    ///
+    /// # Errors
+    /// Whatever `work` or the database returns; all is rolled back then.
+    pub fn write<T, E: From<diesel::result::Error>>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        type Enum = <Db as Connection>::TransactionManager;
+        let outermost = match self {
+            Db::Lite(lite) => depth(lite)? == 0,
+            _ => false,
+        };
+        match self {
+            Db::Lite(lite) if outermost => AnsiTransactionManager::begin_transaction_sql(lite, "BEGIN IMMEDIATE")?,
+            _ => Enum::begin_transaction(self)?,
+        }
+        match work(self) {
+            Ok(done) => Enum::commit_transaction(self).map(|()| done).map_err(E::from),
+            Err(error) => {
+                // The first error says why; a rollback that fails as well means that the connection is gone.
+                let _ = Enum::rollback_transaction(self);
+                Err(error)
+            }
+        }
+    }
+}
+
+fn depth(lite: &mut SqliteConnection) -> QueryResult<u32> {
+    let status = <SqliteConnection as Connection>::TransactionManager::transaction_manager_status_mut(lite);
+    Ok(status.transaction_depth()?.map_or(0, u32::from))
+}
+
+#[cfg(not(feature = "mysql"))]
+const NO_MYSQL: &str = "this build has no MariaDB support, because its client library was not found: \
+     install it (Debian: apt install libmariadb-dev pkg-config; macOS: brew install mariadb-connector-c) and run the command again";
+
+fn session(backend: Backend, role: Role) -> &'static str {
+    match (backend, role) {
+        (Backend::MariaDb, Role::Legacy) => "SET SESSION TRANSACTION READ ONLY",
+        (Backend::MariaDb, Role::Target) => "SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION'",
+        (Backend::Postgres, Role::Legacy) => "SET default_transaction_read_only = on; SET timezone = 'UTC'",
+        (Backend::Postgres, Role::Target) => {
+            "SET timezone = 'UTC'; SET search_path = public, replant; SET lock_timeout = '30s'; \
+             SET client_min_messages = 'warning'; SET idle_in_transaction_session_timeout = '15min'"
+        }
+        (Backend::Sqlite, Role::Legacy) => "PRAGMA busy_timeout = 30000; PRAGMA query_only = on",
+        (Backend::Sqlite, Role::Target) => {
+            "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = wal; PRAGMA synchronous = normal; PRAGMA foreign_keys = on"
+        }
+    }
+}
+
+/// What a failure to connect means, and whether it may pass. Client libraries put addresses into their texts, so only
+/// what they say of the cause is looked at, and nothing of it is repeated.
+fn reason(error: &ConnectionError) -> (&'static str, bool) {
+    let text = error.to_string().to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if says(&["authentication", "access denied", "no pg_hba", "password"]) {
+        ("the server refuses the user or the password", false)
+    } else if says(&["does not exist", "unknown database"]) {
+        ("the server has no database or user of that name", false)
+    } else if says(&["could not translate host", "unknown mysql server host", "unknown server host", "name or service"]) {
+        ("the host name cannot be resolved", false)
+    } else if says(&["too many c", "remaining connection slots"]) {
+        ("the server has no connection left", true)
+    } else if says(&["starting up", "shutting down", "recovery"]) {
+        ("the server is starting or stopping", true)
+    } else if says(&["ssl", "tls"]) {
+        ("the two ends do not agree on TLS", false)
+    } else if says(&["refused", "can't connect", "connection to server", "no such file", "timeout", "timed out", "lost connection"]) {
+        ("no server answers at that host and port", true)
+    } else {
+        ("the client library gave no reason that can be shown", true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_picks_the_backend() {
+        let backend = |text: &str| text.parse::<DbUrl>().map(|url| url.backend());
+        assert_eq!(backend("mariadb://u:p@h/db").unwrap(), Backend::MariaDb);
+        assert_eq!(backend("postgresql://h/db").unwrap(), Backend::Postgres);
+        assert_eq!(backend("sqlite:///tmp/x.db").unwrap(), Backend::Sqlite);
+        assert!(matches!(backend("oracle://h/db"), Err(UrlError::Scheme(_))));
+        assert!(matches!(backend("oracle.db"), Err(UrlError::Shape)));
+    }
+
+    #[test]
+    fn a_missing_sqlite_file_is_an_error_and_makes_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("none.db");
+        let error = Db::open(&DbUrl::sqlite(&path), Role::Target).err().expect("refused");
+        assert!(error.to_string().contains("does not exist"));
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let url: DbUrl = "postgres://joe:hunter2@127.0.0.1:1/x".parse().unwrap();
+        assert!(!format!("{url:?}").contains("hunter2"));
+        let error = Db::open(&url, Role::Target).err().expect("refused");
+        assert!(!format!("{error:?}{error}").contains("hunter2"));
+        assert!(error.transient);
+    }
+
+    #[test]
+    fn a_legacy_session_refuses_to_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("legacy.db");
+        std::fs::File::create(&path).unwrap();
+        let mut db = Db::open(&DbUrl::sqlite(&path), Role::Legacy).unwrap();
+        assert!(db.batch_execute("CREATE TABLE t (x INT)").is_err());
+    }
+}

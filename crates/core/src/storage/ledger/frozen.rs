@@ -1,0 +1,32 @@
+//! What a step saw of the live target before it wrote anything. The site goes on living, and the step's own writes change
+//! what can be seen: every later reading, by any worker, must be the first one.
+
+use diesel::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::tables::replant_frozen as f;
+use super::{Attempt, LedgerError};
+use crate::storage::db::Db;
+
+/// The value that was frozen under a name, if one was.
+///
+/// # Errors
+/// The database fails, or the value cannot be read back.
+pub fn load<T: DeserializeOwned>(db: &mut Db, name: &str) -> Result<Option<T>, LedgerError> {
+    let found: Option<Vec<u8>> =
+        f::table.find(name.to_owned()).select(f::data).first(db).optional().attempt("read")?;
+    let unreadable = || LedgerError::Unreadable { what: "frozen reading", of: name.to_owned() };
+    found.map(|bytes| postcard::from_bytes(&bytes).map_err(|_| unreadable())).transpose()
+}
+
+/// Freezes a value.
+///
+/// # Errors
+/// The database fails.
+pub fn save<T: Serialize>(db: &mut Db, name: &str, value: &T) -> Result<(), LedgerError> {
+    let data = postcard::to_stdvec(value)
+        .map_err(|_| LedgerError::Unreadable { what: "frozen reading", of: name.to_owned() })?;
+    diesel::insert_into(f::table).values((f::name.eq(name), f::data.eq(data))).execute(db).attempt("written")?;
+    Ok(())
+}

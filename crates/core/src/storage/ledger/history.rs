@@ -1,0 +1,340 @@
+//! What became of legacy rows, and where target rows came from.
+
+use diesel::prelude::*;
+use serde::Serialize;
+
+use super::close::Migrated;
+use super::plan;
+use super::tables::{
+    replant_changes as ch, replant_chunks as c, replant_outcomes as o, replant_quarantine as q, replant_repairs as r,
+    replant_steps as s,
+};
+use super::{Attempt, LedgerError};
+use crate::contract::standing::Standings;
+use crate::storage::db::Db;
+use crate::storage::types::Instant;
+use crate::words::{Key, Outcome, Root};
+
+/// What became of one legacy row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lineage {
+    /// The legacy table.
+    pub legacy_table: String,
+    /// The legacy key.
+    pub legacy_id: Key,
+    /// The outcome.
+    pub outcome: Outcome,
+    /// The code of a row that was not migrated.
+    pub code: Option<String>,
+    /// Its target rows, the primary one first: table and id.
+    pub targets: Vec<(String, i64)>,
+    /// The codes of its repairs, sorted, each once.
+    pub repairs: Vec<String>,
+    /// The chunk that decided it.
+    pub chunk: i64,
+    /// The fingerprint of what was written for a migrated row, in hexadecimal.
+    pub fingerprint: Option<String>,
+}
+
+/// A repaired value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Queryable)]
+pub struct RepairEntry {
+    /// The rule.
+    pub code: String,
+    /// The column.
+    pub column: String,
+    /// Before.
+    pub before: Option<String>,
+    /// After.
+    pub after: Option<String>,
+}
+
+/// A quarantined row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Queryable)]
+pub struct QuarantineEntry {
+    /// The step.
+    pub step: String,
+    /// The legacy key.
+    pub legacy_key: Key,
+    /// The chunk.
+    pub chunk: i64,
+    /// The code.
+    pub code: String,
+    /// Why, in words.
+    pub reason: String,
+    /// The step of the row that it waits for (its own where it waits for none).
+    pub root_step: String,
+    /// The key of that row.
+    pub root_key: Key,
+    /// The whole legacy row, as JSON.
+    pub legacy_row: String,
+    /// When.
+    pub quarantined_at: Instant,
+}
+
+/// A change to a target row that was there before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Queryable)]
+pub struct ChangeEntry {
+    /// The step.
+    pub step: String,
+    /// The chunk; none where the step was being finished.
+    pub chunk: Option<i64>,
+    /// The legacy row for whose sake.
+    pub legacy_key: Option<Key>,
+    /// What was done.
+    pub what: String,
+    /// The row before, as JSON.
+    pub before: Option<String>,
+    /// The row after, as JSON.
+    pub after: Option<String>,
+}
+
+/// A step whose rows the ledger knows.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
+pub struct KnownStep {
+    /// The step.
+    pub name: String,
+    /// Its legacy table.
+    pub legacy_table: String,
+    /// Its target table.
+    pub target_table: String,
+}
+
+/// The planned steps, in the order of the run.
+///
+/// # Errors
+/// The database fails.
+pub fn known_steps(db: &mut Db) -> Result<Vec<KnownStep>, LedgerError> {
+    s::table.order((s::position, s::name)).select((s::name, s::legacy_table, s::target_table)).load(db).attempt("read")
+}
+
+fn decode(step: &str, record: &[u8]) -> Result<Vec<Migrated>, LedgerError> {
+    postcard::from_bytes(record).map_err(|_| LedgerError::Unreadable { what: "record of a chunk", of: step.to_owned() })
+}
+
+/// The ids of a step's committed chunks, by key.
+fn chunks(db: &mut Db, step: &str) -> Result<Vec<i64>, LedgerError> {
+    c::table
+        .filter(c::step.eq(step.to_owned()))
+        .filter(c::state.eq("done"))
+        .order(c::lo)
+        .select(c::id)
+        .load(db)
+        .attempt("read")
+}
+
+fn record(db: &mut Db, step: &str, chunk: i64) -> Result<Vec<Migrated>, LedgerError> {
+    let record: Option<Vec<u8>> = c::table.find(chunk).select(c::record).first(db).attempt("read")?;
+    decode(step, &record.unwrap_or_default())
+}
+
+/// What became of every row of a step; `None` where the step is not done.
+pub(crate) fn standings(db: &mut Db, step: &str) -> Result<Option<Standings>, LedgerError> {
+    let Some(plan) = plan::load(db, step)?.filter(|plan| plan.done) else { return Ok(None) };
+    let mut standings = Standings::new(plan.keys, plan.ids);
+    for chunk in chunks(db, step)? {
+        for row in record(db, step, chunk)? {
+            standings.live(row.key, row.target);
+        }
+    }
+    let roots: Vec<(Key, String, Key)> =
+        q::table.filter(q::step.eq(step.to_owned())).select((q::legacy_key, q::root_step, q::root_key)).load(db).attempt("read")?;
+    for (key, step, root) in roots {
+        standings.refused(key, Outcome::Quarantined, Some(Root { step, key: root }));
+    }
+    let others: Vec<(Key, String, Option<i64>)> = o::table
+        .filter(o::step.eq(step.to_owned()))
+        .filter(o::outcome.ne("quarantined"))
+        .select((o::legacy_key, o::outcome, o::target_id))
+        .load(db)
+        .attempt("read")?;
+    for (key, outcome, target) in others {
+        match target {
+            Some(target) => standings.live(key, target),
+            None => standings.refused(key, outcome.parse().unwrap_or(Outcome::Skipped), None),
+        }
+    }
+    Ok(Some(standings))
+}
+
+type OutcomeRow = (Key, String, String, Option<i64>);
+
+/// Calls `each` with what became of every row of a step, chunk by chunk.
+///
+/// # Errors
+/// The database fails, or `each` does.
+pub fn lineage<E: From<LedgerError>>(
+    db: &mut Db,
+    step: &KnownStep,
+    mut each: impl FnMut(Lineage) -> Result<(), E>,
+) -> Result<(), E> {
+    for chunk in chunks(db, &step.name)? {
+        let mut repairs: Vec<(Key, String)> = r::table
+            .filter(r::chunk_id.eq(chunk))
+            .select((r::legacy_key, r::code))
+            .order((r::legacy_key, r::code))
+            .load(db)
+            .attempt("read")?;
+        repairs.dedup();
+        let mut rows: Vec<Lineage> =
+            record(db, &step.name, chunk)?.into_iter().map(|row| migrated(step, chunk, row)).collect();
+        let others: Vec<OutcomeRow> = o::table
+            .filter(o::chunk_id.eq(chunk))
+            .select((o::legacy_key, o::outcome, o::code, o::target_id))
+            .load(db)
+            .attempt("read")?;
+        rows.extend(others.into_iter().map(|row| refused(step, chunk, row)));
+        rows.sort_unstable_by_key(|row| row.legacy_id);
+        for mut row in rows {
+            let from = repairs.partition_point(|(key, _)| *key < row.legacy_id);
+            let own = repairs[from..].iter().take_while(|(key, _)| *key == row.legacy_id);
+            row.repairs = own.map(|(_, code)| code.clone()).collect();
+            each(row)?;
+        }
+    }
+    Ok(())
+}
+
+fn migrated(step: &KnownStep, chunk: i64, row: Migrated) -> Lineage {
+    let mut targets = vec![(step.target_table.clone(), row.target)];
+    targets.extend(row.also);
+    Lineage {
+        legacy_table: step.legacy_table.clone(),
+        legacy_id: row.key,
+        outcome: Outcome::Migrated,
+        code: None,
+        targets,
+        repairs: Vec::new(),
+        chunk,
+        fingerprint: Some(format!("{:016x}", u64::from_le_bytes(row.fingerprint))),
+    }
+}
+
+fn refused(step: &KnownStep, chunk: i64, (key, outcome, code, target): OutcomeRow) -> Lineage {
+    Lineage {
+        legacy_table: step.legacy_table.clone(),
+        legacy_id: key,
+        outcome: outcome.parse().unwrap_or(Outcome::Quarantined),
+        code: Some(code),
+        targets: target.map(|id| (step.target_table.clone(), id)).into_iter().collect(),
+        repairs: Vec::new(),
+        chunk,
+        fingerprint: None,
+    }
+}
+
+/// What became of one legacy row of a step; `None` where it is not done yet or there is no such row.
+///
+/// # Errors
+/// The database fails.
+pub fn of_legacy(db: &mut Db, step: &KnownStep, key: Key) -> Result<Option<Lineage>, LedgerError> {
+    let other: Option<(i64, String, String, Option<i64>)> = o::table
+        .find((step.name.clone(), key))
+        .select((o::chunk_id, o::outcome, o::code, o::target_id))
+        .first(db)
+        .optional()
+        .attempt("read")?;
+    let mut found = match other {
+        Some((chunk, outcome, code, target)) => Some(refused(step, chunk, (key, outcome, code, target))),
+        None => {
+            let chunk: Option<i64> = c::table
+                .filter(c::step.eq(step.name.clone()))
+                .filter(c::lo.le(key))
+                .filter(c::hi.ge(key))
+                .filter(c::state.eq("done"))
+                .select(c::id)
+                .first(db)
+                .optional()
+                .attempt("read")?;
+            match chunk {
+                None => None,
+                Some(chunk) => {
+                    record(db, &step.name, chunk)?.into_iter().find(|row| row.key == key).map(|row| migrated(step, chunk, row))
+                }
+            }
+        }
+    };
+    if let Some(found) = &mut found {
+        found.repairs = repairs(db, &step.name, key)?.into_iter().map(|repair| repair.code).collect();
+        found.repairs.sort_unstable();
+        found.repairs.dedup();
+    }
+    Ok(found)
+}
+
+/// The repairs of one legacy row.
+///
+/// # Errors
+/// The database fails.
+pub fn repairs(db: &mut Db, step: &str, key: Key) -> Result<Vec<RepairEntry>, LedgerError> {
+    r::table
+        .filter(r::step.eq(step.to_owned()))
+        .filter(r::legacy_key.eq(key))
+        .order((r::code, r::column_name))
+        .select((r::code, r::column_name, r::value_before, r::value_after))
+        .load(db)
+        .attempt("read")
+}
+
+/// The legacy rows of a step that stand behind a target row.
+///
+/// # Errors
+/// The database fails.
+pub fn behind_target(db: &mut Db, step: &KnownStep, table: &str, id: i64) -> Result<Vec<Lineage>, LedgerError> {
+    let mut behind = Vec::new();
+    lineage(db, step, |row| {
+        if row.targets.iter().any(|(of, target)| of == table && *target == id) {
+            behind.push(row);
+        }
+        Ok::<_, LedgerError>(())
+    })?;
+    Ok(behind)
+}
+
+/// What was done to a target row that was there before.
+///
+/// # Errors
+/// The database fails.
+pub fn changes(db: &mut Db, table: &str, id: i64) -> Result<Vec<ChangeEntry>, LedgerError> {
+    ch::table
+        .filter(ch::target_table.eq(table.to_owned()))
+        .filter(ch::target_id.eq(id))
+        .select((ch::step, ch::chunk_id, ch::legacy_key, ch::what, ch::value_before, ch::value_after))
+        .load(db)
+        .attempt("read")
+}
+
+/// Which quarantined rows are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct QuarantineFilter {
+    /// Of this step or legacy table's step.
+    pub step: Option<String>,
+    /// With this code.
+    pub code: Option<String>,
+    /// At most so many.
+    pub limit: Option<i64>,
+}
+
+/// Quarantined rows, by step and key.
+///
+/// # Errors
+/// The database fails.
+pub fn quarantine(db: &mut Db, filter: &QuarantineFilter) -> Result<Vec<QuarantineEntry>, LedgerError> {
+    let all = || q::table.order((q::step, q::legacy_key)).limit(filter.limit.unwrap_or(i64::MAX));
+    let (step, code) = (filter.step.clone(), filter.code.clone());
+    match (step, code) {
+        (None, None) => all().load(db),
+        (Some(step), None) => all().filter(q::step.eq(step)).load(db),
+        (None, Some(code)) => all().filter(q::code.eq(code)).load(db),
+        (Some(step), Some(code)) => all().filter(q::step.eq(step)).filter(q::code.eq(code)).load(db),
+    }
+    .attempt("read")
+}
+
+/// One quarantined row.
+///
+/// # Errors
+/// The database fails.
+pub fn quarantined(db: &mut Db, step: &str, key: Key) -> Result<Option<QuarantineEntry>, LedgerError> {
+    q::table.find((step.to_owned(), key)).first(db).optional().attempt("read")
+}

@@ -1,0 +1,161 @@
+//! The ledger: our own tables in the target, where every run, chunk, outcome, repair and quarantined row is kept.
+//!
+//! What a chunk did and that it did it commit in one transaction ([`close`]), so the ledger is never ahead of the target
+//! and never behind it.
+
+pub mod claim;
+pub mod close;
+pub mod frozen;
+pub mod history;
+pub mod plan;
+pub mod runs;
+pub mod status;
+pub mod tables;
+
+use diesel::connection::SimpleConnection;
+use diesel::migration::MigrationSource;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::bulk::{Change, Insert};
+use super::db::Db;
+use tables::replant_changes;
+
+const POSTGRES: EmbeddedMigrations = embed_migrations!("../../schemas/ledger/postgres");
+const SQLITE: EmbeddedMigrations = embed_migrations!("../../schemas/ledger/sqlite");
+
+/// Why the ledger cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The database refused something.
+    #[error("the ledger in the target database could not be {attempted}: {}", super::failure::Failure::of(.source).describe())]
+    Database {
+        /// What was tried.
+        attempted: &'static str,
+        /// What came back. Not shown: it may hold values.
+        source: diesel::result::Error,
+    },
+    /// The ledger's tables could not be made.
+    #[error("the ledger's tables could not be made in the target database ({hint})")]
+    Install {
+        /// What to look at.
+        hint: &'static str,
+    },
+    /// A later version of Replant wrote the ledger.
+    #[error("the ledger in the target database was written by a later version of Replant: use that version, or a later one")]
+    TooNew,
+    /// A payload cannot be read back.
+    #[error("the ledger's {what} of `{of}` cannot be read back: it was written by another version of Replant or damaged")]
+    Unreadable {
+        /// Which payload.
+        what: &'static str,
+        /// Whose.
+        of: String,
+    },
+}
+
+/// Names what was attempted when a query of the ledger fails.
+pub(crate) trait Attempt<T> {
+    fn attempt(self, attempted: &'static str) -> Result<T, LedgerError>;
+}
+
+impl<T> Attempt<T> for QueryResult<T> {
+    fn attempt(self, attempted: &'static str) -> Result<T, LedgerError> {
+        self.map_err(|source| LedgerError::Database { attempted, source })
+    }
+}
+
+/// Makes the ledger's tables, or brings them up to date.
+///
+/// # Errors
+/// A right is missing, or a later version wrote the ledger.
+pub fn install(db: &mut Db) -> Result<(), LedgerError> {
+    let hint = "the user needs the right to create a schema and tables there";
+    let failed = |_| LedgerError::Install { hint };
+    match db {
+        Db::Pg(pg) => pg.transaction(|pg| {
+            // diesel keeps its own table where the search path points first: not among the platform's.
+            pg.batch_execute("SELECT pg_advisory_xact_lock(7364129880112)").attempt("locked")?;
+            pg.batch_execute("CREATE SCHEMA IF NOT EXISTS replant; SET LOCAL search_path = replant, public").map_err(|_| LedgerError::Install { hint })?;
+            migrate(pg, POSTGRES, hint)
+        }),
+        Db::Lite(lite) => migrate(lite, SQLITE, hint),
+        #[cfg(feature = "mysql")]
+        Db::My(_) => Err(LedgerError::Install { hint: "MariaDB is no target" }).map_err(|e: LedgerError| e),
+    }
+    .map_err(|error| match error {
+        LedgerError::Database { .. } => failed(()),
+        other => other,
+    })
+}
+
+impl From<diesel::result::Error> for LedgerError {
+    fn from(source: diesel::result::Error) -> Self {
+        Self::Database { attempted: "read or written", source }
+    }
+}
+
+fn migrate<C, B>(db: &mut C, migrations: EmbeddedMigrations, hint: &'static str) -> Result<(), LedgerError>
+where
+    C: MigrationHarness<B>,
+    B: diesel::backend::Backend,
+    EmbeddedMigrations: MigrationSource<B>,
+{
+    let known = MigrationSource::<B>::migrations(&migrations).map_err(|_| LedgerError::Install { hint })?;
+    let known: Vec<String> = known.iter().map(|m| m.name().version().to_string()).collect();
+    let applied = db.applied_migrations().map_err(|_| LedgerError::Install { hint })?;
+    // SQLite has no schema to keep the platform's own migrations apart: only a ledger's version can be too new.
+    if applied.iter().any(|version| version.to_string().starts_with("0000000000") && !known.contains(&version.to_string())) {
+        return Err(LedgerError::TooNew);
+    }
+    db.run_pending_migrations(migrations).map(|_| ()).map_err(|_| LedgerError::Install { hint })
+}
+
+/// Whether the target has a ledger.
+///
+/// # Errors
+/// The catalogue cannot be read.
+pub fn exists(db: &mut Db) -> Result<bool, LedgerError> {
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = BigInt)]
+        found: i64,
+    }
+    let sql = match db {
+        Db::Pg(_) => "SELECT count(*) AS found FROM pg_tables WHERE schemaname = 'replant' AND tablename = $1",
+        _ => "SELECT count(*) AS found FROM sqlite_master WHERE type = 'table' AND name = ?",
+    };
+    let found: Found = diesel::sql_query(sql).bind::<Text, _>("replant_frozen").get_result(db).attempt("looked for")?;
+    Ok(found.found > 0)
+}
+
+/// Writes rows of our own by the fastest path of the target.
+pub(crate) fn bulk<T: Insert>(db: &mut Db, rows: &[T]) -> QueryResult<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    match db {
+        Db::Pg(pg) => T::copy(pg, rows).map(|_| ()),
+        Db::Lite(lite) => rows.iter().try_for_each(|row| T::insert(lite, row).map(|_| ())),
+        #[cfg(feature = "mysql")]
+        Db::My(_) => Err(diesel::result::Error::QueryBuilderError("MariaDB is no target".into())),
+    }
+}
+
+pub(crate) fn record_change(db: &mut Db, step: &str, chunk: Option<i64>, change: Change) -> QueryResult<()> {
+    use replant_changes as c;
+    diesel::insert_into(c::table)
+        .values((
+            c::step.eq(step),
+            c::chunk_id.eq(chunk),
+            c::target_table.eq(change.table),
+            c::target_id.eq(change.id),
+            c::legacy_key.eq(change.legacy_key),
+            c::what.eq(change.what),
+            c::value_before.eq(change.before),
+            c::value_after.eq(change.after),
+        ))
+        .execute(db)
+        .map(|_| ())
+}

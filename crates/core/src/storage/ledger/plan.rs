@@ -1,0 +1,248 @@
+//! The plan of a step: its keys, its chunks and its ids, written once.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+
+use super::tables::{replant_chunks as c, replant_id_blocks as b, replant_steps as s};
+use super::{Attempt, LedgerError};
+use crate::storage::db::Db;
+use crate::storage::types::Instant;
+use crate::words::{KeyRange, KeySet};
+
+/// The ids that were reserved from a target sequence for a step: the row of the n-th legacy key gets the n-th of them.
+/// The live site may take ids meanwhile, so they need not be contiguous.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IdBlock {
+    /// First id and number of ids, ascending.
+    ranges: Vec<(i64, u64)>,
+}
+
+impl IdBlock {
+    /// Makes a block of ranges: first id and number of ids.
+    pub fn new(mut ranges: Vec<(i64, u64)>) -> Self {
+        ranges.sort_unstable();
+        Self { ranges }
+    }
+
+    /// The id at a place.
+    pub fn id(&self, mut place: u64) -> Option<i64> {
+        for (first, ids) in &self.ranges {
+            if place < *ids {
+                return Some(first + place.cast_signed());
+            }
+            place -= ids;
+        }
+        None
+    }
+
+    /// Whether an id is one of them.
+    pub fn contains(&self, id: i64) -> bool {
+        self.ranges.iter().any(|(first, ids)| (*first..first + ids.cast_signed()).contains(&id))
+    }
+
+    /// The ranges: first id and number of ids, ascending.
+    pub fn ranges(&self) -> &[(i64, u64)] {
+        &self.ranges
+    }
+}
+
+/// The plan of one step.
+#[derive(Debug, Clone)]
+pub struct StepPlan {
+    /// The keys of its legacy table.
+    pub keys: KeySet,
+    /// The ids of its target table.
+    pub ids: IdBlock,
+    /// Whether every chunk is done and the step is finished.
+    pub done: bool,
+}
+
+/// What a step is planned with.
+#[derive(Debug, Clone, Copy)]
+pub struct NewStep<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its place in the order of the run.
+    pub position: usize,
+    /// The legacy table.
+    pub legacy_table: &'a str,
+    /// The target table.
+    pub target_table: &'a str,
+}
+
+#[derive(Insertable, Clone, serde::Serialize)]
+#[diesel(table_name = c, treat_none_as_default_value = false)]
+struct NewChunk<'a> {
+    step: &'a str,
+    lo: i64,
+    hi: i64,
+    keys: i64,
+    state: &'static str,
+}
+
+/// The plan of a step, if it was planned.
+///
+/// # Errors
+/// The database fails, or the keys cannot be read back.
+pub fn load(db: &mut Db, step: &str) -> Result<Option<StepPlan>, LedgerError> {
+    let found: Option<(Vec<u8>, String)> =
+        s::table.find(step.to_owned()).select((s::legacy_keys, s::state)).first(db).optional().attempt("read")?;
+    let Some((keys, state)) = found else { return Ok(None) };
+    let keys = postcard::from_bytes(&keys).map_err(|_| LedgerError::Unreadable { what: "keys", of: step.to_owned() })?;
+    let ranges: Vec<(i64, i64)> =
+        b::table.filter(b::step.eq(step.to_owned())).select((b::first_id, b::ids)).load(db).attempt("read")?;
+    let ids = IdBlock::new(ranges.into_iter().map(|(first, ids)| (first, ids.cast_unsigned())).collect());
+    Ok(Some(StepPlan { keys, ids, done: state == "done" }))
+}
+
+/// Cuts keys at real keys into ranges of about `rows` keys each.
+pub fn cut(keys: &KeySet, rows: u64) -> Vec<(KeyRange, u64)> {
+    let mut ranges = Vec::new();
+    let mut open: Option<(KeyRange, u64)> = None;
+    for key in keys.iter() {
+        let (range, count) = open.get_or_insert((KeyRange { lo: key, hi: key }, 0));
+        range.hi = key;
+        *count += 1;
+        if *count >= rows.max(1) {
+            ranges.extend(open.take());
+        }
+    }
+    ranges.extend(open);
+    ranges
+}
+
+/// Writes the plan of a step: reserves its ids and cuts its keys into chunks of about `chunk_rows` keys.
+///
+/// # Errors
+/// The database fails, or has no ids to give.
+pub fn save(db: &mut Db, step: NewStep<'_>, keys: &KeySet, chunk_rows: u64) -> Result<(), LedgerError> {
+    let unwritable = || LedgerError::Unreadable { what: "keys", of: step.name.to_owned() };
+    diesel::insert_into(s::table)
+        .values((
+            s::name.eq(step.name),
+            s::position.eq(i64::try_from(step.position).expect("few steps")),
+            s::legacy_table.eq(step.legacy_table),
+            s::target_table.eq(step.target_table),
+            s::legacy_rows.eq(keys.len().cast_signed()),
+            s::legacy_keys.eq(postcard::to_stdvec(keys).map_err(|_| unwritable())?),
+            s::state.eq("planned"),
+            s::planned_at.eq(Instant(jiff::Timestamp::now())),
+        ))
+        .execute(db)
+        .attempt("written")?;
+    for (first, ids) in reserve(db, step.target_table, keys.len()).attempt("given ids of the target's sequence")? {
+        diesel::insert_into(b::table)
+            .values((b::step.eq(step.name), b::first_id.eq(first), b::ids.eq(ids)))
+            .execute(db)
+            .attempt("written")?;
+    }
+    let chunks: Vec<NewChunk<'_>> = cut(keys, chunk_rows)
+        .into_iter()
+        .map(|(range, keys)| NewChunk { step: step.name, lo: range.lo, hi: range.hi, keys: keys.cast_signed(), state: "free" })
+        .collect();
+    match db {
+        Db::Pg(pg) => {
+            diesel::copy_from(c::table).from_insertable(&chunks).execute(pg).attempt("written")?;
+        }
+        Db::Lite(lite) => {
+            for chunk in &chunks {
+                diesel::insert_into(c::table).values(chunk).execute(lite).attempt("written")?;
+            }
+        }
+        #[cfg(feature = "mysql")]
+        Db::My(_) => return Err(LedgerError::Install { hint: "MariaDB is no target" }),
+    }
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Reserved {
+    #[diesel(sql_type = BigInt)]
+    first_id: i64,
+    #[diesel(sql_type = BigInt)]
+    ids: i64,
+}
+
+/// Takes ids from the sequence of a table's `id`, as the live site does: safe beside it, and gaps where it came between.
+fn reserve(db: &mut Db, table: &str, ids: u64) -> QueryResult<Vec<(i64, i64)>> {
+    if ids == 0 {
+        return Ok(Vec::new());
+    }
+    let ids = ids.cast_signed();
+    let reserved: Vec<Reserved> = match db {
+        // nextval() has no place in diesel's query builder.
+        Db::Pg(_) => diesel::sql_query(
+            "WITH taken AS MATERIALIZED (
+                 SELECT nextval(pg_get_serial_sequence(format('public.%I', $1), 'id')) AS id FROM generate_series(1, $2)),
+             placed AS (SELECT id, id - row_number() OVER (ORDER BY id) AS island FROM taken)
+             SELECT min(id)::bigint AS first_id, count(*) AS ids FROM placed GROUP BY island ORDER BY 1",
+        )
+        .bind::<Text, _>(table)
+        .bind::<BigInt, _>(ids)
+        .load(db)?,
+        _ => {
+            let top = format!(
+                "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?), 0), \
+                 coalesce((SELECT max(id) FROM \"{table}\"), 0)) + 1 AS first_id, ? AS ids"
+            );
+            let reserved: Vec<Reserved> = diesel::sql_query(top).bind::<Text, _>(table).bind::<BigInt, _>(ids).load(db)?;
+            let last = reserved[0].first_id + ids - 1;
+            let known = diesel::sql_query("UPDATE sqlite_sequence SET seq = ? WHERE name = ?")
+                .bind::<BigInt, _>(last)
+                .bind::<Text, _>(table)
+                .execute(db)?;
+            if known == 0 {
+                diesel::sql_query("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)")
+                    .bind::<Text, _>(table)
+                    .bind::<BigInt, _>(last)
+                    .execute(db)?;
+            }
+            reserved
+        }
+    };
+    Ok(reserved.into_iter().map(|r| (r.first_id, r.ids)).collect())
+}
+
+/// Marks a step as done, once and for all.
+///
+/// # Errors
+/// The database fails.
+pub fn finish(db: &mut Db, step: &str) -> QueryResult<()> {
+    diesel::update(s::table.find(step.to_owned()))
+        .set((s::state.eq("done"), s::done_at.eq(Instant(jiff::Timestamp::now()))))
+        .execute(db)
+        .map(|_| ())
+}
+
+/// Takes the row lock of a step and says whether it is done: whoever holds it may plan, freeze or finish it.
+///
+/// # Errors
+/// The database fails.
+pub fn lock(db: &mut Db, step: &str) -> QueryResult<Option<bool>> {
+    let state: Option<String> = match db {
+        Db::Pg(pg) => s::table.find(step.to_owned()).select(s::state).for_update().first(pg).optional()?,
+        db => s::table.find(step.to_owned()).select(s::state).first(db).optional()?,
+    };
+    Ok(state.map(|state| state == "done"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_cut_at_real_keys() {
+        let keys: KeySet = [1, 2, 5, 100, 101, 7000, 7001].into_iter().collect();
+        let ranges: Vec<_> = cut(&keys, 3).into_iter().map(|(r, n)| (r.lo, r.hi, n)).collect();
+        assert_eq!(ranges, [(1, 5, 3), (100, 7000, 3), (7001, 7001, 1)]);
+        assert!(cut(&KeySet::default(), 3).is_empty());
+    }
+
+    #[test]
+    fn ids_go_on_behind_a_gap() {
+        let ids = IdBlock::new(vec![(20, 2), (10, 3)]);
+        let all: Vec<_> = (0..6).map(|place| ids.id(place)).collect();
+        assert_eq!(all, [Some(10), Some(11), Some(12), Some(20), Some(21), None]);
+        assert!(ids.contains(21) && !ids.contains(13));
+    }
+}

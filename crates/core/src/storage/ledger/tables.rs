@@ -1,0 +1,140 @@
+//! diesel's view of the ledger's tables, the same in PostgreSQL (schema `replant`) and in SQLite.
+
+#![allow(missing_docs, reason = "schemas/ledger describes the columns")]
+
+use crate::storage::types::Utc;
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::Utc;
+    replant_runs (id) {
+        id -> Text,
+        environment -> Text,
+        version -> Text,
+        snapshot_at -> Utc,
+        started_at -> Utc,
+        ended_at -> Nullable<Utc>,
+        state -> Text,
+        reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::Utc;
+    replant_steps (name) {
+        name -> Text,
+        position -> BigInt,
+        legacy_table -> Text,
+        target_table -> Text,
+        legacy_rows -> BigInt,
+        legacy_keys -> Binary,
+        state -> Text,
+        planned_at -> Utc,
+        done_at -> Nullable<Utc>,
+    }
+}
+
+diesel::table! {
+    replant_id_blocks (step, first_id) {
+        step -> Text,
+        first_id -> BigInt,
+        ids -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::Utc;
+    replant_chunks (id) {
+        id -> BigInt,
+        step -> Text,
+        lo -> BigInt,
+        hi -> BigInt,
+        keys -> BigInt,
+        state -> Text,
+        owner -> Nullable<Text>,
+        epoch -> BigInt,
+        lease_until -> Nullable<Utc>,
+        attempts -> BigInt,
+        reason -> Nullable<Text>,
+        rows_read -> BigInt,
+        migrated -> BigInt,
+        merged -> BigInt,
+        skipped -> BigInt,
+        quarantined -> BigInt,
+        repairs -> BigInt,
+        busy_ms -> BigInt,
+        done_at -> Nullable<Utc>,
+        record -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    replant_money (chunk_id, currency) {
+        chunk_id -> BigInt,
+        currency -> Text,
+        flow -> Text,
+    }
+}
+
+diesel::table! {
+    replant_outcomes (step, legacy_key) {
+        step -> Text,
+        legacy_key -> BigInt,
+        chunk_id -> BigInt,
+        outcome -> Text,
+        code -> Text,
+        target_id -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    replant_repairs (step, legacy_key, code, column_name) {
+        step -> Text,
+        legacy_key -> BigInt,
+        chunk_id -> BigInt,
+        code -> Text,
+        column_name -> Text,
+        value_before -> Nullable<Text>,
+        value_after -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::Utc;
+    replant_quarantine (step, legacy_key) {
+        step -> Text,
+        legacy_key -> BigInt,
+        chunk_id -> BigInt,
+        code -> Text,
+        reason -> Text,
+        root_step -> Text,
+        root_key -> BigInt,
+        legacy_row -> Text,
+        quarantined_at -> Utc,
+    }
+}
+
+diesel::table! {
+    replant_changes (target_table, target_id, what) {
+        step -> Text,
+        chunk_id -> Nullable<BigInt>,
+        target_table -> Text,
+        target_id -> BigInt,
+        legacy_key -> Nullable<BigInt>,
+        what -> Text,
+        value_before -> Nullable<Text>,
+        value_after -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    replant_frozen (name) {
+        name -> Text,
+        data -> Binary,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(replant_chunks, replant_outcomes, replant_quarantine, replant_repairs, replant_money);

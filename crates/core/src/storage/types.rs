@@ -1,0 +1,146 @@
+//! Times as SQL knows them: the wall times of a legacy DATETIME and the instants of a target TIMESTAMPTZ.
+
+use std::any::Any;
+
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::expression::AsExpression;
+use diesel::pg::{Pg, PgValue};
+use diesel::query_builder::QueryId;
+use diesel::serialize::{self, IsNull, Output, ToSql};
+use diesel::sql_types::{self, BigInt, HasSqlType, SqlType};
+use diesel::sqlite::Sqlite;
+use jiff::civil::DateTime;
+use jiff::fmt::strtime;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::db::{MultiBackend, MultiRawValue};
+
+/// The SQL type of an instant: TIMESTAMPTZ in PostgreSQL, TEXT `YYYY-MM-DD HH:MM:SS.ffffff` in UTC in SQLite.
+#[derive(SqlType, QueryId, Debug, Clone, Copy, Default)]
+#[diesel(postgres_type(oid = 1184, array_oid = 1185), mysql_type(name = "DateTime"), sqlite_type(name = "Text"))]
+pub struct Utc;
+
+/// An instant in a target table, to the microsecond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow, Serialize, Deserialize)]
+#[diesel(sql_type = Utc)]
+pub struct Instant(pub jiff::Timestamp);
+
+const SHAPE: &str = "%Y-%m-%d %H:%M:%S%.6f";
+
+impl From<jiff::Timestamp> for Instant {
+    fn from(at: jiff::Timestamp) -> Self {
+        Self(at)
+    }
+}
+
+impl std::fmt::Display for Instant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// PostgreSQL counts microseconds from the year 2000.
+const PG_EPOCH_MICROS: i64 = 946_684_800_000_000;
+
+impl ToSql<Utc, Pg> for Instant {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        let micros = self.0.as_microsecond() - PG_EPOCH_MICROS;
+        <i64 as ToSql<BigInt, Pg>>::to_sql(&micros, &mut out.reborrow())
+    }
+}
+
+impl FromSql<Utc, Pg> for Instant {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        let micros = <i64 as FromSql<BigInt, Pg>>::from_sql(value)?;
+        let micros = micros.checked_add(PG_EPOCH_MICROS).ok_or("infinite time")?;
+        Ok(Self(jiff::Timestamp::from_microsecond(micros)?))
+    }
+}
+
+impl ToSql<Utc, Sqlite> for Instant {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+        out.set_value(strtime::format(SHAPE, &self.0.to_zoned(jiff::tz::TimeZone::UTC))?);
+        Ok(IsNull::No)
+    }
+}
+
+impl FromSql<Utc, Sqlite> for Instant {
+    fn from_sql(mut value: <Sqlite as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+        let wall: DateTime = value.read_text().parse()?;
+        Ok(Self(jiff::tz::TimeZone::UTC.to_timestamp(wall)?))
+    }
+}
+
+impl HasSqlType<Utc> for MultiBackend {
+    fn metadata(lookup: &mut dyn Any) -> Self::TypeMetadata {
+        Self::lookup_sql_type::<Utc>(lookup)
+    }
+}
+
+#[cfg(feature = "mysql")]
+mod mysql {
+    //! A target is never MariaDB, but the connection type has a variant for it.
+    use super::{Instant, IsNull, Output, ToSql, Utc, deserialize, serialize};
+    use diesel::deserialize::FromSql;
+    use diesel::mysql::{Mysql, MysqlValue};
+
+    impl ToSql<Utc, Mysql> for Instant {
+        fn to_sql<'b>(&'b self, _: &mut Output<'b, '_, Mysql>) -> serialize::Result {
+            Ok(IsNull::Yes)
+        }
+    }
+
+    impl FromSql<Utc, Mysql> for Instant {
+        fn from_sql(_: MysqlValue<'_>) -> deserialize::Result<Self> {
+            Err("MariaDB is no target".into())
+        }
+    }
+}
+
+impl FromSql<Utc, MultiBackend> for Instant {
+    fn from_sql(value: MultiRawValue<'_>) -> deserialize::Result<Self> {
+        value.from_sql::<Self, Utc>()
+    }
+}
+
+impl ToSql<Utc, MultiBackend> for Instant {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, MultiBackend>) -> serialize::Result {
+        out.set_value((Utc, self));
+        Ok(IsNull::No)
+    }
+}
+
+/// What a legacy DATETIME column shows: a date and a time of some wall clock, without a zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wall(pub DateTime);
+
+impl Serialize for Wall {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0.strftime("%Y-%m-%d %H:%M:%S%.f"))
+    }
+}
+
+#[cfg(feature = "mysql")]
+impl FromSql<sql_types::Timestamp, diesel::mysql::Mysql> for Wall {
+    fn from_sql(value: diesel::mysql::MysqlValue<'_>) -> deserialize::Result<Self> {
+        use diesel::mysql::{Mysql, data_types::MysqlTime};
+        let t = <MysqlTime as FromSql<sql_types::Timestamp, Mysql>>::from_sql(value)?;
+        let nanos = i32::try_from(t.second_part)?.checked_mul(1000).ok_or("fraction of a second out of range")?;
+        let [month, day, hour, minute, second] = [t.month, t.day, t.hour, t.minute, t.second].map(i8::try_from);
+        Ok(Self(DateTime::new(i16::try_from(t.year)?, month?, day?, hour?, minute?, second?, nanos)?))
+    }
+}
+
+impl FromSql<sql_types::Timestamp, Pg> for Wall {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        let micros = <i64 as FromSql<BigInt, Pg>>::from_sql(value)?;
+        let micros = micros.checked_add(PG_EPOCH_MICROS).ok_or("infinite time")?;
+        Ok(Self(jiff::Timestamp::from_microsecond(micros)?.to_zoned(jiff::tz::TimeZone::UTC).datetime()))
+    }
+}
+
+impl FromSql<sql_types::Timestamp, Sqlite> for Wall {
+    fn from_sql(mut value: <Sqlite as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+        Ok(Self(value.read_text().parse()?))
+    }
+}

@@ -1,0 +1,170 @@
+//! Legacy keys: ranges of them, sets of them, and rows that travel with another one.
+
+use roaring::RoaringTreemap;
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+/// A legacy primary key. Unsigned 64-bit keys beyond `i64` are refused when a step is planned.
+pub type Key = i64;
+
+/// A range of legacy keys, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct KeyRange {
+    /// The first key.
+    pub lo: Key,
+    /// The last key.
+    pub hi: Key,
+}
+
+impl KeyRange {
+    /// Whether `key` lies in the range.
+    pub fn contains(self, key: Key) -> bool {
+        (self.lo..=self.hi).contains(&key)
+    }
+}
+
+/// The keys of a legacy table as they were when its step was planned. Dense keys cost next to nothing.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct KeySet(RoaringTreemap);
+
+/// Keys are ordered as signed numbers; the bitmap holds unsigned ones.
+fn ordered(key: Key) -> u64 {
+    key.cast_unsigned() ^ (1 << 63)
+}
+
+fn key(ordered: u64) -> Key {
+    (ordered ^ (1 << 63)).cast_signed()
+}
+
+impl KeySet {
+    /// Adds a key.
+    pub fn insert(&mut self, key: Key) {
+        self.0.insert(ordered(key));
+    }
+
+    /// The number of keys.
+    pub fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether `key` is one of them.
+    pub fn contains(&self, key: Key) -> bool {
+        self.0.contains(ordered(key))
+    }
+
+    /// How many keys are smaller than `key`; `None` where `key` is not one of them.
+    pub fn rank(&self, key: Key) -> Option<u64> {
+        self.contains(key).then(|| self.0.rank(ordered(key)) - 1)
+    }
+
+    /// How many keys lie in `range`.
+    pub fn count(&self, range: KeyRange) -> u64 {
+        self.0.range_cardinality(ordered(range.lo)..=ordered(range.hi))
+    }
+
+    /// The keys, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = Key> + '_ {
+        self.0.iter().map(key)
+    }
+
+    /// The keys of `range`, ascending.
+    pub fn range(&self, range: KeyRange) -> impl Iterator<Item = Key> + '_ {
+        let mut keys = self.0.iter();
+        keys.advance_to(ordered(range.lo));
+        keys.take_while(move |k| *k <= ordered(range.hi)).map(key)
+    }
+}
+
+impl FromIterator<Key> for KeySet {
+    fn from_iter<I: IntoIterator<Item = Key>>(keys: I) -> Self {
+        let mut keys: RoaringTreemap = keys.into_iter().map(ordered).collect();
+        keys.optimize();
+        Self(keys)
+    }
+}
+
+/// Rows that travel with another one: a duplicate user with the user that its account came from.
+///
+/// A leader and its followers are one unit: they are read, judged and committed together, in the chunk of the leader.
+/// A leader has the lowest key of its unit and follows nobody.
+#[derive(Debug, Clone, Default)]
+pub struct Followers {
+    leader_of: FxHashMap<Key, Key>,
+    followers_of: FxHashMap<Key, Vec<Key>>,
+}
+
+impl Followers {
+    /// Lets `follower` travel with `leader`.
+    pub fn insert(&mut self, leader: Key, follower: Key) {
+        debug_assert!(leader < follower, "a leader has the lowest key of its unit");
+        self.leader_of.insert(follower, leader);
+        self.followers_of.entry(leader).or_default().push(follower);
+    }
+
+    /// The leader that `key` follows, if it follows one.
+    pub fn leader_of(&self, key: Key) -> Option<Key> {
+        self.leader_of.get(&key).copied()
+    }
+
+    /// The followers of `leader`.
+    pub fn of(&self, leader: Key) -> &[Key] {
+        self.followers_of.get(&leader).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether nobody follows anybody.
+    pub fn is_empty(&self) -> bool {
+        self.leader_of.is_empty()
+    }
+
+    /// The keys of the rows that the chunk of `range` carries from outside it, ascending.
+    pub fn joining(&self, keys: &KeySet, range: KeyRange) -> Vec<Key> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let mut joining: Vec<Key> =
+            keys.range(range).flat_map(|leader| self.of(leader)).copied().filter(|k| !range.contains(*k)).collect();
+        joining.sort_unstable();
+        joining
+    }
+
+    /// How many rows the chunk of `range` carries: its own leaders with all their followers.
+    pub fn rows(&self, keys: &KeySet, range: KeyRange) -> u64 {
+        if self.is_empty() {
+            return keys.count(range);
+        }
+        keys.range(range).filter(|k| self.leader_of(*k).is_none()).map(|leader| 1 + self.of(leader).len() as u64).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_are_in_the_order_of_signed_keys() {
+        let keys: KeySet = [7, -3, 0, i64::MAX, i64::MIN].into_iter().collect();
+        assert_eq!(keys.iter().collect::<Vec<_>>(), [i64::MIN, -3, 0, 7, i64::MAX]);
+        assert_eq!(keys.rank(0), Some(2));
+        assert_eq!(keys.rank(1), None);
+        assert_eq!(keys.count(KeyRange { lo: -3, hi: 7 }), 3);
+    }
+
+    #[test]
+    fn a_chunk_carries_the_followers_of_its_leaders_and_no_others() {
+        let keys: KeySet = (1..=10).collect();
+        let mut followers = Followers::default();
+        followers.insert(2, 3);
+        followers.insert(2, 9);
+        followers.insert(6, 7);
+        let first = KeyRange { lo: 1, hi: 5 };
+        let second = KeyRange { lo: 6, hi: 10 };
+        assert_eq!(followers.joining(&keys, first), [9]);
+        assert_eq!(followers.rows(&keys, first), 6);
+        assert_eq!(followers.rows(&keys, second), 4);
+    }
+}

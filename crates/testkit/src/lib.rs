@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+
+pub mod catalog;
+pub mod dump;
+pub mod load;
+pub mod mariadb;
+pub mod postgres;
+pub mod sample;
+pub mod schema;
+pub mod servers;
+
+mod database;
+
+pub use database::Database;

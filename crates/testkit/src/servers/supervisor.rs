@@ -1,0 +1,383 @@
+//! A server process that cannot outlive the process that started it, and the folder that it lives in.
+//!
+//! A shell stands between: it starts the server as its child and waits on a pipe that only we hold open. However we end,
+//! the pipe closes, and the shell stops the server and removes the folder. Should the shell itself be killed, the
+//! kernel stops the server (`setpriv --pdeathsig`, which is told when the parent's *thread* ends: the shell has but one).
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+use std::{env, io, thread};
+
+use super::ServerError;
+
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const ASK_AGAIN: Duration = Duration::from_millis(10);
+const STALE_AFTER: Duration = Duration::from_secs(60);
+const LOG_LINES: usize = 12;
+
+/// `$1` the folder, `$2` the signal that stops the server, then its command line. A server that ends by itself ends the
+/// shell as well, which is how we notice.
+const SHELL: &str = r#"
+dir=$1 signal=$2; shift 2
+trap 'exit 1' CHLD
+"$@" </dev/null >>"$dir/log" 2>&1 &
+server=$!
+read -r _
+trap - CHLD
+kill -s "$signal" "$server"
+wait "$server"
+rm -rf -- "$dir"
+"#;
+
+/// A folder in the system's temp folder that belongs to the user whom the server runs as.
+#[derive(Debug)]
+pub(crate) struct Home {
+    path: PathBuf,
+    user: Option<(u32, u32)>,
+    // Locked as long as we live: an unlocked one is left over.
+    _lock: File,
+}
+
+impl Home {
+    /// Makes the folder. A server refuses to run as root: root's servers run as `service_user`, who comes with `package`.
+    pub(crate) fn make(
+        name: &str,
+        service_user: &'static str,
+        package: &'static str,
+    ) -> Result<Self, ServerError> {
+        let base = temp_folder();
+        let prefix = format!("replant-{name}-");
+        remove_stale(&base, &prefix);
+        let path = tempfile::Builder::new()
+            .prefix(&prefix)
+            .tempdir_in(&base)
+            .map_err(io(format!("make a folder in {}", base.display())))?
+            .keep();
+        let made = || -> io::Result<(File, bool)> {
+            let lock = File::create(path.join("owner.lock"))?;
+            lock.lock()?;
+            Ok((lock, fs::metadata(&path)?.uid() == 0))
+        };
+        let (lock, am_root) = made().map_err(io(format!("set up {}", path.display())))?;
+        let user = if am_root {
+            let user = user_and_group(service_user).ok_or(ServerError::Missing {
+                program: service_user,
+                package,
+            })?;
+            chown(&path, Some(user.0), Some(user.1))
+                .map_err(io(format!("give {} to {service_user}", path.display())))?;
+            Some(user)
+        } else {
+            None
+        };
+        Ok(Self {
+            path,
+            user,
+            _lock: lock,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A command that runs as the server's user, in the folder.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        if let Some((user, group)) = self.user {
+            command.uid(user).gid(group);
+        }
+        command
+            .current_dir(&self.path)
+            .env("HOME", &self.path)
+            .env("TMPDIR", &self.path)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a program to its end.
+    pub(crate) fn run(&self, program: &Path, args: &[&str]) -> Result<(), ServerError> {
+        let done = self
+            .command(program)
+            .args(args)
+            .output()
+            .map_err(io(format!("run {}", program.display())))?;
+        if done.status.success() {
+            return Ok(());
+        }
+        let log = [done.stdout, done.stderr].concat();
+        Err(ServerError::Failed {
+            program: program.display().to_string(),
+            what: "failed",
+            log: last_lines(&String::from_utf8_lossy(&log)),
+        })
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // The shell has usually removed it already.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct Supervised {
+    shell: Child,
+    home: Home,
+}
+
+impl Supervised {
+    /// Starts `program` and waits until `is_ready`. `stop` is the name of the signal that ends it fastest.
+    pub(crate) fn start(
+        home: Home,
+        stop: &str,
+        program: &Path,
+        args: &[String],
+        is_ready: impl Fn(&Path) -> bool,
+    ) -> Result<Self, ServerError> {
+        let mut command = home.command(Path::new("/bin/sh"));
+        command
+            .args(["-c", SHELL, "replant-server"])
+            .arg(&home.path)
+            .arg(stop);
+        if let Some(setpriv) = find_program("setpriv") {
+            command.arg(setpriv).args(["--pdeathsig", stop]);
+        }
+        // A process group of its own: Ctrl-C in a terminal is for us alone.
+        command
+            .arg(program)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0);
+        let shell = command
+            .spawn()
+            .map_err(io(format!("start {}", program.display())))?;
+        let mut server = Self { shell, home };
+        let begun = Instant::now();
+        while !is_ready(&server.home.path) {
+            let ended = server
+                .shell
+                .try_wait()
+                .map_err(io(format!("look after {}", program.display())))?
+                .is_some();
+            if ended || begun.elapsed() > READY_WITHIN {
+                let log = fs::read(server.home.path.join("log")).unwrap_or_default();
+                let what = if ended {
+                    "ended while starting"
+                } else {
+                    "did not become ready"
+                };
+                return Err(ServerError::Failed {
+                    program: program.display().to_string(),
+                    what,
+                    log: last_lines(&String::from_utf8_lossy(&log)),
+                });
+            }
+            thread::sleep(ASK_AGAIN);
+        }
+        Ok(server)
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.home.path
+    }
+}
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+}
+
+/// A port that nobody listens on at this moment.
+pub(crate) fn free_port() -> Result<u16, ServerError> {
+    let port = || {
+        TcpListener::bind("127.0.0.1:0")?
+            .local_addr()
+            .map(|address| address.port())
+    };
+    port().map_err(io("find a free port".to_owned()))
+}
+
+/// The program of this name on the PATH or where servers are kept.
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path)
+        .chain(["/usr/sbin", "/usr/local/sbin", "/usr/libexec"].map(PathBuf::from));
+    folders
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
+}
+
+pub(crate) fn io(attempt: String) -> impl FnOnce(io::Error) -> ServerError {
+    move |source| ServerError::Io { attempt, source }
+}
+
+/// The system's temp folder, if another user can reach it.
+fn temp_folder() -> PathBuf {
+    let folder = env::temp_dir();
+    let open =
+        |path: &Path| fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o001 != 0);
+    if folder.ancestors().all(open) {
+        folder
+    } else {
+        PathBuf::from("/tmp")
+    }
+}
+
+/// Removes what a process left behind that was killed together with its shell.
+fn remove_stale(base: &Path, prefix: &str) {
+    let is_old = |lock: &File| {
+        lock.metadata()
+            .and_then(|data| data.modified())
+            .is_ok_and(|at| {
+                SystemTime::now()
+                    .duration_since(at)
+                    .is_ok_and(|age| age > STALE_AFTER)
+            })
+    };
+    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            let lock = File::open(entry.path().join("owner.lock"));
+            if lock.is_ok_and(|lock| is_old(&lock) && lock.try_lock().is_ok()) {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+}
+
+fn user_and_group(name: &str) -> Option<(u32, u32)> {
+    let users = fs::read_to_string("/etc/passwd").ok()?;
+    users.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        if *fields.first()? == name {
+            Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?))
+        } else {
+            None
+        }
+    })
+}
+
+fn last_lines(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    fn sleeper() -> Supervised {
+        let home = Home::make("test", "nobody", "base-passwd").unwrap();
+        let args = ["600".to_owned()];
+        Supervised::start(home, "KILL", Path::new("/bin/sleep"), &args, |home| {
+            home.join("log").exists()
+        })
+        .unwrap()
+    }
+
+    /// The sleeper itself, once the shell has started it.
+    fn server_of(shell: u32) -> PathBuf {
+        let children = format!("/proc/{shell}/task/{shell}/children");
+        let pid = wait_for(|| {
+            fs::read_to_string(&children)
+                .ok()?
+                .split_whitespace()
+                .next()
+                .map(str::to_owned)
+        });
+        let process = Path::new("/proc").join(pid);
+        wait_for(|| {
+            fs::read_to_string(process.join("comm"))
+                .is_ok_and(|name| name.trim() == "sleep")
+                .then_some(())
+        });
+        process
+    }
+
+    /// What has ended may wait for process 1 to take note, and in a container that may never be.
+    fn is_running(process: &Path) -> bool {
+        fs::read_to_string(process.join("stat")).is_ok_and(|stat| !stat.contains(") Z "))
+    }
+
+    fn wait_for<T>(mut found: impl FnMut() -> Option<T>) -> T {
+        let begun = Instant::now();
+        loop {
+            match found() {
+                Some(found) => return found,
+                None => assert!(
+                    begun.elapsed() < Duration::from_secs(10),
+                    "it did not come to be"
+                ),
+            }
+            thread::sleep(ASK_AGAIN);
+        }
+    }
+
+    #[test]
+    fn a_dropped_server_is_gone_with_its_folder() {
+        let server = sleeper();
+        let (process, folder) = (server_of(server.shell.id()), server.folder().to_owned());
+        drop(server);
+        assert!(!process.exists() && !folder.exists());
+    }
+
+    #[test]
+    fn a_server_ends_with_its_shell() {
+        assert!(
+            find_program("setpriv").is_some(),
+            "part of util-linux, which every Debian has"
+        );
+        let mut server = sleeper();
+        let process = server_of(server.shell.id());
+        server.shell.kill().unwrap();
+        wait_for(|| (!is_running(&process)).then_some(()));
+    }
+
+    #[test]
+    fn a_server_that_gives_up_says_why_at_once() {
+        let home = Home::make("test", "nobody", "base-passwd").unwrap();
+        let (begun, folder) = (Instant::now(), home.path().to_owned());
+        let args = ["-c".to_owned(), "echo no memory left; exit 3".to_owned()];
+        let error =
+            Supervised::start(home, "KILL", Path::new("/bin/sh"), &args, |_| false).unwrap_err();
+        assert!(
+            error.to_string().contains("ended while starting")
+                && error.to_string().contains("no memory left"),
+            "{error}"
+        );
+        assert!(begun.elapsed() < READY_WITHIN / 10);
+        assert!(!folder.exists());
+    }
+
+    #[test]
+    fn a_folder_that_nobody_holds_is_removed() {
+        let base = tempfile::tempdir().unwrap();
+        let make = |name: &str, age: Duration| {
+            let folder = base.path().join(name);
+            fs::create_dir(&folder).unwrap();
+            let lock = File::create(folder.join("owner.lock")).unwrap();
+            lock.set_modified(SystemTime::now() - age).unwrap();
+            (folder, lock)
+        };
+        let (held, lock) = make("replant-x-held", STALE_AFTER * 2);
+        lock.lock().unwrap();
+        let (young, _) = make("replant-x-young", Duration::ZERO);
+        let (stale, _) = make("replant-x-stale", STALE_AFTER * 2);
+        let (other, _) = make("somebody-else", STALE_AFTER * 2);
+        remove_stale(base.path(), "replant-x-");
+        assert!(held.exists() && young.exists() && other.exists());
+        assert!(!stale.exists());
+    }
+}
