@@ -30,7 +30,9 @@ pub use storage::ledger::{self, LedgerError};
 pub use storage::pool::{Pool, PoolError};
 pub use storage::shape::{self, TableShape, shape_of};
 pub use storage::types::{Instant, Utc, Wall};
-pub use words::{Code, Counts, Currency, Followers, Key, KeyRange, KeySet, Money, MoneyFlow, MoneyTotals, Outcome, Root};
+pub use words::{
+    Code, Counts, Currency, Followers, Key, KeyRange, KeySet, Money, MoneyFlow, MoneyTotals, Outcome, Root,
+};
 
 #[doc(hidden)]
 pub use diesel;

@@ -1,1 +1,94 @@
-//! projects
+#![doc = include_str!("../README.md")]
+
+mod legacy;
+mod schema;
+mod target;
+mod transform;
+
+use std::sync::Arc;
+
+use diesel::prelude::*;
+use reference::Countries;
+use replant_core::prelude::*;
+use replant_core::{StepPlan, shape_of};
+use rustc_hash::FxHashMap;
+
+use schema::{project_species, projects};
+
+/// The domain.
+pub fn domain() -> Domain {
+    Domain::new("projects").step::<Projects>()
+}
+
+/// Legacy `project` to platform `projects` and `project_species`.
+pub struct Projects;
+
+/// What the step knows before its first chunk.
+pub struct Lookups {
+    countries: Arc<Countries>,
+    /// The platform's own projects by slug, as they were before the first chunk.
+    platform: FxHashMap<String, i64>,
+    /// Projects with the slug of another one.
+    followers: Followers,
+    plan: Arc<StepPlan>,
+}
+
+impl Step for Projects {
+    const NAME: &'static str = "projects.projects";
+    const ABOUT: &'static str = "planting projects and their species, one for each slug";
+    const AFTER: &'static [&'static str] = &[];
+    const TARGET: &'static str = "projects";
+    const MERGED: Option<&'static str> = Some("duplicate_slug");
+    const FATES: &'static [(&'static str, Fate)] = &[
+        ("id", Fate::Derived("kept as the key in the lineage; a new project gets an id of the platform's own")),
+        ("name", Fate::Moved("projects.name; its slug is projects.slug")),
+        ("country", Fate::Moved("projects.country_code")),
+        ("species", Fate::Moved("project_species.species")),
+        ("lat", Fate::Moved("projects.latitude")),
+        ("lng", Fate::Moved("projects.longitude")),
+        ("active", Fate::Moved("projects.active")),
+    ];
+
+    type Legacy = legacy::Project;
+    type Lookups = Lookups;
+    type Rows = target::Rows;
+
+    fn writes() -> Vec<TableShape> {
+        vec![shape_of::<projects::table>("projects"), shape_of::<project_species::table>("project_species")]
+    }
+
+    fn prepare(cx: &Prepare<'_>) -> Result<Lookups, PrepareError> {
+        let platform: Vec<(String, i64)> =
+            cx.frozen("projects.platform", |db| projects::table.select((projects::slug, projects::id)).load(db))?;
+        let mut leaders = FxHashMap::default();
+        let mut followers = Followers::default();
+        cx.scan(|row: legacy::Project| {
+            // In the order of the keys: the first one that can be read leads.
+            let Some(slug) = transform::slug_of(&row) else { return };
+            match leaders.get(&slug) {
+                Some(leader) => followers.insert(*leader, row.id),
+                None => {
+                    leaders.insert(slug, row.id);
+                }
+            }
+        })?;
+        Ok(Lookups {
+            countries: cx.lookup::<Countries>()?,
+            platform: platform.into_iter().collect(),
+            followers,
+            plan: cx.plan(),
+        })
+    }
+
+    fn followers(lookups: &Lookups) -> Option<&Followers> {
+        Some(&lookups.followers)
+    }
+
+    fn transform(
+        lookups: &Lookups,
+        unit: &Unit<'_, legacy::Project>,
+        draft: &mut Draft<target::Rows>,
+    ) -> Result<i64, Refusal> {
+        transform::project(lookups, unit, draft)
+    }
+}

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod cells;
 mod schema;
 
 use diesel::prelude::*;
@@ -8,6 +9,8 @@ use replant_clean as clean;
 use replant_core::db::Db;
 use replant_core::prelude::*;
 use schema::{countries, currencies, meta};
+
+pub use cells::text;
 
 /// Reads when the legacy database was frozen.
 ///

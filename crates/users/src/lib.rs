@@ -1,1 +1,172 @@
-//! users
+#![doc = include_str!("../README.md")]
+
+mod codes;
+mod identity;
+mod legacy;
+mod person;
+mod platform;
+mod schema;
+mod target;
+mod transform;
+mod write;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use reference::Countries;
+use replant_clean::Snapshot;
+use replant_core::prelude::*;
+use replant_core::shape_of;
+
+use crate::identity::Identity;
+use crate::schema::legacy as from;
+use crate::schema::target as to;
+use crate::transform::Lookups;
+use crate::write::{Closing, Wish};
+
+pub use crate::legacy::User;
+pub use crate::target::{Account, NewAccountEmail};
+
+/// The domain.
+pub fn domain() -> Domain {
+    Domain::new("users").step::<Accounts>()
+}
+
+replant_core::rows! {
+    /// What a chunk of users writes. Accounts are closed first: that frees their e-mails.
+    pub struct Rows { closings: Closing, wishes: Wish, accounts: Account, emails: NewAccountEmail }
+}
+
+/// Legacy users to accounts.
+pub struct Accounts;
+
+impl Step for Accounts {
+    const NAME: &'static str = "users.accounts";
+    const ABOUT: &'static str =
+        "users become accounts; duplicates and the accounts that customers opened are consolidated";
+    const AFTER: &'static [&'static str] = &[];
+    const TARGET: &'static str = "accounts";
+    const MERGED: Option<&'static str> = Some(codes::DUPLICATE_EMAIL);
+    const FATES: &'static [(&'static str, Fate)] = &[
+        ("id", Fate::Derived("the lineage; the lowest id of a group is the migrated one")),
+        ("email", Fate::Moved("accounts.email, account_emails.email")),
+        ("first_name", Fate::Moved("accounts.given_name")),
+        ("last_name", Fate::Moved("accounts.family_name")),
+        ("display_name", Fate::Moved("accounts.display_name")),
+        ("phone", Fate::Moved("accounts.phone")),
+        ("country", Fate::Moved("accounts.country_code")),
+        ("lang", Fate::Moved("accounts.locale")),
+        ("password", Fate::Moved("accounts.password_hash")),
+        ("type", Fate::Derived("test accounts are skipped; an account's kind comes from its brands")),
+        (
+            "credits",
+            Fate::Dropped("it drifted from the credit entries, which are the truth; the reconciliation compares them"),
+        ),
+        ("marketing_opt_in", Fate::Moved("accounts.marketing_consent")),
+        ("deleted", Fate::Moved("accounts.status")),
+        ("created_when", Fate::Moved("accounts.created_at")),
+        ("updated_when", Fate::Derived("which user of a group is the freshest; the creation time of last resort")),
+        ("last_login", Fate::Moved("accounts.last_seen_at")),
+        ("notes", Fate::Dropped("notes of the staff, for which the platform has no place")),
+    ];
+
+    type Legacy = User;
+    type Lookups = Lookups;
+    type Rows = Rows;
+
+    fn reads() -> Vec<TableShape> {
+        vec![
+            shape_of::<from::plantation::table>("plantation"),
+            shape_of::<from::finance_transaction::table>("finance_transaction"),
+            shape_of::<from::subscription::table>("subscription"),
+        ]
+    }
+
+    fn writes() -> Vec<TableShape> {
+        vec![
+            shape_of::<to::accounts::table>("accounts"),
+            shape_of::<to::account_emails::table>("account_emails"),
+            shape_of::<to::legacy_user_map::table>("legacy_user_map"),
+            reference::countries_shape(),
+        ]
+    }
+
+    fn prepare(cx: &Prepare<'_>) -> Result<Lookups, PrepareError> {
+        Ok(Lookups {
+            identity: Identity::build(cx)?,
+            countries: cx.lookup::<Countries>()?,
+            plan: cx.plan(),
+            snapshot: Snapshot(cx.snapshot()),
+        })
+    }
+
+    fn followers(lookups: &Lookups) -> Option<&Followers> {
+        Some(&lookups.identity.followers)
+    }
+
+    fn transform(lookups: &Lookups, unit: &Unit<'_, User>, draft: &mut Draft<Rows>) -> Result<i64, Refusal> {
+        transform::transform(lookups, unit, draft)
+    }
+
+    fn finish(lookups: &Lookups, tx: &mut Tx<'_>) -> Result<(), FinishError> {
+        consolidate_without_users(lookups, tx)?;
+        one_per_email(tx)
+    }
+}
+
+/// Groups of platform accounts alone are consolidated too.
+fn consolidate_without_users(lookups: &Lookups, tx: &mut Tx<'_>) -> QueryResult<()> {
+    let groups = &lookups.identity.without_users;
+    let closings: Vec<Closing> = groups
+        .iter()
+        .map(|group| Closing {
+            into: group.account.id,
+            others: group.others.iter().map(|other| other.id).collect(),
+            legacy_key: None,
+        })
+        .collect();
+    Closing::apply(tx, closings.iter())?;
+    for group in groups {
+        let own = replant_clean::email(&group.account.email);
+        for email in transform::further_addresses(group, own, Vec::new()) {
+            let row = NewAccountEmail { email, account_id: group.account.id };
+            diesel::insert_into(to::account_emails::table)
+                .values((to::account_emails::email.eq(row.email), to::account_emails::account_id.eq(row.account_id)))
+                .execute(tx.db())?;
+        }
+    }
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Shared {
+    #[diesel(sql_type = BigInt)]
+    accounts: i64,
+    #[diesel(sql_type = Text)]
+    ids: String,
+}
+
+/// Makes the index that the platform asks for once duplicates are consolidated. Where live accounts still share an
+/// address, their ids are named. The index is no part of diesel's query builder.
+fn one_per_email(tx: &mut Tx<'_>) -> Result<(), FinishError> {
+    let ids = match tx.db() {
+        replant_core::db::Db::Pg(_) => "string_agg(id::text, ', ' ORDER BY id)",
+        _ => "group_concat(id, ', ')",
+    };
+    let shared: Vec<Shared> = diesel::sql_query(format!(
+        "SELECT count(*) AS accounts, {ids} AS ids FROM accounts WHERE merged_into IS NULL \
+         GROUP BY lower(email) HAVING count(*) > 1 ORDER BY 2 LIMIT 20"
+    ))
+    .load(tx.db())?;
+    if !shared.is_empty() {
+        let groups: Vec<String> = shared.iter().map(|group| format!("({})", group.ids)).collect();
+        let count: i64 = shared.iter().map(|group| group.accounts).sum();
+        return Err(FinishError::Target(format!(
+            "{count} live accounts share an e-mail but for its case: {}; give each its own address on the platform, or merge them",
+            groups.join(", ")
+        )));
+    }
+    let sql =
+        "CREATE UNIQUE INDEX IF NOT EXISTS accounts_one_per_email ON accounts (lower(email)) WHERE merged_into IS NULL";
+    diesel::sql_query(sql).execute(tx.db())?;
+    Ok(())
+}

@@ -164,7 +164,8 @@ impl<R: Rows> Draft<R> {
         self.rows.append(other.rows, before);
         self.repairs.extend(other.repairs.into_iter().map(|(unit, repair)| (unit + before, repair)));
         self.also.extend(other.also.into_iter().map(|(unit, table, id)| (unit + before, table, id)));
-        self.carried.extend(other.carried.into_iter().map(|carried| Carried { unit: carried.unit + before, ..carried }));
+        self.carried
+            .extend(other.carried.into_iter().map(|carried| Carried { unit: carried.unit + before, ..carried }));
         self.verdicts.extend(other.verdicts);
     }
 

@@ -73,7 +73,11 @@ macro_rules! legacy {
                 }
                 Ok(rows)
             }
-            fn page(db: &mut $crate::db::Db, after: Option<$crate::Key>, limit: i64) -> $crate::diesel::QueryResult<Vec<Self>> {
+            fn page(
+                db: &mut $crate::db::Db,
+                after: Option<$crate::Key>,
+                limit: i64,
+            ) -> $crate::diesel::QueryResult<Vec<Self>> {
                 use $crate::diesel::prelude::*;
                 let page = $table::table.order($table::$key).limit(limit).select(Self::as_select());
                 match after {
@@ -81,7 +85,11 @@ macro_rules! legacy {
                     None => page.load(db),
                 }
             }
-            fn keys(db: &mut $crate::db::Db, after: Option<$crate::Key>, limit: i64) -> $crate::diesel::QueryResult<Vec<$crate::Key>> {
+            fn keys(
+                db: &mut $crate::db::Db,
+                after: Option<$crate::Key>,
+                limit: i64,
+            ) -> $crate::diesel::QueryResult<Vec<$crate::Key>> {
                 use $crate::diesel::prelude::*;
                 let page = $table::table.order($table::$key).limit(limit).select($table::$key);
                 match after {

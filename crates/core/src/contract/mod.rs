@@ -1,9 +1,9 @@
 //! All that a domain implements and is handed: steps, legacy rows, drafts, refusals, lookups.
 
-pub mod domain;
-pub mod draft;
-pub mod legacy;
-pub mod prepare;
-pub mod refusal;
-pub mod standing;
-pub mod step;
+pub(crate) mod domain;
+pub(crate) mod draft;
+pub(crate) mod legacy;
+pub(crate) mod prepare;
+pub(crate) mod refusal;
+pub(crate) mod standing;
+pub(crate) mod step;

@@ -57,7 +57,7 @@ pub trait Lookup: Send + Sync + Sized + 'static {
 
 /// The lookups that were built in this process.
 #[derive(Default)]
-pub struct LookupCache(Mutex<FxHashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
+pub(crate) struct LookupCache(Mutex<FxHashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
 
 impl LookupCache {
     fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {

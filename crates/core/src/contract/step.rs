@@ -55,7 +55,11 @@ pub trait Step: Send + Sync + 'static {
     ///
     /// # Errors
     /// The refusal of the leader. Its followers then wait for it, or go its way.
-    fn transform(lookups: &Self::Lookups, unit: &Unit<'_, Self::Legacy>, draft: &mut Draft<Self::Rows>) -> Result<i64, Refusal>;
+    fn transform(
+        lookups: &Self::Lookups,
+        unit: &Unit<'_, Self::Legacy>,
+        draft: &mut Draft<Self::Rows>,
+    ) -> Result<i64, Refusal>;
 
     /// What is left to do in the target once every chunk is done, exactly once, in one transaction.
     ///

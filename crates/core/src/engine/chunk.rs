@@ -94,7 +94,9 @@ impl<S: Step> Rows<S> {
             let unit = Unit::new(unit_rows(&self.rows, self.starts.as_deref(), unit));
             // A defect in a rule must not take the run down: the row that shows it waits in quarantine.
             let judged = catch_unwind(AssertUnwindSafe(|| S::transform(&self.lookups, &unit, &mut draft)));
-            draft.close(judged.unwrap_or_else(|_| Err(Refusal::unforeseen("the transform panicked: a defect of its rule"))));
+            draft.close(
+                judged.unwrap_or_else(|_| Err(Refusal::unforeseen("the transform panicked: a defect of its rule"))),
+            );
         }
         draft
     }
@@ -104,8 +106,8 @@ impl<S: Step> ReadyChunk for Judged<S> {
     fn commit(&self, db: &mut Db, owner: &Owner, claim: &Claim, started: Instant) -> Result<Committed, ChunkError> {
         db.write(|db| {
             let units = UnitIndex::try_from(self.draft.verdicts.len()).expect("a chunk has fewer than 2^32 units");
-            let settled = settle(db, S::NAME, claim.chunk, units, &self.draft.rows)?;
-            let mut result = self.result(claim, &settled.refused);
+            let refused = settle(db, S::NAME, claim.chunk, units, &self.draft.rows)?;
+            let mut result = self.result(claim, &refused);
             if !result.counts.balance() {
                 return Err(ChunkError::Unbalanced(format!("rows are unaccounted for: {:?}", result.counts)));
             }
@@ -116,7 +118,7 @@ impl<S: Step> ReadyChunk for Judged<S> {
             if !close::close(db, owner, claim, &result)? {
                 return Err(ChunkError::LeaseLost);
             }
-            Ok(Committed { counts: result.counts, refused: settled.refused.len() })
+            Ok(Committed { counts: result.counts, refused: refused.len() })
         })
     }
 }

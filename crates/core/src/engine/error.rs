@@ -26,7 +26,9 @@ pub enum RunError {
         problems: Vec<String>,
     },
     /// The legacy database is not the one that the ledger speaks of.
-    #[error("the legacy database is of {found}, but this target was begun from the one of {begun}, so nothing was written")]
+    #[error(
+        "the legacy database is of {found}, but this target was begun from the one of {begun}, so nothing was written"
+    )]
     OtherSnapshot {
         /// The snapshot that was found.
         found: jiff::Timestamp,
@@ -82,7 +84,9 @@ pub enum ChunkError {
     #[error(transparent)]
     Pool(#[from] PoolError),
     /// The legacy table has changed since it was planned.
-    #[error("{found} legacy rows were read where {planned} were planned: the legacy database must not change while it is migrated")]
+    #[error(
+        "{found} legacy rows were read where {planned} were planned: the legacy database must not change while it is migrated"
+    )]
     SourceChanged {
         /// Rows that were planned.
         planned: u64,
@@ -152,10 +156,16 @@ impl RunError {
     pub fn hint(&self) -> &'static str {
         match self.kind() {
             Kind::Usage => "see `cargo xtask migrate --help`",
-            Kind::Refused => "mend what is named above, then run the same command again; `cargo xtask plan` repeats the checks without writing",
-            Kind::Unavailable => "nothing is lost: once the database is well again, the same command goes on where this run stopped",
+            Kind::Refused => {
+                "mend what is named above, then run the same command again; `cargo xtask plan` repeats the checks without writing"
+            }
+            Kind::Unavailable => {
+                "nothing is lost: once the database is well again, the same command goes on where this run stopped"
+            }
             Kind::Held => "wait until it ends, or stop it with Ctrl-C (SIGTERM), which loses nothing",
-            Kind::Failed => "every chunk that was committed stays; `cargo xtask status` shows how far it got. Mend the cause, then run the same command again",
+            Kind::Failed => {
+                "every chunk that was committed stays; `cargo xtask status` shows how far it got. Mend the cause, then run the same command again"
+            }
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The run: steps in order, each through a pipeline of readers, rayon and writers.
 
-pub mod chunk;
-pub mod error;
-pub mod event;
-pub mod pipeline;
-pub mod preflight;
-pub mod run;
-pub mod step;
-pub mod stop;
+pub(crate) mod chunk;
+pub(crate) mod error;
+pub(crate) mod event;
+pub(crate) mod pipeline;
+pub(crate) mod preflight;
+pub(crate) mod run;
+pub(crate) mod step;
+pub(crate) mod stop;

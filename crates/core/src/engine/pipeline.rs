@@ -170,7 +170,8 @@ impl Shared<'_> {
         let since = since.get_or_insert_with(Instant::now);
         if owner != self.line.owner.as_str() && since.elapsed() > PATIENCE {
             *since = Instant::now();
-            let reason = format!("{chunks} chunks are held by {owner}; they come free when it ends or its lease runs out");
+            let reason =
+                format!("{chunks} chunks are held by {owner}; they come free when it ends or its lease runs out");
             self.report(Event::Throttled { step: self.line.step, reason });
         }
         let state = self.state();
@@ -234,7 +235,8 @@ impl Shared<'_> {
             return;
         }
         let reason = error.to_string();
-        let cut = error.failure().is_some_and(|failure| action(&failure, false) == Action::Cut) && self.cut(claim, &reason);
+        let cut =
+            error.failure().is_some_and(|failure| action(&failure, false) == Action::Cut) && self.cut(claim, &reason);
         if cut {
             self.report(Event::Cut { step: line.step, reason });
             self.ended(None);
@@ -253,7 +255,8 @@ impl Shared<'_> {
 
     /// Gives a chunk back. Where even that fails, its lease runs out or its owner is found dead.
     fn release(&self, claim: &Claim, reason: &str) {
-        let given = self.line.target.get().map(|mut target| claim::release(&mut target, self.line.owner, claim, reason));
+        let given =
+            self.line.target.get().map(|mut target| claim::release(&mut target, self.line.owner, claim, reason));
         if !matches!(given, Ok(Ok(()))) {
             tracing::debug!(step = self.line.step, chunk = claim.chunk, "a chunk could not be given back");
         }

@@ -33,7 +33,7 @@ fn side(
     tables.sort_by_key(|table| (table.name, std::cmp::Reverse(table.columns.len())));
     tables.dedup();
     let mut db = pool.get()?;
-    let mut look = || -> QueryResult<Vec<String>> {
+    let look = || -> QueryResult<Vec<String>> {
         let mut problems: Vec<Misfit> = Vec::new();
         for table in &tables {
             problems.extend(misfits(&mut db, table, usage)?);
@@ -65,15 +65,18 @@ fn sequences_behind(db: &mut Db, tables: &[&'static str]) -> QueryResult<Vec<Str
             #[diesel(sql_type = diesel::sql_types::Nullable<Text>)]
             sequence: Option<String>,
         }
-        let found: Sequence = diesel::sql_query("SELECT pg_get_serial_sequence(format('public.%I', $1), 'id') AS sequence")
-            .bind::<Text, _>(table)
-            .get_result(pg)?;
+        let found: Sequence =
+            diesel::sql_query("SELECT pg_get_serial_sequence(format('public.%I', $1), 'id') AS sequence")
+                .bind::<Text, _>(table)
+                .get_result(pg)?;
         let Some(sequence) = found.sequence else {
             problems.push(format!("`{table}.id` has no sequence to take ids from"));
             continue;
         };
         // A sequence is read like a table, by its own name, which the catalogue has quoted.
-        let sql = format!("SELECT coalesce((SELECT max(id) FROM public.\"{table}\"), 0) AS highest, last_value AS last FROM {sequence}");
+        let sql = format!(
+            "SELECT coalesce((SELECT max(id) FROM public.\"{table}\"), 0) AS highest, last_value AS last FROM {sequence}"
+        );
         let Behind { highest, last } = diesel::sql_query(sql).get_result(pg)?;
         if last < highest {
             problems.push(format!(

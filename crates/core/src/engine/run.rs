@@ -188,7 +188,9 @@ impl Migration<'_> {
         let alive = match file {
             Some(file) => file,
             None if self.settings.dry_run => Alive::Unseen,
-            None => Alive::session(databases.target.dedicated().map_err(crate::storage::pool::PoolError::from)?, &owner)?,
+            None => {
+                Alive::session(databases.target.dedicated().map_err(crate::storage::pool::PoolError::from)?, &owner)?
+            }
         };
         {
             let mut target = databases.target.get()?;
@@ -301,7 +303,12 @@ impl Running<'_> {
             }
             let began = Instant::now();
             let plan = Arc::new(self.plan(*step, position)?);
-            let mut done = StepReport { step: step.name(), already_done: plan.done, counts: Counts::default(), elapsed: Duration::ZERO };
+            let mut done = StepReport {
+                step: step.name(),
+                already_done: plan.done,
+                counts: Counts::default(),
+                elapsed: Duration::ZERO,
+            };
             if plan.done {
                 self.reporter.event(&Event::StepAlreadyDone { step: step.name() });
             } else {
@@ -327,21 +334,31 @@ impl Running<'_> {
         }
         self.reporter.event(&Event::Planning { step: step.name() });
         let keys = keys(step, &self.databases.legacy)?;
-        let new = NewStep { name: step.name(), position, legacy_table: step.legacy_table(), target_table: step.target_table() };
+        let new = NewStep {
+            name: step.name(),
+            position,
+            legacy_table: step.legacy_table(),
+            target_table: step.target_table(),
+        };
         let mut target = self.databases.target.get()?;
-        target.write(|db| {
-            if let Db::Pg(pg) = db {
-                // Of two runs that plan at once, the second finds the plan of the first.
-                diesel::connection::SimpleConnection::batch_execute(pg, "SELECT pg_advisory_xact_lock(7364129880113)")
+        target
+            .write(|db| {
+                if let Db::Pg(pg) = db {
+                    // Of two runs that plan at once, the second finds the plan of the first.
+                    diesel::connection::SimpleConnection::batch_execute(
+                        pg,
+                        "SELECT pg_advisory_xact_lock(7364129880113)",
+                    )
                     .map_err(LedgerError::from)?;
-            }
-            if let Some(plan) = plan::load(db, step.name())? {
-                return Ok(plan);
-            }
-            plan::save(db, new, &keys, self.migration.settings.chunk_rows)?;
-            plan::load(db, step.name())?.ok_or_else(|| LedgerError::Unreadable { what: "plan", of: step.name().to_owned() })
-        })
-        .map_err(RunError::from)
+                }
+                if let Some(plan) = plan::load(db, step.name())? {
+                    return Ok(plan);
+                }
+                plan::save(db, new, &keys, self.migration.settings.chunk_rows)?;
+                plan::load(db, step.name())?
+                    .ok_or_else(|| LedgerError::Unreadable { what: "plan", of: step.name().to_owned() })
+            })
+            .map_err(RunError::from)
     }
 
     fn step(&self, step: &dyn AnyStep, plan: &Arc<StepPlan>, cache: &LookupCache) -> Result<(Counts, bool), RunError> {

@@ -1,3 +1,3 @@
 //! Decisions without I/O: when to try again, when to cut a chunk, when to stop.
 
-pub mod retry;
+pub(crate) mod retry;

@@ -36,7 +36,7 @@ impl Retries {
 
 /// What to do next about a chunk that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// The same again, after a wait.
     Again,
     /// Cut it in half: the halves may do.
@@ -48,7 +48,7 @@ pub enum Action {
 }
 
 /// What to do about a chunk that failed with `failure`, `tries` of which are left.
-pub fn action(failure: &Failure, tries_left: bool) -> Action {
+pub(crate) fn action(failure: &Failure, tries_left: bool) -> Action {
     match failure {
         Failure::Lost if tries_left => Action::Again,
         Failure::Lost | Failure::Full => Action::StopRun,

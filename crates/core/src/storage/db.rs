@@ -1,5 +1,7 @@
 //! One connection type over the databases that Replant reads and writes, opened by the scheme of its URL.
 
+#![allow(missing_docs, reason = "diesel's derive makes public items without docs")]
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -70,7 +72,9 @@ pub struct DbUrl {
 #[derive(Debug, thiserror::Error)]
 pub enum UrlError {
     /// No scheme, or no URL at all.
-    #[error("a database address looks like mysql://user:password@host/database, postgres://… or sqlite:///path/to/file.db")]
+    #[error(
+        "a database address looks like mysql://user:password@host/database, postgres://… or sqlite:///path/to/file.db"
+    )]
     Shape,
     /// A scheme that no backend answers to.
     #[error("`{0}` is no database that Replant knows: use mysql, mariadb, postgres, postgresql or sqlite")]
@@ -151,7 +155,10 @@ impl Db {
             Backend::Postgres => PgConnection::establish(address).map(Db::Pg),
             Backend::Sqlite => {
                 if !std::path::Path::new(address).is_file() {
-                    return Err(refused("the file does not exist; `cargo xtask demo` makes one from the sample", false));
+                    return Err(refused(
+                        "the file does not exist; `cargo xtask demo` makes one from the sample",
+                        false,
+                    ));
                 }
                 SqliteConnection::establish(address).map(Db::Lite)
             }
@@ -183,7 +190,10 @@ impl Db {
     ///
     /// # Errors
     /// Whatever `work` or the database returns; all is rolled back then.
-    pub fn write<T, E: From<diesel::result::Error>>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+    pub fn write<T, E: From<diesel::result::Error>>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
         type Enum = <Db as Connection>::TransactionManager;
         let outermost = match self {
             Db::Lite(lite) => depth(lite)? == 0,
@@ -238,7 +248,8 @@ fn reason(error: &ConnectionError) -> (&'static str, bool) {
         ("the server refuses the user or the password", false)
     } else if says(&["does not exist", "unknown database"]) {
         ("the server has no database or user of that name", false)
-    } else if says(&["could not translate host", "unknown mysql server host", "unknown server host", "name or service"]) {
+    } else if says(&["could not translate host", "unknown mysql server host", "unknown server host", "name or service"])
+    {
         ("the host name cannot be resolved", false)
     } else if says(&["too many c", "remaining connection slots"]) {
         ("the server has no connection left", true)
@@ -246,7 +257,15 @@ fn reason(error: &ConnectionError) -> (&'static str, bool) {
         ("the server is starting or stopping", true)
     } else if says(&["ssl", "tls"]) {
         ("the two ends do not agree on TLS", false)
-    } else if says(&["refused", "can't connect", "connection to server", "no such file", "timeout", "timed out", "lost connection"]) {
+    } else if says(&[
+        "refused",
+        "can't connect",
+        "connection to server",
+        "no such file",
+        "timeout",
+        "timed out",
+        "lost connection",
+    ]) {
         ("no server answers at that host and port", true)
     } else {
         ("the client library gave no reason that can be shown", true)

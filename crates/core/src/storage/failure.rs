@@ -34,7 +34,8 @@ impl Failure {
                 _ => Self::Other("the query could not be built"),
             };
         };
-        let constraint = || Self::Constraint(info.constraint_name().map_or_else(|| named(info.message()), str::to_owned));
+        let constraint =
+            || Self::Constraint(info.constraint_name().map_or_else(|| named(info.message()), str::to_owned));
         match kind {
             DatabaseErrorKind::UniqueViolation
             | DatabaseErrorKind::ForeignKeyViolation
@@ -45,7 +46,9 @@ impl Failure {
                 Some(column) => Self::Constraint(format!("{column} is not null")),
                 None => constraint(),
             },
-            DatabaseErrorKind::SerializationFailure => Self::Contention("the target could not serialize the transaction"),
+            DatabaseErrorKind::SerializationFailure => {
+                Self::Contention("the target could not serialize the transaction")
+            }
             DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => Self::Lost,
             DatabaseErrorKind::ReadOnlyTransaction => Self::Other("the database is read only"),
             _ => by_message(info.message()),
@@ -90,11 +93,24 @@ fn named(message: &str) -> String {
 fn by_message(message: &str) -> Failure {
     let text = message.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    if says(&["no space left", "disk is full", "disk full", "could not extend file", "could not write to file", "got error 28"]) {
+    if says(&[
+        "no space left",
+        "disk is full",
+        "disk full",
+        "could not extend file",
+        "could not write to file",
+        "got error 28",
+    ]) {
         Failure::Full
     } else if says(&["deadlock"]) {
         Failure::Contention("the target broke a deadlock")
-    } else if says(&["lock timeout", "database is locked", "database table is locked", "lock wait timeout", "could not obtain lock"]) {
+    } else if says(&[
+        "lock timeout",
+        "database is locked",
+        "database table is locked",
+        "lock wait timeout",
+        "could not obtain lock",
+    ]) {
         Failure::Contention("a lock was not to be had in time")
     } else if says(&["statement timeout", "max_statement_time", "query execution was interrupted"]) {
         Failure::TooSlow

@@ -1,10 +1,10 @@
 //! Connections, cells, bulk writes and the ledger: the only SQL about our own tables.
 
-pub mod bulk;
-pub mod cell;
+pub(crate) mod bulk;
+pub(crate) mod cell;
 pub mod db;
-pub mod failure;
+pub(crate) mod failure;
 pub mod ledger;
-pub mod pool;
+pub(crate) mod pool;
 pub mod shape;
-pub mod types;
+pub(crate) mod types;

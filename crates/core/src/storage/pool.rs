@@ -17,7 +17,7 @@ pub struct Pool {
 }
 
 /// A connection on loan from a pool.
-pub type Pooled = r2d2::PooledConnection<Manager>;
+pub(crate) type Pooled = r2d2::PooledConnection<Manager>;
 
 /// Why a pool was refused.
 #[derive(Debug, thiserror::Error)]

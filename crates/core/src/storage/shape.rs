@@ -167,7 +167,9 @@ impl fmt::Display for Misfit {
                 write!(f, "column `{table}.{column}` is {found}, where {expected:?} was expected")
             }
             Self::NotNull { table, column } => write!(f, "column `{table}.{column}` forbids NULL"),
-            Self::Unknown { table, column } => write!(f, "column `{table}.{column}` is unknown to Replant and must be filled"),
+            Self::Unknown { table, column } => {
+                write!(f, "column `{table}.{column}` is unknown to Replant and must be filled")
+            }
         }
     }
 }
@@ -203,7 +205,13 @@ fn kind_fits(kind: Kind, declared: &str, backend: Backend) -> bool {
         Kind::Double => starts(&["double"]),
         Kind::Text => starts(&["text", "char", "varchar", "mediumtext", "longtext", "tinytext"]),
         Kind::Bool => starts(&["bool"]),
-        Kind::Wall => starts(&["datetime", "timestamp"]) && !declared.contains("with time zone"),
+        // SQLite has no type for a time: text that looks like one.
+        Kind::Wall => match backend {
+            Backend::Sqlite => starts(&["datetime", "timestamp", "text"]),
+            Backend::MariaDb | Backend::Postgres => {
+                starts(&["datetime", "timestamp"]) && !declared.contains("with time zone")
+            }
+        },
         Kind::Instant => match backend {
             Backend::Postgres => declared == "timestamp with time zone",
             Backend::MariaDb | Backend::Sqlite => declared == "timestamptz",

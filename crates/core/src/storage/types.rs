@@ -21,7 +21,9 @@ use super::db::{MultiBackend, MultiRawValue};
 pub struct Utc;
 
 /// An instant in a target table, to the microsecond.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow, Serialize, Deserialize,
+)]
 #[diesel(sql_type = Utc)]
 pub struct Instant(pub jiff::Timestamp);
 

@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::shape::TableShape;
 use crate::words::{Code, Money};
 
-pub use settle::{Settled, settle};
+pub(crate) use settle::settle;
 
 /// A unit of legacy rows, by its place in the chunk.
 pub type UnitIndex = u32;
@@ -233,7 +233,7 @@ macro_rules! rows {
 
 /// A unit that the target did not take.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub(crate) struct Refused {
     /// The unit.
     pub unit: UnitIndex,
     /// Why, as a code.
@@ -390,12 +390,17 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// Records that a row which was in the target before was changed, with the row before and after as JSON.
+    /// Records that rows which were in the target before were changed.
     ///
     /// # Errors
     /// Those of the database.
-    pub fn changed(&mut self, change: Change) -> QueryResult<()> {
-        super::ledger::record_change(self.db, self.step, self.chunk, change)
+    pub fn changed(&mut self, changes: Vec<Change>) -> QueryResult<()> {
+        super::ledger::record_changes(self.db, self.step, self.chunk, changes)
+    }
+
+    /// The name of the step.
+    pub fn step(&self) -> &str {
+        self.step
     }
 }
 

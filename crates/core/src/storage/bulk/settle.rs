@@ -9,15 +9,6 @@ use crate::storage::db::Db;
 use crate::storage::failure::Failure;
 use crate::words::Code;
 
-/// What became of a chunk's rows.
-#[derive(Debug)]
-pub struct Settled {
-    /// The units that the target did not take.
-    pub refused: Vec<Refused>,
-    /// Whether everything was written in one direct pass.
-    pub direct: bool,
-}
-
 /// How a pass ended, other than well.
 enum Pass {
     /// Some units were refused after they had written something: roll back and write the others again.
@@ -32,34 +23,38 @@ impl From<Error> for Pass {
 }
 
 /// Writes `rows` inside the open transaction of their chunk. First directly; if a constraint refuses something, through
-/// the stage; if even that fails on a row (a change, not an insertion, is refused), by halves.
+/// the stage; if even that fails on a row (a change, not an insertion, is refused), by halves. Returns the units that the target
+/// did not take.
 ///
 /// # Errors
 /// Those for which no row is to blame.
-pub fn settle<R: Rows>(db: &mut Db, step: &str, chunk: i64, units: UnitIndex, rows: &R) -> Result<Settled, Error> {
+pub(crate) fn settle<R: Rows>(
+    db: &mut Db,
+    step: &str,
+    chunk: i64,
+    units: UnitIndex,
+    rows: &R,
+) -> Result<Vec<Refused>, Error> {
     let mut refused: Vec<Refused> = Vec::new();
     let mut mode = Mode::Direct;
-    let mut direct = true;
     let mut rows = Cow::Borrowed(rows);
     loop {
         match pass(db, step, chunk, mode, &*rows) {
             Ok(more) => {
                 refused.extend(more);
-                return Ok(Settled { refused, direct });
+                return Ok(refused);
             }
             Err(Pass::Again(more)) => {
                 refused.extend(more);
                 rows = Cow::Owned(rows.only(&|unit| !refused.iter().any(|r| r.unit == unit)));
-                direct = false;
             }
             Err(Pass::Failed(error)) if !Failure::of(&error).blames_a_row() => return Err(error),
             Err(Pass::Failed(_)) if mode == Mode::Direct => {
                 mode = Mode::Staged;
-                direct = false;
             }
             Err(Pass::Failed(_)) => {
                 refused.extend(by_halves(db, step, chunk, (0, units), &*rows)?);
-                return Ok(Settled { refused, direct: false });
+                return Ok(refused);
             }
         }
     }

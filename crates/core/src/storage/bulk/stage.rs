@@ -88,7 +88,8 @@ pub(super) fn insert<T: Insert>(tx: &mut Tx<'_>, batch: &Batch<T>) -> QueryResul
          SELECT s.{ROW} FROM pg_temp.{table} s WHERE NOT EXISTS (SELECT FROM inserted i WHERE {same})",
         key_columns.join(", ")
     );
-    let taken: Vec<usize> = diesel::sql_query(sql).load::<Staged>(pg)?.iter().map(|row| place(row.replant_row)).collect();
+    let taken: Vec<usize> =
+        diesel::sql_query(sql).load::<Staged>(pg)?.iter().map(|row| place(row.replant_row)).collect();
     diesel::sql_query(format!("DROP TABLE pg_temp.{table}")).execute(pg)?;
 
     // Which unique index it was, only the server can say: the few rows are tried again one by one.
@@ -135,7 +136,8 @@ pub(super) fn replace<T: Replace>(pg: &mut PgConnection, rows: &[T]) -> QueryRes
 
 /// A table without any constraint, with the columns of the public one and a row number.
 fn open(pg: &mut PgConnection, table: &str) -> QueryResult<()> {
-    diesel::sql_query(format!("CREATE TEMP TABLE {table} ON COMMIT DROP AS TABLE public.{table} WITH NO DATA")).execute(pg)?;
+    diesel::sql_query(format!("CREATE TEMP TABLE {table} ON COMMIT DROP AS TABLE public.{table} WITH NO DATA"))
+        .execute(pg)?;
     diesel::sql_query(format!("ALTER TABLE pg_temp.{table} ADD COLUMN {ROW} bigserial")).execute(pg)?;
     Ok(())
 }

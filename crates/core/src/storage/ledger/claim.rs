@@ -128,7 +128,8 @@ pub fn renew(db: &mut Db, owner: &Owner, lease: Duration) -> Result<usize, Ledge
 /// # Errors
 /// The database fails.
 pub fn release(db: &mut Db, owner: &Owner, claim: &Claim, reason: &str) -> Result<(), LedgerError> {
-    let mine = c::table.find(claim.chunk).filter(c::owner.eq(owner.as_str().to_owned())).filter(c::epoch.eq(claim.epoch));
+    let mine =
+        c::table.find(claim.chunk).filter(c::owner.eq(owner.as_str().to_owned())).filter(c::epoch.eq(claim.epoch));
     diesel::update(mine.filter(c::state.eq("claimed")))
         .set((c::state.eq("free"), c::reason.eq(reason)))
         .execute(db)
@@ -140,7 +141,14 @@ pub fn release(db: &mut Db, owner: &Owner, claim: &Claim, reason: &str) -> Resul
 ///
 /// # Errors
 /// The database fails.
-pub fn split(db: &mut Db, step: &str, owner: &Owner, claim: &Claim, keys: &KeySet, reason: &str) -> Result<bool, LedgerError> {
+pub fn split(
+    db: &mut Db,
+    step: &str,
+    owner: &Owner,
+    claim: &Claim,
+    keys: &KeySet,
+    reason: &str,
+) -> Result<bool, LedgerError> {
     let count = keys.count(claim.range);
     if count < 2 {
         return Ok(false);
@@ -149,7 +157,8 @@ pub fn split(db: &mut Db, step: &str, owner: &Owner, claim: &Claim, keys: &KeySe
     let left: Vec<i64> = keys.range(claim.range).take(middle + 1).collect();
     let (last, first) = (left[middle - 1], left[middle]);
     db.write(|db| {
-        let mine = c::table.find(claim.chunk).filter(c::owner.eq(owner.as_str().to_owned())).filter(c::epoch.eq(claim.epoch));
+        let mine =
+            c::table.find(claim.chunk).filter(c::owner.eq(owner.as_str().to_owned())).filter(c::epoch.eq(claim.epoch));
         let kept = diesel::update(mine.filter(c::state.eq("claimed")))
             .set((c::hi.eq(last), c::keys.eq(middle as i64), c::state.eq("free"), c::reason.eq(reason)))
             .execute(db)?;

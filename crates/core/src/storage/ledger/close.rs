@@ -4,12 +4,12 @@ use diesel::prelude::*;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::bulk;
 use super::claim::Claim;
 use super::runs::Owner;
 use super::tables::{
     replant_chunks as c, replant_money, replant_money as m, replant_outcomes, replant_quarantine, replant_repairs,
 };
-use super::bulk;
 use crate::storage::db::Db;
 use crate::storage::types::Instant;
 use crate::words::{Counts, Key, MoneyTotals};
@@ -129,7 +129,8 @@ pub fn close(db: &mut Db, owner: &Owner, claim: &Claim, result: &ChunkResult) ->
     let unsendable = |error: postcard::Error| diesel::result::Error::SerializationError(Box::new(error));
     let record = postcard::to_stdvec(&result.migrated).map_err(unsendable)?;
     let counts = &result.counts;
-    let mine = c::table.find(claim.chunk).filter(c::owner.eq(owner.as_str().to_owned())).filter(c::epoch.eq(claim.epoch));
+    let mine =
+        c::table.find(claim.chunk).filter(c::owner.eq(owner.as_str().to_owned())).filter(c::epoch.eq(claim.epoch));
     let closed = diesel::update(mine.filter(c::state.eq("claimed")))
         .set((
             c::state.eq("done"),
@@ -159,8 +160,7 @@ pub fn close(db: &mut Db, owner: &Owner, claim: &Claim, result: &ChunkResult) ->
             NewMoney { chunk_id: claim.chunk, currency: currency.to_string(), flow }
         })
         .collect();
-    bulk(db, &money)
-        .map(|()| true)
+    bulk(db, &money).map(|()| true)
 }
 
 /// The money of a step, or of all.
@@ -175,7 +175,8 @@ pub fn money(db: &mut Db, step: Option<&str>) -> QueryResult<MoneyTotals> {
     };
     let mut totals = MoneyTotals::default();
     for (currency, flow) in rows {
-        let unreadable = || diesel::result::Error::DeserializationError("an amount in the ledger cannot be read".into());
+        let unreadable =
+            || diesel::result::Error::DeserializationError("an amount in the ledger cannot be read".into());
         let currency = crate::words::Currency::new(&currency).ok_or_else(unreadable)?;
         totals.add(currency, &serde_json::from_str(&flow).map_err(|_| unreadable())?);
     }

@@ -14,8 +14,7 @@ use crate::storage::db::Db;
 /// # Errors
 /// The database fails, or the value cannot be read back.
 pub fn load<T: DeserializeOwned>(db: &mut Db, name: &str) -> Result<Option<T>, LedgerError> {
-    let found: Option<Vec<u8>> =
-        f::table.find(name.to_owned()).select(f::data).first(db).optional().attempt("read")?;
+    let found: Option<Vec<u8>> = f::table.find(name.to_owned()).select(f::data).first(db).optional().attempt("read")?;
     let unreadable = || LedgerError::Unreadable { what: "frozen reading", of: name.to_owned() };
     found.map(|bytes| postcard::from_bytes(&bytes).map_err(|_| unreadable())).transpose()
 }

@@ -137,8 +137,11 @@ pub(crate) fn standings(db: &mut Db, step: &str) -> Result<Option<Standings>, Le
             standings.live(row.key, row.target);
         }
     }
-    let roots: Vec<(Key, String, Key)> =
-        q::table.filter(q::step.eq(step.to_owned())).select((q::legacy_key, q::root_step, q::root_key)).load(db).attempt("read")?;
+    let roots: Vec<(Key, String, Key)> = q::table
+        .filter(q::step.eq(step.to_owned()))
+        .select((q::legacy_key, q::root_step, q::root_key))
+        .load(db)
+        .attempt("read")?;
     for (key, step, root) in roots {
         standings.refused(key, Outcome::Quarantined, Some(Root { step, key: root }));
     }
@@ -248,9 +251,10 @@ pub fn of_legacy(db: &mut Db, step: &KnownStep, key: Key) -> Result<Option<Linea
                 .attempt("read")?;
             match chunk {
                 None => None,
-                Some(chunk) => {
-                    record(db, &step.name, chunk)?.into_iter().find(|row| row.key == key).map(|row| migrated(step, chunk, row))
-                }
+                Some(chunk) => record(db, &step.name, chunk)?
+                    .into_iter()
+                    .find(|row| row.key == key)
+                    .map(|row| migrated(step, chunk, row)),
             }
         }
     };

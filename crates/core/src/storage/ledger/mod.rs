@@ -43,10 +43,14 @@ pub enum LedgerError {
         hint: &'static str,
     },
     /// A later version of Replant wrote the ledger.
-    #[error("the ledger in the target database was written by a later version of Replant: use that version, or a later one")]
+    #[error(
+        "the ledger in the target database was written by a later version of Replant: use that version, or a later one"
+    )]
     TooNew,
     /// A payload cannot be read back.
-    #[error("the ledger's {what} of `{of}` cannot be read back: it was written by another version of Replant or damaged")]
+    #[error(
+        "the ledger's {what} of `{of}` cannot be read back: it was written by another version of Replant or damaged"
+    )]
     Unreadable {
         /// Which payload.
         what: &'static str,
@@ -77,7 +81,8 @@ pub fn install(db: &mut Db) -> Result<(), LedgerError> {
         Db::Pg(pg) => pg.transaction(|pg| {
             // diesel keeps its own table where the search path points first: not among the platform's.
             pg.batch_execute("SELECT pg_advisory_xact_lock(7364129880112)").attempt("locked")?;
-            pg.batch_execute("CREATE SCHEMA IF NOT EXISTS replant; SET LOCAL search_path = replant, public").map_err(|_| LedgerError::Install { hint })?;
+            pg.batch_execute("CREATE SCHEMA IF NOT EXISTS replant; SET LOCAL search_path = replant, public")
+                .map_err(|_| LedgerError::Install { hint })?;
             migrate(pg, POSTGRES, hint)
         }),
         Db::Lite(lite) => migrate(lite, SQLITE, hint),
@@ -106,7 +111,10 @@ where
     let known: Vec<String> = known.iter().map(|m| m.name().version().to_string()).collect();
     let applied = db.applied_migrations().map_err(|_| LedgerError::Install { hint })?;
     // SQLite has no schema to keep the platform's own migrations apart: only a ledger's version can be too new.
-    if applied.iter().any(|version| version.to_string().starts_with("0000000000") && !known.contains(&version.to_string())) {
+    if applied
+        .iter()
+        .any(|version| version.to_string().starts_with("0000000000") && !known.contains(&version.to_string()))
+    {
         return Err(LedgerError::TooNew);
     }
     db.run_pending_migrations(migrations).map(|_| ()).map_err(|_| LedgerError::Install { hint })
@@ -143,19 +151,34 @@ pub(crate) fn bulk<T: Insert>(db: &mut Db, rows: &[T]) -> QueryResult<()> {
     }
 }
 
-pub(crate) fn record_change(db: &mut Db, step: &str, chunk: Option<i64>, change: Change) -> QueryResult<()> {
-    use replant_changes as c;
-    diesel::insert_into(c::table)
-        .values((
-            c::step.eq(step),
-            c::chunk_id.eq(chunk),
-            c::target_table.eq(change.table),
-            c::target_id.eq(change.id),
-            c::legacy_key.eq(change.legacy_key),
-            c::what.eq(change.what),
-            c::value_before.eq(change.before),
-            c::value_after.eq(change.after),
-        ))
-        .execute(db)
-        .map(|_| ())
+#[derive(Insertable, Clone, serde::Serialize)]
+#[diesel(table_name = replant_changes, treat_none_as_default_value = false)]
+struct NewChange {
+    step: String,
+    chunk_id: Option<i64>,
+    target_table: &'static str,
+    target_id: i64,
+    legacy_key: Option<i64>,
+    what: &'static str,
+    value_before: Option<String>,
+    value_after: Option<String>,
+}
+
+crate::insert!(NewChange => replant_changes);
+
+pub(crate) fn record_changes(db: &mut Db, step: &str, chunk_id: Option<i64>, changes: Vec<Change>) -> QueryResult<()> {
+    let rows: Vec<NewChange> = changes
+        .into_iter()
+        .map(|change| NewChange {
+            step: step.to_owned(),
+            chunk_id,
+            target_table: change.table,
+            target_id: change.id,
+            legacy_key: change.legacy_key,
+            what: change.what,
+            value_before: change.before,
+            value_after: change.after,
+        })
+        .collect();
+    bulk(db, &rows)
 }

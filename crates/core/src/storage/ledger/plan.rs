@@ -57,6 +57,13 @@ pub struct StepPlan {
     pub done: bool,
 }
 
+impl StepPlan {
+    /// The id that is planned for the row with `key`.
+    pub fn id_of(&self, key: crate::words::Key) -> Option<i64> {
+        self.keys.rank(key).and_then(|place| self.ids.id(place))
+    }
+}
+
 /// What a step is planned with.
 #[derive(Debug, Clone, Copy)]
 pub struct NewStep<'a> {
@@ -88,7 +95,8 @@ pub fn load(db: &mut Db, step: &str) -> Result<Option<StepPlan>, LedgerError> {
     let found: Option<(Vec<u8>, String)> =
         s::table.find(step.to_owned()).select((s::legacy_keys, s::state)).first(db).optional().attempt("read")?;
     let Some((keys, state)) = found else { return Ok(None) };
-    let keys = postcard::from_bytes(&keys).map_err(|_| LedgerError::Unreadable { what: "keys", of: step.to_owned() })?;
+    let keys =
+        postcard::from_bytes(&keys).map_err(|_| LedgerError::Unreadable { what: "keys", of: step.to_owned() })?;
     let ranges: Vec<(i64, i64)> =
         b::table.filter(b::step.eq(step.to_owned())).select((b::first_id, b::ids)).load(db).attempt("read")?;
     let ids = IdBlock::new(ranges.into_iter().map(|(first, ids)| (first, ids.cast_unsigned())).collect());
@@ -138,7 +146,13 @@ pub fn save(db: &mut Db, step: NewStep<'_>, keys: &KeySet, chunk_rows: u64) -> R
     }
     let chunks: Vec<NewChunk<'_>> = cut(keys, chunk_rows)
         .into_iter()
-        .map(|(range, keys)| NewChunk { step: step.name, lo: range.lo, hi: range.hi, keys: keys.cast_signed(), state: "free" })
+        .map(|(range, keys)| NewChunk {
+            step: step.name,
+            lo: range.lo,
+            hi: range.hi,
+            keys: keys.cast_signed(),
+            state: "free",
+        })
         .collect();
     match db {
         Db::Pg(pg) => {

@@ -173,8 +173,7 @@ struct Locked {
 /// # Errors
 /// The database fails.
 pub fn reap(db: &mut Db) -> Result<usize, LedgerError> {
-    let mut owners: Vec<String> =
-        r::table.filter(r::state.eq("running")).select(r::id).load(db).attempt("read")?;
+    let mut owners: Vec<String> = r::table.filter(r::state.eq("running")).select(r::id).load(db).attempt("read")?;
     owners.extend(
         c::table
             .filter(c::state.eq("claimed"))
@@ -189,7 +188,8 @@ pub fn reap(db: &mut Db) -> Result<usize, LedgerError> {
     owners.dedup();
     let mut freed = 0;
     for owner in owners {
-        freed += db.write(|db| if dead(db, &owner)? { free(db, &owner) } else { Ok(0) }).attempt("cleared of dead runs")?;
+        freed +=
+            db.write(|db| if dead(db, &owner)? { free(db, &owner) } else { Ok(0) }).attempt("cleared of dead runs")?;
     }
     Ok(freed)
 }

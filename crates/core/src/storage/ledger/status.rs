@@ -5,7 +5,9 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use serde::Serialize;
 
-use super::tables::{replant_chunks as c, replant_outcomes as o, replant_repairs as r, replant_runs as runs, replant_steps as s};
+use super::tables::{
+    replant_chunks as c, replant_outcomes as o, replant_repairs as r, replant_runs as runs, replant_steps as s,
+};
 use super::{Attempt, LedgerError};
 use crate::storage::db::Db;
 use crate::storage::types::Instant;
@@ -104,7 +106,8 @@ pub fn steps(db: &mut Db) -> Result<Vec<StepStatus>, LedgerError> {
                 .first(db)
                 .optional()
                 .attempt("read")?;
-            let chunks = |wanted: &str| by_state.iter().find(|sums| sums.0 == wanted).map_or(0, |sums| sums.1.cast_unsigned());
+            let chunks =
+                |wanted: &str| by_state.iter().find(|sums| sums.0 == wanted).map_or(0, |sums| sums.1.cast_unsigned());
             let done = by_state.iter().find(|sums| sums.0 == "done");
             let counts = done.map_or(Counts::default(), |sums| Counts {
                 read: sums.2.cast_unsigned(),

@@ -137,4 +137,10 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(replant_chunks, replant_outcomes, replant_quarantine, replant_repairs, replant_money);
+diesel::allow_tables_to_appear_in_same_query!(
+    replant_chunks,
+    replant_outcomes,
+    replant_quarantine,
+    replant_repairs,
+    replant_money
+);

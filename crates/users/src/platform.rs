@@ -1,0 +1,112 @@
+//! The platform's accounts as they were before the first chunk: who opened each, and which addresses lead to it.
+
+use diesel::prelude::*;
+use replant_core::db::Db;
+use rustc_hash::{FxHashMap, FxHashSet};
+use serde::{Deserialize, Serialize};
+
+use crate::schema::target::{account_emails, accounts, legacy_user_map};
+
+/// Who opened an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Opened {
+    /// A customer, since the launch.
+    Native,
+    /// The pre-launch user migration.
+    PreLaunch,
+}
+
+/// What is kept of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PlatformAccount {
+    /// Its id.
+    pub id: i64,
+    /// Its e-mail as it stands.
+    pub email: String,
+    /// Its country: the region of phone numbers without one.
+    pub country: Option<String>,
+    /// The account that it went into before.
+    pub merged_into: Option<i64>,
+    /// Who opened it.
+    pub opened: Opened,
+}
+
+/// The platform's accounts, frozen.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Platform {
+    /// All accounts, by id.
+    pub accounts: Vec<PlatformAccount>,
+    /// `legacy_user_map`: legacy user and account.
+    pub map: Vec<(i64, i64)>,
+    /// `account_emails`: address and account.
+    pub emails: Vec<(String, i64)>,
+}
+
+type Found = (i64, String, Option<String>, Option<i64>);
+
+impl Platform {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub(crate) fn read(db: &mut Db) -> QueryResult<Self> {
+        let map: Vec<(i64, i64)> = legacy_user_map::table
+            .order(legacy_user_map::legacy_user_id)
+            .select((legacy_user_map::legacy_user_id, legacy_user_map::account_id))
+            .load(db)?;
+        let pre_launch: FxHashSet<i64> = map.iter().map(|(_, account)| *account).collect();
+        let found: Vec<Found> = accounts::table
+            .order(accounts::id)
+            .select((accounts::id, accounts::email, accounts::country_code, accounts::merged_into))
+            .load(db)?;
+        let opened = |id| if pre_launch.contains(&id) { Opened::PreLaunch } else { Opened::Native };
+        let accounts = found
+            .into_iter()
+            .map(|(id, email, country, merged_into)| PlatformAccount {
+                id,
+                email,
+                country,
+                merged_into,
+                opened: opened(id),
+            })
+            .collect();
+        let emails = account_emails::table
+            .order(account_emails::email)
+            .select((account_emails::email, account_emails::account_id))
+            .load(db)?;
+        Ok(Self { accounts, map, emails })
+    }
+
+    /// The account that stands for `id`: itself, or the one that it went into, however often.
+    pub(crate) fn standing_for(&self, id: i64) -> i64 {
+        let mut at = id;
+        // As many steps as accounts at the most: the platform does not forbid a circle.
+        for _ in 0..self.accounts.len() {
+            let found = self.accounts.binary_search_by_key(&at, |account| account.id);
+            match found.ok().and_then(|place| self.accounts[place].merged_into) {
+                Some(into) => at = into,
+                None => return at,
+            }
+        }
+        id
+    }
+
+    /// An index by account: for tests.
+    #[cfg(test)]
+    pub(crate) fn of(accounts: &[(i64, &str, Opened)]) -> Self {
+        let accounts = accounts
+            .iter()
+            .map(|(id, email, opened)| PlatformAccount {
+                id: *id,
+                email: (*email).to_owned(),
+                country: None,
+                merged_into: None,
+                opened: *opened,
+            })
+            .collect();
+        Self { accounts, ..Self::default() }
+    }
+}
+
+/// Written values of the pre-launch migration, by account.
+pub(crate) type WrittenBy = FxHashMap<i64, Vec<crate::target::Written>>;

@@ -1,0 +1,247 @@
+//! A group of users becomes an account (rules: Users, 3 to 5). Pure.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use reference::Countries;
+use replant_clean::{self as clean, Snapshot};
+use replant_core::StepPlan;
+use replant_core::prelude::*;
+
+use crate::Rows;
+use crate::codes::Repair;
+use crate::identity::{Addresses, Group, Identity, judge};
+use crate::legacy::User;
+use crate::person::Person;
+use crate::platform::Opened;
+use crate::target::{Account, NewAccountEmail};
+use crate::write::{Closing, Wish};
+
+/// What `transform` asks.
+pub struct Lookups {
+    pub(crate) identity: Identity,
+    pub(crate) countries: Arc<Countries>,
+    pub(crate) plan: Arc<StepPlan>,
+    pub(crate) snapshot: Snapshot,
+}
+
+/// The longest display name, in Unicode code points.
+const NAME_LENGTH: usize = 120;
+
+/// What a group says about its account.
+struct Facts {
+    display_name: String,
+    given_name: Option<String>,
+    family_name: Option<String>,
+    phone: Option<String>,
+    country: Option<String>,
+    locale: Option<String>,
+    password_hash: Option<String>,
+    consent: bool,
+    closed: bool,
+    created: Timestamp,
+    last_seen: Option<Timestamp>,
+}
+
+/// Judges a group of users, the one of lowest id first.
+pub(crate) fn transform(lookups: &Lookups, unit: &Unit<'_, User>, draft: &mut Draft<Rows>) -> Result<i64, Refusal> {
+    let leader = unit.leader();
+    let mut emails: Vec<String> = Vec::with_capacity(unit.rows().len());
+    let mut people: Vec<Person<'_>> = Vec::with_capacity(unit.rows().len());
+    for user in unit.rows() {
+        emails.push(judge(&user.kind, &user.email)?);
+        people.push(Person::read(user, lookups.snapshot, &lookups.countries.0, draft)?);
+    }
+    Person::freshest_first(&mut people);
+
+    match lookups.identity.groups.get(&leader.id) {
+        Some(group) => joined(lookups, leader, &people, emails, group, draft),
+        None => opened(lookups, leader, &people, emails.swap_remove(0), draft),
+    }
+}
+
+/// Nobody has an account yet: a new one.
+fn opened(
+    lookups: &Lookups,
+    leader: &User,
+    people: &[Person<'_>],
+    email: String,
+    draft: &mut Draft<Rows>,
+) -> Result<i64, Refusal> {
+    let facts = facts(lookups, leader, people, &email, None, draft);
+    let id = lookups.plan.id_of(leader.id).ok_or_else(|| Refusal::unforeseen("the row was not planned"))?;
+    draft.write(Account {
+        id,
+        kind: "person".to_owned(),
+        email,
+        display_name: facts.display_name,
+        given_name: facts.given_name,
+        family_name: facts.family_name,
+        phone: facts.phone,
+        country_code: facts.country,
+        locale: facts.locale,
+        password_hash: facts.password_hash,
+        marketing_consent: facts.consent,
+        status: if facts.closed { "closed" } else { "active" }.to_owned(),
+        merged_into: None,
+        created_at: facts.created.into(),
+        last_seen_at: facts.last_seen.map(Instant),
+        updated_at: lookups.snapshot.0.into(),
+    });
+    Ok(id)
+}
+
+/// Somebody has an account: it keeps what the customer changed, and takes in the others of the group.
+fn joined(
+    lookups: &Lookups,
+    leader: &User,
+    people: &[Person<'_>],
+    emails: Vec<String>,
+    group: &Group,
+    draft: &mut Draft<Rows>,
+) -> Result<i64, Refusal> {
+    let account = &group.account;
+    let own = clean::email(&account.email);
+    let email = own.clone().unwrap_or_else(|| account.email.clone());
+    let facts = facts(lookups, leader, people, &email, account.country.as_deref(), draft);
+    if !group.others.is_empty() {
+        draft.write(Closing {
+            into: account.id,
+            others: group.others.iter().map(|o| o.id).collect(),
+            legacy_key: Some(leader.id),
+        });
+    }
+    draft.write(Wish {
+        account: account.id,
+        pre_launch: account.opened == Opened::PreLaunch,
+        legacy_key: leader.id,
+        display_name: facts.display_name,
+        given_name: facts.given_name,
+        family_name: facts.family_name,
+        phone: facts.phone,
+        country_code: facts.country,
+        locale: facts.locale,
+        password_hash: facts.password_hash,
+        created_at: facts.created.into(),
+        last_seen_at: facts.last_seen.map(Instant),
+    });
+    for email in further_addresses(group, own, emails) {
+        draft.write(NewAccountEmail { email, account_id: account.id });
+    }
+    Ok(account.id)
+}
+
+/// The addresses of a group that its account does not have yet: those of the accounts that go into it, and those of its
+/// users.
+pub(crate) fn further_addresses(group: &Group, own: Option<String>, users: Vec<String>) -> Vec<String> {
+    let mut addresses = Addresses::but(group.known.iter().cloned().chain(own));
+    for other in &group.others {
+        addresses.add(clean::email(&other.email).unwrap_or_else(|| other.email.to_lowercase()));
+    }
+    users.into_iter().for_each(|email| addresses.add(email));
+    addresses.into_vec()
+}
+
+/// The first value that there is, the freshest user's first.
+fn first<'p, 'a: 'p, T: ?Sized + 'p>(
+    people: &'p [Person<'a>],
+    value: impl Fn(&'p Person<'a>) -> Option<&'p T>,
+) -> Option<&'p T> {
+    people.iter().find_map(value)
+}
+
+fn facts(
+    lookups: &Lookups,
+    leader: &User,
+    people: &[Person<'_>],
+    email: &str,
+    own_country: Option<&str>,
+    draft: &mut Draft<Rows>,
+) -> Facts {
+    let given_name = first(people, |p| p.given_name.as_deref()).map(str::to_owned);
+    let family_name = first(people, |p| p.family_name.as_deref()).map(str::to_owned);
+    let country = first(people, |p| p.country.as_deref()).map(str::to_owned);
+    // The region is the country that the account ends up with: its own, where it has one.
+    let region = own_country.or(country.as_deref());
+    let phone = phones(people, region, draft);
+    let display_name = display_name(leader.id, people, given_name.as_deref(), family_name.as_deref(), email, draft);
+    Facts {
+        display_name,
+        given_name,
+        family_name,
+        phone,
+        country,
+        locale: first(people, |p| p.locale.as_deref()).map(str::to_owned),
+        password_hash: password_hash(people),
+        // Any no is a no; else any yes is a yes; else no.
+        consent: people.iter().all(|p| p.consent != Some(false)) && people.iter().any(|p| p.consent == Some(true)),
+        closed: people.iter().all(|p| p.deleted),
+        created: created(lookups, leader, people, draft),
+        last_seen: people.iter().filter_map(|p| p.last_login).max(),
+    }
+}
+
+fn phones(people: &[Person<'_>], region: Option<&str>, draft: &mut Draft<Rows>) -> Option<String> {
+    let mut chosen = None;
+    for person in people {
+        let Some(text) = person.phone.as_deref() else { continue };
+        match clean::phone(text, region) {
+            Some(phone) => chosen = chosen.or(Some(phone)),
+            None => draft.repair(person.key, clean::Repair::PhoneInvalid, "phone", text.to_owned(), None),
+        }
+    }
+    chosen
+}
+
+fn display_name(
+    leader: Key,
+    people: &[Person<'_>],
+    given: Option<&str>,
+    family: Option<&str>,
+    email: &str,
+    draft: &mut Draft<Rows>,
+) -> String {
+    let name = match (first(people, |p| p.display_name.as_deref()), given, family) {
+        (Some(name), _, _) => name.to_owned(),
+        (None, Some(given), Some(family)) => format!("{given} {family}"),
+        (None, Some(one), None) | (None, None, Some(one)) => one.to_owned(),
+        (None, None, None) => email.split('@').next().unwrap_or(email).to_owned(),
+    };
+    match name.char_indices().nth(NAME_LENGTH) {
+        None => name,
+        Some((end, _)) => {
+            let cut = name[..end].to_owned();
+            draft.repair(leader, Repair::NameTruncated, "display_name", name, cut.clone());
+            cut
+        }
+    }
+}
+
+/// Of the group's bcrypt hashes that of the latest known login, else the freshest.
+fn password_hash(people: &[Person<'_>]) -> Option<String> {
+    let hashes = || people.iter().filter(|p| p.password_hash.is_some());
+    let latest = hashes().filter_map(|p| p.last_login).max();
+    let chosen = match latest {
+        Some(_) => hashes().find(|p| p.last_login == latest),
+        None => hashes().next(),
+    };
+    chosen.and_then(|p| p.password_hash).map(str::to_owned)
+}
+
+/// When the group became a customer: the earliest known creation or activity, else the earliest known update, else S.
+fn created(lookups: &Lookups, leader: &User, people: &[Person<'_>], draft: &mut Draft<Rows>) -> Timestamp {
+    let activity = people.iter().filter_map(|p| lookups.identity.earliest(p.key));
+    let created = people
+        .iter()
+        .filter_map(|p| p.created)
+        .chain(activity)
+        .min()
+        .or_else(|| people.iter().filter_map(|p| p.updated).min())
+        .unwrap_or(lookups.snapshot.0);
+    let own = people.iter().find(|p| p.key == leader.id).and_then(|p| p.created);
+    if own != Some(created) {
+        let stored = leader.created_when.good().map(|wall| wall.0.to_string());
+        draft.repair(leader.id, Repair::CreatedAtRepaired, "created_when", stored, created.to_string());
+    }
+    created
+}

@@ -1,0 +1,239 @@
+//! What a group wishes of the account that it has: the customer's values win, whatever they did since.
+
+use diesel::prelude::*;
+use replant_clean as clean;
+use replant_core::db::Db;
+use replant_core::prelude::*;
+use replant_core::{Batch, UnitIndex};
+use rustc_hash::FxHashMap;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::platform::WrittenBy;
+use crate::schema::target::{accounts, legacy_user_map};
+use crate::target::{Account, Written};
+
+/// Values for an account that is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Wish {
+    pub(crate) account: i64,
+    pub(crate) pre_launch: bool,
+    pub(crate) legacy_key: Key,
+    pub(crate) display_name: String,
+    pub(crate) given_name: Option<String>,
+    pub(crate) family_name: Option<String>,
+    pub(crate) phone: Option<String>,
+    pub(crate) country_code: Option<String>,
+    pub(crate) locale: Option<String>,
+    pub(crate) password_hash: Option<String>,
+    pub(crate) created_at: Instant,
+    pub(crate) last_seen_at: Option<Instant>,
+}
+
+impl Wish {
+    /// The account as it is to be, given how it stands now and what the pre-launch migration had written into it.
+    fn granted(&self, now: &Account, written: &[Written]) -> Account {
+        let mut account = now.clone();
+        let fill = |own: &mut Option<String>, wish: &Option<String>| {
+            if own.is_none() {
+                own.clone_from(wish);
+            }
+        };
+        fill(&mut account.given_name, &self.given_name);
+        fill(&mut account.family_name, &self.family_name);
+        fill(&mut account.phone, &self.phone);
+        fill(&mut account.country_code, &self.country_code);
+        fill(&mut account.locale, &self.locale);
+        fill(&mut account.password_hash, &self.password_hash);
+        account.last_seen_at = account.last_seen_at.or(self.last_seen_at);
+        if !self.pre_launch {
+            account.created_at = account.created_at.min(self.created_at);
+            return account;
+        }
+        if written.iter().any(|w| w.written_email == now.email) {
+            account.email = clean::email(&now.email).unwrap_or(account.email);
+        }
+        if written.iter().any(|w| w.written_display_name == now.display_name) {
+            account.display_name.clone_from(&self.display_name);
+        }
+        if written.iter().any(|w| w.written_created_at == now.created_at) {
+            account.created_at = self.created_at;
+        }
+        account
+    }
+}
+
+impl Write for Wish {
+    fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()> {
+        let ids: Vec<i64> = batch.rows().iter().map(|wish| wish.account).collect();
+        let standing = standing(tx.db(), &ids)?;
+        let written = written(tx.db(), &ids)?;
+        let now = Instant(jiff::Timestamp::now());
+        let mut replaced: Batch<Account> = Batch::default();
+        let mut changes = Vec::new();
+        for (unit, wish) in batch.iter() {
+            match standing.get(&wish.account) {
+                Some(account) if account.merged_into.is_none() => {
+                    let wished = wish.granted(account, written.get(&wish.account).map_or(&[], Vec::as_slice));
+                    if wished != *account {
+                        let wished = Account { updated_at: now, ..wished };
+                        changes.push(change(account, &wished, wish.legacy_key));
+                        replaced.push(unit, wished);
+                    }
+                }
+                found => gone(tx, unit, wish.account, found.is_some()),
+            }
+        }
+        tx.replace(&replaced)?;
+        tx.changed(changes)
+    }
+}
+
+fn gone(tx: &mut Tx<'_>, unit: UnitIndex, account: i64, merged: bool) {
+    let how = if merged { "was merged into another one" } else { "was deleted" };
+    tx.refuse(
+        unit,
+        Code::TARGET_ROW_GONE,
+        format!("account {account} {how} on the platform after the migration began"),
+    );
+}
+
+/// The accounts as they stand now. PostgreSQL keeps them so until the chunk is committed; in the order of their ids, so
+/// that two chunks cannot wait for each other.
+fn standing(db: &mut Db, ids: &[i64]) -> QueryResult<FxHashMap<i64, Account>> {
+    let mut standing = FxHashMap::default();
+    for some in ids.chunks(1_000) {
+        let wanted = accounts::table.filter(accounts::id.eq_any(some.to_vec())).order(accounts::id);
+        let found: Vec<Account> = match db {
+            Db::Pg(pg) => wanted.select(Account::as_select()).for_update().load(pg)?,
+            _ => wanted.select(Account::as_select()).load(db)?,
+        };
+        standing.extend(found.into_iter().map(|account| (account.id, account)));
+    }
+    Ok(standing)
+}
+
+fn written(db: &mut Db, ids: &[i64]) -> QueryResult<WrittenBy> {
+    let mut written = WrittenBy::default();
+    for some in ids.chunks(1_000) {
+        let wanted = legacy_user_map::table.filter(legacy_user_map::account_id.eq_any(some.to_vec()));
+        let found: Vec<Written> = wanted.select(Written::as_select()).load(db)?;
+        for entry in found {
+            written.entry(entry.account_id).or_default().push(entry);
+        }
+    }
+    Ok(written)
+}
+
+/// What differs, before and after. Password hashes are not copied into the ledger.
+fn change(before: &Account, after: &Account, legacy_key: Key) -> Change {
+    let json = |account: &Account| match serde_json::to_value(account) {
+        Ok(Value::Object(columns)) => columns,
+        _ => Map::new(),
+    };
+    let (mut old, mut new) = (json(before), json(after));
+    let same: Vec<String> =
+        old.iter().filter(|(column, value)| new.get(*column) == Some(value)).map(|(c, _)| c.clone()).collect();
+    for column in same {
+        old.remove(&column);
+        new.remove(&column);
+    }
+    if let Some(hash) = new.get_mut("password_hash") {
+        *hash = Value::from("(taken from the legacy row)");
+    }
+    Change {
+        table: "accounts",
+        id: before.id,
+        legacy_key: Some(legacy_key),
+        what: "filled",
+        before: Some(Value::Object(old).to_string()),
+        after: Some(Value::Object(new).to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Instant {
+        Instant(text.parse().unwrap())
+    }
+
+    fn account() -> Account {
+        Account {
+            id: 7,
+            kind: "person".into(),
+            email: "mailto:Ann@Example.org".into(),
+            display_name: "Ann".into(),
+            given_name: None,
+            family_name: Some("Own".into()),
+            phone: None,
+            country_code: None,
+            locale: None,
+            password_hash: None,
+            marketing_consent: true,
+            status: "active".into(),
+            merged_into: None,
+            created_at: at("2024-01-16T03:00:00Z"),
+            last_seen_at: None,
+            updated_at: at("2024-01-16T03:00:00Z"),
+        }
+    }
+
+    fn wish(pre_launch: bool) -> Wish {
+        Wish {
+            account: 7,
+            pre_launch,
+            legacy_key: 1,
+            display_name: "Ann Legacy".into(),
+            given_name: Some("Ann".into()),
+            family_name: Some("Legacy".into()),
+            phone: None,
+            country_code: Some("GB".into()),
+            locale: None,
+            password_hash: None,
+            created_at: at("2018-05-05T00:00:00Z"),
+            last_seen_at: Some(at("2023-01-01T00:00:00Z")),
+        }
+    }
+
+    fn as_written(name: &str) -> Written {
+        Written {
+            account_id: 7,
+            written_email: "mailto:Ann@Example.org".into(),
+            written_display_name: name.into(),
+            written_created_at: at("2024-01-16T03:00:00Z"),
+        }
+    }
+
+    #[test]
+    fn a_native_account_keeps_its_values_and_the_earlier_creation() {
+        let granted = wish(false).granted(&account(), &[]);
+        assert_eq!(granted.email, "mailto:Ann@Example.org");
+        assert_eq!(granted.display_name, "Ann");
+        assert_eq!(granted.given_name.as_deref(), Some("Ann"));
+        assert_eq!(granted.family_name.as_deref(), Some("Own"));
+        assert_eq!(granted.country_code.as_deref(), Some("GB"));
+        assert_eq!(granted.created_at, at("2018-05-05T00:00:00Z"));
+        let later = Wish { created_at: at("2024-02-01T00:00:00Z"), ..wish(false) };
+        assert_eq!(later.granted(&account(), &[]).created_at, at("2024-01-16T03:00:00Z"));
+    }
+
+    #[test]
+    fn a_pre_launch_account_is_repaired_where_nobody_changed_it() {
+        let granted = wish(true).granted(&account(), &[as_written("Ann")]);
+        assert_eq!(granted.email, "ann@example.org");
+        assert_eq!(granted.display_name, "Ann Legacy");
+        assert_eq!(granted.created_at, at("2018-05-05T00:00:00Z"));
+        assert_eq!(granted.last_seen_at, Some(at("2023-01-01T00:00:00Z")));
+        assert!(granted.marketing_consent);
+    }
+
+    #[test]
+    fn what_a_customer_changed_since_launch_stays() {
+        let granted = wish(true).granted(&account(), &[as_written("Somebody else")]);
+        assert_eq!(granted.display_name, "Ann");
+        let moved = Account { email: "new@example.org".into(), ..account() };
+        assert_eq!(wish(true).granted(&moved, &[as_written("Ann")]).email, "new@example.org");
+    }
+}

@@ -1,0 +1,106 @@
+//! `migrate`: a run, with its confirmation before and its account after.
+
+use replant_core::db::{Db, DbUrl, Role};
+use replant_core::{Migration, Registry, Settings, Stop, ledger};
+
+use super::At;
+use crate::cli::Migrate;
+use crate::config::Environment;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::output::{self, json, print};
+use crate::progress::Progress;
+use crate::registry::registry;
+use crate::report::{Account, on};
+use crate::signals;
+
+pub(crate) fn run(args: Migrate, at: &At) -> Result<Exit, Error> {
+    let environment = at.environment(&args.on.env)?;
+    let (legacy, target) = (environment.legacy()?, environment.target()?);
+    confirm(&environment, args.confirm.as_deref(), args.dry_run)?;
+    let again = again(&args);
+    let settings = environment.settings(args.only, args.dry_run);
+    carry_out(Work { legacy, target, settings, again }, args.form.json)
+}
+
+/// What is to be carried out.
+pub(super) struct Work {
+    pub(super) legacy: DbUrl,
+    pub(super) target: DbUrl,
+    pub(super) settings: Settings,
+    /// The command that goes on with it.
+    pub(super) again: String,
+}
+
+/// Runs a migration and gives account of it.
+pub(super) fn carry_out(work: Work, as_json: bool) -> Result<Exit, Error> {
+    let Work { legacy, target, settings, again } = work;
+    let (environment, dry_run) = (settings.environment.clone(), settings.dry_run);
+    let stop = Stop::default();
+    signals::install(&stop).map_err(Error::io("listen for signals"))?;
+    let registry = registry();
+    let migration = Migration { registry: &registry, snapshot: reference::snapshot, legacy, target: target.clone(), settings };
+    let account = if !dry_run && is_done(&migration, &registry, &target)? {
+        Account::of(&mut Db::open(&target, Role::Target)?, &environment, None)?
+    } else {
+        let report = migration.run(&stop, &Progress::new(again.clone()))?;
+        if !report.complete && !stop.requested() {
+            let what = "a step ended early though nobody asked for it: a defect, which the log names".to_owned();
+            return Err(Error::Failed { what, hint: format!("every chunk that was committed stays; to go on: {again}") });
+        }
+        match dry_run {
+            true => Account::of_dry_run(&environment, &report),
+            false => Account::of(&mut Db::open(&target, Role::Target)?, &environment, Some(&report))?,
+        }
+    };
+    match as_json {
+        true => json(&account),
+        false => print(account.text()),
+    }
+    Ok(if account.complete { Exit::Done } else { Exit::Stopped })
+}
+
+/// Whether earlier runs did it all, so that nothing is to be written: not even that there was a run.
+fn is_done(migration: &Migration<'_>, registry: &Registry, target: &DbUrl) -> Result<bool, Error> {
+    if registry.names().is_empty() {
+        return Ok(false);
+    }
+    // The ledger is asked first: a plan reads every legacy key of a step that the ledger does not know.
+    let mut db = Db::open(target, Role::Target)?;
+    if !ledger::exists(&mut db)? {
+        return Ok(false);
+    }
+    let known = ledger::status::steps(&mut db)?;
+    if known.is_empty() || known.iter().any(|step| !step.done) {
+        return Ok(false);
+    }
+    drop(db);
+    Ok(migration.plan()?.iter().all(|step| step.done))
+}
+
+/// The command that goes on, as it was typed.
+fn again(args: &Migrate) -> String {
+    let only: String = args.only.iter().map(|only| format!(" --only {only}")).collect();
+    let dry_run = if args.dry_run { " --dry-run" } else { "" };
+    format!("cargo xtask migrate{}{only}{dry_run}", on(&args.on.env))
+}
+
+/// Makes sure that a protected environment is meant before anything is written into it.
+fn confirm(environment: &Environment, given: Option<&str>, dry_run: bool) -> Result<(), Error> {
+    let name = &environment.name;
+    let refused = |what: String| {
+        let hint = format!("type `{name}` on a terminal, or pass --confirm {name}; --dry-run needs neither");
+        Err(Error::Refused { what, hint })
+    };
+    match given {
+        Some(given) if given == name => Ok(()),
+        Some(given) => refused(format!("--confirm says `{given}`, but the environment is `{name}`: nothing was written")),
+        None if dry_run || !environment.confirm => Ok(()),
+        None if !output::can_ask() => refused(format!("`{name}` is protected and nobody is here to confirm: nothing was written")),
+        None => {
+            let question = format!("This writes into `{name}`. Type its name to go on: ");
+            let answer = output::ask(question).map_err(Error::io("read the answer from the terminal"))?;
+            if answer == *name { Ok(()) } else { refused(format!("`{name}` was not confirmed: nothing was written")) }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The commands, and what they share: settings and databases.
+
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod lineage;
+pub(crate) mod migrate;
+pub(crate) mod plan;
+pub(crate) mod quarantine;
+pub(crate) mod status;
+pub(crate) mod test;
+pub(crate) mod trace;
+
+use replant_core::db::{Db, Role};
+use replant_core::ledger;
+
+use crate::cli::{Cli, Command, Quarantine};
+use crate::config::{self, Environment};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::places::Places;
+use crate::report::on;
+
+/// Runs a command.
+pub(crate) fn run(cli: Cli) -> Result<Exit, Error> {
+    let at = At { config: cli.config_dir, work: cli.work_dir };
+    match cli.command {
+        Command::Demo(args) => demo::run(&args, &at),
+        Command::Plan(args) => plan::run(args, &at),
+        Command::Migrate(args) => migrate::run(args, &at),
+        Command::Status(args) => status::run(&args, &at),
+        Command::Quarantine(Quarantine::List(args)) => quarantine::list(args, &at),
+        Command::Quarantine(Quarantine::Show(args)) => quarantine::show(&args, &at),
+        Command::Trace(args) => trace::run(&args, &at),
+        Command::Lineage(args) => lineage::run(&args, &at),
+        Command::Test(args) => test::run(&args),
+        Command::Completions { shell } => Ok(completions::run(shell)),
+    }
+}
+
+/// The folders that the call names.
+pub(crate) struct At {
+    config: Option<std::path::PathBuf>,
+    work: Option<std::path::PathBuf>,
+}
+
+impl At {
+    fn places(&self) -> Result<Places, Error> {
+        Ok(Places::find(self.config.clone(), self.work.clone())?)
+    }
+
+    fn environment(&self, name: &str) -> Result<Environment, Error> {
+        Ok(Environment::load(name, &self.places()?, &config::vars())?)
+    }
+
+    /// The target of an environment that has a ledger, to read it.
+    fn ledger(&self, name: &str) -> Result<Db, Error> {
+        let mut db = Db::open(&self.environment(name)?.target()?, Role::Target)?;
+        if ledger::exists(&mut db)? {
+            return Ok(db);
+        }
+        let hint = format!("`cargo xtask migrate{}` begins one", on(name));
+        Err(Error::NotFound { what: "the target has no ledger yet: nothing was migrated into it".to_owned(), hint })
+    }
+}

@@ -1,0 +1,111 @@
+//! `quarantine`: the rows that no rule can make right.
+
+use replant_core::ledger::history::{self, QuarantineEntry, QuarantineFilter};
+use replant_core::{Key, ledger};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::At;
+use crate::cli::{QuarantineList, QuarantineShow};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::output::{json, print};
+use crate::report::{on, render, table};
+
+/// A quarantined row without its values.
+#[derive(Debug, Serialize)]
+struct Line {
+    step: String,
+    legacy_key: Key,
+    code: String,
+    reason: String,
+    root_step: String,
+    root_key: Key,
+}
+
+pub(crate) fn list(args: QuarantineList, at: &At) -> Result<Exit, Error> {
+    let mut db = at.ledger(&args.on.env)?;
+    let step = match args.step {
+        None => None,
+        Some(asked) => {
+            let known = history::known_steps(&mut db)?;
+            let found = known.iter().find(|step| step.name == asked || step.legacy_table == asked);
+            let Some(found) = found else {
+                let names: Vec<&str> = known.iter().map(|step| step.name.as_str()).collect();
+                let hint = format!("the ledger knows {}", names.join(", "));
+                return Err(Error::NotFound { what: format!("there is no step `{asked}` in the ledger"), hint });
+            };
+            Some(found.name.clone())
+        }
+    };
+    let filter = QuarantineFilter { step, code: args.code, limit: Some(args.limit) };
+    let lines: Vec<Line> = history::quarantine(&mut db, &filter)?.into_iter().map(line).collect();
+    if args.form.json {
+        json(&lines);
+        return Ok(Exit::Done);
+    }
+    if lines.is_empty() {
+        print("No such row is quarantined.");
+        return Ok(Exit::Done);
+    }
+    let mut table = table(&["step", "key", "code", "reason", "waits for"]);
+    for line in &lines {
+        let own = line.root_step == line.step && line.root_key == line.legacy_key;
+        table.add_row([
+            line.step.clone(),
+            line.legacy_key.to_string(),
+            line.code.clone(),
+            line.reason.clone(),
+            if own { "-".to_owned() } else { format!("{} {}", line.root_step, line.root_key) },
+        ]);
+    }
+    print(render(table, 1..2));
+    let on = on(&args.on.env);
+    if i64::try_from(lines.len()).is_ok_and(|shown| shown == args.limit) {
+        print(format!("\nThe first {}; --limit shows more, --step and --code fewer.", lines.len()));
+    }
+    print(format!("\nA whole row: cargo xtask quarantine show TABLE KEY{on}"));
+    Ok(Exit::Done)
+}
+
+fn line(entry: QuarantineEntry) -> Line {
+    let QuarantineEntry { step, legacy_key, code, reason, root_step, root_key, .. } = entry;
+    Line { step, legacy_key, code, reason, root_step, root_key }
+}
+
+/// A quarantined row with its values.
+#[derive(Debug, Serialize)]
+struct Whole {
+    #[serde(flatten)]
+    line: Line,
+    quarantined_at: replant_core::Instant,
+    row: Value,
+}
+
+pub(crate) fn show(args: &QuarantineShow, at: &At) -> Result<Exit, Error> {
+    let mut db = at.ledger(&args.on.env)?;
+    let mut found = Vec::new();
+    for step in history::known_steps(&mut db)?.iter().filter(|step| step.legacy_table == args.table || step.name == args.table) {
+        if let Some(entry) = ledger::history::quarantined(&mut db, &step.name, args.id)? {
+            let row = serde_json::from_str(&entry.legacy_row).unwrap_or_else(|_| Value::String(entry.legacy_row.clone()));
+            found.push(Whole { row, quarantined_at: entry.quarantined_at, line: line(entry) });
+        }
+    }
+    if found.is_empty() {
+        let hint = format!("cargo xtask trace {} {}{} says what became of it", args.table, args.id, on(&args.on.env));
+        return Err(Error::NotFound { what: format!("no row {} of `{}` is quarantined", args.id, args.table), hint });
+    }
+    if args.form.json {
+        json(&found);
+        return Ok(Exit::Done);
+    }
+    for Whole { line, quarantined_at, row } in &found {
+        print(format!("{} {}: {} ({})", line.step, line.legacy_key, line.reason, line.code));
+        if (&line.root_step, line.root_key) != (&line.step, line.legacy_key) {
+            print(format!("waits for {} {}", line.root_step, line.root_key));
+        }
+        print(format!("quarantined at {quarantined_at}\n"));
+        json(row);
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,107 @@
+//! What goes wrong at the command line, and how it is shown: once, here, with what to do about it.
+//!
+//! Errors of core say all of their causes in their own words. Their sources are not shown: a client library may have
+//! put an address into them, a database a value.
+
+use std::fmt::Display;
+use std::io;
+
+use replant_core::db::OpenError;
+use replant_core::ledger::LedgerError;
+use replant_core::{Failure, PoolError, RunError};
+
+use crate::config::SettingsError;
+use crate::exit::Exit;
+
+/// What goes wrong at the command line.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("{0}")]
+    Settings(SettingsError),
+    #[error("{0}")]
+    Run(RunError),
+    #[error("{what}")]
+    Refused { what: String, hint: String },
+    #[error("{what}")]
+    Usage { what: String, hint: String },
+    #[error("{what}")]
+    NotFound { what: String, hint: String },
+    #[error("{what}")]
+    Failed { what: String, hint: String },
+    #[error("{attempt}")]
+    Io { attempt: String, source: io::Error },
+}
+
+impl Error {
+    /// An input or output that failed, with what was attempted.
+    pub(crate) fn io(attempt: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let attempt = attempt.into();
+        |source| Self::Io { attempt, source }
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Settings(_) | Self::Usage { .. } => Exit::Usage,
+            Self::Run(error) => error.kind().into(),
+            Self::Refused { .. } => Exit::Refused,
+            Self::NotFound { .. } | Self::Failed { .. } | Self::Io { .. } => Exit::Failed,
+        }
+    }
+
+    /// What to do about it.
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Settings(error) => error.hint(),
+            Self::Run(RunError::Pool(PoolError::Open(error))) if !error.transient => Some(format!(
+                "look at what `{}` (or `[{}]` of the environment's file) says, then run the same command again",
+                match error.role {
+                    replant_core::db::Role::Legacy => "REPLANT__LEGACY__URL",
+                    replant_core::db::Role::Target => "REPLANT__TARGET__URL",
+                },
+                error.role
+            )),
+            Self::Run(error) => Some(error.hint().to_owned()),
+            Self::Refused { hint, .. }
+            | Self::Usage { hint, .. }
+            | Self::NotFound { hint, .. }
+            | Self::Failed { hint, .. } => Some(hint.clone()),
+            Self::Io { .. } => None,
+        }
+    }
+}
+
+impl miette::Diagnostic for Error {
+    fn help<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
+        self.hint().map(|hint| Box::new(hint) as Box<dyn Display>)
+    }
+}
+
+impl From<SettingsError> for Error {
+    fn from(error: SettingsError) -> Self {
+        Self::Settings(error)
+    }
+}
+
+impl From<RunError> for Error {
+    fn from(error: RunError) -> Self {
+        Self::Run(error)
+    }
+}
+
+impl From<LedgerError> for Error {
+    fn from(error: LedgerError) -> Self {
+        Self::Run(error.into())
+    }
+}
+
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Self {
+        Self::Run(PoolError::from(error).into())
+    }
+}
+
+/// A bare query of the ledger that failed: sorted and described by core, so that no value is shown.
+pub(crate) fn query_failed(error: replant_core::diesel::result::Error) -> Error {
+    tracing::debug!(failure = Failure::of(&error).kind(), "a query failed");
+    LedgerError::from(error).into()
+}

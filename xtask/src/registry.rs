@@ -1,0 +1,9 @@
+//! The domains of the migration.
+
+use replant_core::Registry;
+
+/// Every domain, in the order in which they are told; what waits for what, they say themselves.
+pub(crate) fn registry() -> Registry {
+    // A new domain is one line here: `.domain(users::domain())`.
+    Registry::default()
+}

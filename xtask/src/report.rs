@@ -1,0 +1,246 @@
+//! The account of a run: what became of the rows and of the money, and where to look next.
+
+use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
+use replant_core::db::Db;
+use replant_core::ledger::status::CodeCount;
+use replant_core::{Counts, MoneyFlow, MoneyTotals, Report, ledger};
+use serde::Serialize;
+
+use crate::error::{Error, query_failed};
+use crate::output::grouped;
+use crate::progress::rate;
+
+/// How many codes the account shows.
+const FREQUENT: usize = 12;
+
+/// The account of a run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Account {
+    pub(crate) environment: String,
+    pub(crate) dry_run: bool,
+    /// Whether nothing is left to do of what was asked for.
+    pub(crate) complete: bool,
+    /// Whether earlier runs had done it all, so that this one wrote nothing.
+    pub(crate) nothing_to_do: bool,
+    pub(crate) steps: Vec<StepLine>,
+    /// Not known of a dry run, whose ledger is gone.
+    pub(crate) codes: Option<Vec<CodeCount>>,
+    /// Not known of a dry run.
+    pub(crate) money: Option<Vec<MoneyLine>>,
+    /// Commands.
+    pub(crate) next: Vec<String>,
+}
+
+/// A step, over all runs.
+#[derive(Debug, Serialize)]
+pub(crate) struct StepLine {
+    step: String,
+    #[serde(flatten)]
+    counts: Counts,
+    /// Of this run; none where it had nothing to do.
+    rows_per_second: Option<u64>,
+}
+
+/// Where the money of a currency went, in minor units.
+#[derive(Debug, Serialize)]
+pub(crate) struct MoneyLine {
+    currency: String,
+    #[serde(flatten)]
+    flow: MoneyFlow,
+    balances: bool,
+}
+
+impl Account {
+    /// The account of a run from the ledger, with the speed of this run. `report` is none where nothing had to be run.
+    pub(crate) fn of(db: &mut Db, environment: &str, report: Option<&Report>) -> Result<Self, Error> {
+        let speed = |step: &str| {
+            let done = report?.steps.iter().find(|done| done.step == step && !done.already_done)?;
+            rate(done.counts.read, done.elapsed)
+        };
+        let steps = if ledger::exists(db)? { ledger::status::steps(db)? } else { Vec::new() };
+        let steps = steps.into_iter().map(|step| StepLine { rows_per_second: speed(&step.step), step: step.step, counts: step.counts });
+        let steps: Vec<StepLine> = steps.collect();
+        let codes = if steps.is_empty() { Vec::new() } else { ledger::status::codes(db)? };
+        let money = if steps.is_empty() { Vec::new() } else { lines(&ledger::close::money(db, None).map_err(query_failed)?) };
+        let complete = report.is_none_or(|report| report.complete);
+        Ok(Self {
+            environment: environment.to_owned(),
+            dry_run: false,
+            complete,
+            nothing_to_do: report.is_none_or(|report| report.complete && report.steps.iter().all(|step| step.already_done)),
+            next: next(environment, complete, &steps),
+            steps,
+            codes: Some(codes),
+            money: Some(money),
+        })
+    }
+
+    /// The account of a dry run, which leaves no ledger behind.
+    pub(crate) fn of_dry_run(environment: &str, report: &Report) -> Self {
+        let step = |done: &replant_core::StepReport| StepLine {
+            step: done.step.to_owned(),
+            counts: done.counts,
+            rows_per_second: rate(done.counts.read, done.elapsed),
+        };
+        Self {
+            environment: environment.to_owned(),
+            dry_run: true,
+            complete: report.complete,
+            nothing_to_do: report.complete && report.steps.iter().all(|step| step.already_done),
+            steps: report.steps.iter().map(step).collect(),
+            codes: None,
+            money: None,
+            next: vec![format!("cargo xtask migrate{}", on(environment))],
+        }
+    }
+
+    /// The account as people read it.
+    pub(crate) fn text(&self) -> String {
+        let mut parts = Vec::new();
+        if self.nothing_to_do {
+            parts.push("All is done already: nothing was written.".to_owned());
+        }
+        parts.push(steps_table(&self.steps));
+        if self.dry_run {
+            parts.push("A dry run: nothing was committed. Codes and money are in the ledger, which went with it.".to_owned());
+        }
+        if let Some(codes) = &self.codes {
+            parts.push(codes_table(codes, FREQUENT));
+        }
+        if let Some(money) = &self.money {
+            parts.push(money_table(money));
+        }
+        let next: Vec<String> = self.next.iter().map(|command| format!("  {command}")).collect();
+        parts.push(format!("Next:\n{}", next.join("\n")));
+        parts.join("\n\n")
+    }
+}
+
+/// The option that names an environment, where it has to be named.
+pub(crate) fn on(environment: &str) -> String {
+    if environment == "local" { String::new() } else { format!(" --env {environment}") }
+}
+
+fn next(environment: &str, complete: bool, steps: &[StepLine]) -> Vec<String> {
+    let on = on(environment);
+    let mut next = Vec::new();
+    if !complete {
+        next.push(format!("cargo xtask migrate{on}"));
+    }
+    next.push(format!("cargo xtask status{on}"));
+    if steps.iter().any(|step| step.counts.quarantined > 0) {
+        next.push(format!("cargo xtask quarantine list{on}"));
+    }
+    next.push(format!("cargo xtask trace TABLE ID{on}"));
+    next.push(format!("cargo xtask lineage --out lineage.csv{on}"));
+    next
+}
+
+fn lines(totals: &MoneyTotals) -> Vec<MoneyLine> {
+    let line = |(currency, flow): (replant_core::Currency, &MoneyFlow)| MoneyLine {
+        currency: currency.to_string(),
+        flow: *flow,
+        balances: flow.balance(),
+    };
+    totals.iter().map(line).collect()
+}
+
+/// An empty table in the house's style.
+pub(crate) fn table(heads: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(heads.iter().map(|head| Cell::new(head).add_attribute(Attribute::Bold)));
+    table
+}
+
+/// A table as text, with the columns from `from` on, which hold numbers, aligned to the right.
+pub(crate) fn render(mut table: Table, numbers: std::ops::Range<usize>) -> String {
+    for column in numbers {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+fn steps_table(steps: &[StepLine]) -> String {
+    let mut table = table(&["step", "read", "migrated", "merged", "skipped", "quarantined", "repairs", "rows/s"]);
+    let mut total = Counts::default();
+    let row = |name: &str, counts: &Counts, speed: String| {
+        let mut cells = vec![name.to_owned()];
+        let numbers = [counts.read, counts.migrated, counts.merged, counts.skipped, counts.quarantined, counts.repairs];
+        cells.extend(numbers.map(grouped));
+        cells.push(speed);
+        cells
+    };
+    for step in steps {
+        total += step.counts;
+        table.add_row(row(&step.step, &step.counts, step.rows_per_second.map_or_else(|| "-".to_owned(), grouped)));
+    }
+    if steps.len() > 1 {
+        table.add_row(row("all", &total, String::new()));
+    }
+    render(table, 1..8)
+}
+
+/// The most frequent codes, at most `limit`.
+pub(crate) fn codes_table(codes: &[CodeCount], limit: usize) -> String {
+    if codes.is_empty() {
+        return "No row was repaired, merged, skipped or quarantined.".to_owned();
+    }
+    let mut table = table(&["code", "step", "rows were", "times"]);
+    for code in codes.iter().take(limit) {
+        table.add_row([code.code.clone(), code.step.clone(), code.what.clone(), grouped(code.count)]);
+    }
+    let more = codes.len().saturating_sub(limit);
+    let rest = if more > 0 { format!("\n… and {more} more: `cargo xtask status` has them all") } else { String::new() };
+    format!("{}{rest}", render(table, 3..4))
+}
+
+fn money_table(money: &[MoneyLine]) -> String {
+    if money.is_empty() {
+        return "Money: no amounts were read.".to_owned();
+    }
+    let heads = ["minor units of", "read", "migrated", "merged", "skipped", "quarantined", "repaired", "in = out"];
+    let mut table = table(&heads);
+    for MoneyLine { currency, flow, balances } in money {
+        let amounts = [flow.read, flow.migrated, flow.merged, flow.skipped, flow.quarantined, flow.repaired];
+        let mut cells = vec![currency.clone()];
+        cells.extend(amounts.map(|amount| amount.normalize().to_string()));
+        cells.push(if *balances { "yes" } else { "NO" }.to_owned());
+        table.add_row(cells);
+    }
+    render(table, 1..7)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use replant_core::StepReport;
+
+    use super::*;
+
+    fn report(already_done: bool) -> Report {
+        let counts = Counts { read: 10, migrated: 9, skipped: 1, ..Counts::default() };
+        let counts = if already_done { Counts::default() } else { counts };
+        let step = StepReport { step: "users.accounts", already_done, counts, elapsed: Duration::from_secs(2) };
+        Report { complete: true, steps: vec![step] }
+    }
+
+    #[test]
+    fn a_dry_run_says_what_it_is() {
+        let text = Account::of_dry_run("uat", &report(false)).text();
+        assert!(text.contains("nothing was committed") && text.contains("cargo xtask migrate --env uat"), "{text}");
+        let line = text.lines().find(|line| line.contains("users.accounts")).unwrap();
+        let cells: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(cells, ["users.accounts", "10", "9", "0", "1", "0", "0", "5"]);
+    }
+
+    #[test]
+    fn a_run_that_found_all_done_says_so() {
+        let text = Account::of_dry_run("local", &report(true)).text();
+        assert!(text.starts_with("All is done already: nothing was written."), "{text}");
+    }
+}
