@@ -4,6 +4,8 @@ use replant_core::Registry;
 
 /// Every domain, in the order in which they are told; what waits for what, they say themselves.
 pub(crate) fn registry() -> Registry {
-    // A new domain is one line here: `.domain(users::domain())`.
     Registry::default()
+        // A new domain is one line here.
+        .domain(users::domain())
+        .domain(projects::domain())
 }

@@ -92,3 +92,15 @@ impl Step for Projects {
         transform::project(lookups, unit, draft)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_legacy_column_has_a_fate() {
+        let columns: Vec<_> = legacy::Project::shape().columns.iter().map(|column| column.name).collect();
+        let fates: Vec<_> = Projects::FATES.iter().map(|(column, _)| *column).collect();
+        assert_eq!(fates, columns);
+    }
+}

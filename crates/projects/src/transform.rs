@@ -200,3 +200,230 @@ fn active<R: AnyRows>(row: &Project, draft: &mut Draft<R>) -> Result<bool, Refus
     let text = reference::text(&row.active, "active", row.id, draft)?;
     Ok(text.as_deref().and_then(clean::flag).unwrap_or(false))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use reference::Countries;
+    use replant_core::{IdBlock, StepPlan};
+
+    use super::*;
+
+    /// The keys 1 to 9 have the ids 101 to 109, and the platform has a project of its own.
+    fn lookups() -> Lookups {
+        let countries = [("GB", "United Kingdom"), ("KE", "Kenya"), ("CI", "Côte d'Ivoire")];
+        let countries = countries.map(|(code, name)| (code.to_owned(), name.to_owned()));
+        Lookups {
+            countries: Arc::new(Countries(clean::Countries::new(countries))),
+            platform: [("knepp-wildland".to_owned(), 7)].into_iter().collect(),
+            followers: Followers::default(),
+            plan: Arc::new(StepPlan {
+                keys: (1..=9).collect(),
+                ids: IdBlock::new(vec![(101, 9)]),
+                done: false,
+            }),
+        }
+    }
+
+    fn named(id: Key, name: &str) -> Project {
+        let null = || Cell::Null;
+        Project { id, name: good(name), country: null(), species: null(), lat: null(), lng: null(), active: null() }
+    }
+
+    fn good(text: &str) -> Cell<String> {
+        Cell::Good(text.to_owned())
+    }
+
+    fn bad() -> Cell<String> {
+        Cell::Bad { raw: "\\xff".to_owned(), why: "not valid UTF-8".to_owned() }
+    }
+
+    /// What a unit comes to: its target or the code of its refusal, what is written, and its repairs as `key code column`.
+    struct Judged {
+        result: Result<i64, &'static str>,
+        projects: Vec<NewProject>,
+        species: Vec<String>,
+        repairs: Vec<String>,
+    }
+
+    fn judge(rows: &[Project]) -> Judged {
+        let mut draft = Draft::<Rows>::default();
+        let result = project(&lookups(), &Unit::new(rows), &mut draft).map_err(|refusal| match refusal {
+            Refusal::Skipped(code) | Refusal::Quarantined { code, .. } => code.as_str(),
+        });
+        let (projects, species) = draft.rows().written();
+        let repairs = draft.repairs().map(|r| format!("{} {} {}", r.key, r.code, r.column));
+        Judged {
+            result,
+            projects: projects.to_vec(),
+            species: species.iter().map(|row| row.species.clone()).collect(),
+            repairs: repairs.collect(),
+        }
+    }
+
+    /// The one project of a row with a good name, and the codes of its repairs.
+    #[track_caller]
+    fn written(row: Project) -> (NewProject, Vec<String>, Vec<String>) {
+        let mut judged = judge(&[row]);
+        assert!(judged.result.is_ok(), "{:?}", judged.result);
+        (judged.projects.remove(0), judged.species, judged.repairs)
+    }
+
+    #[test]
+    fn a_slug_has_letters_and_digits_with_single_hyphens_between() {
+        for (name, expect) in [
+            ("Maputo Bay Mangroves", Some("maputo-bay-mangroves")),
+            ("FORÊT - DE - GUÉRA", Some("foret-de-guera")),
+            ("Forêt de Guéra!", Some("foret-de-guera")),
+            ("--42. Straße/№ ½--", Some("42-stra-e-no-1-2")),
+            ("İzmir ＡＢ ﬁ", Some("izmir-ab-fi")),
+            ("Łódź", Some("odz")),
+            ("a_b\u{301}\u{0}c", Some("a-b-c")),
+            ("東京の森", None),
+            ("—!", None),
+        ] {
+            assert_eq!(slug(name).as_deref(), expect, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_project_needs_a_name_with_a_slug() {
+        for (name, expect) in [
+            (good("Tsavo"), Ok(101)),
+            (Cell::Null, Err("project_name_missing")),
+            (good(" n/a "), Err("project_name_missing")),
+            (good("森"), Err("project_name_missing")),
+            (bad(), Err("unforeseen")),
+        ] {
+            let row = Project { name, ..named(1, "") };
+            assert_eq!(judge(std::slice::from_ref(&row)).result, expect, "{row:?}");
+            assert_eq!(slug_of(&row).is_some(), expect.is_ok(), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_read_by_the_text_rule() {
+        let (project, _, repairs) = written(named(1, "  Kilifi  Creek SÃ£o "));
+        assert_eq!((project.name.as_str(), project.slug.as_str()), ("Kilifi Creek São", "kilifi-creek-sao"));
+        assert_eq!(repairs, ["1 text_cleaned name"]);
+    }
+
+    #[test]
+    fn the_lowest_id_of_a_slug_is_migrated_with_its_own_fields_alone() {
+        let leader = Project { species: good("Avicennia marina"), ..named(2, "Forêt") };
+        let follower = Project { country: good("KE"), species: good("Moringa oleifera"), active: good("1"), ..named(5, "FORET!") };
+        let judged = judge(&[leader, follower]);
+        assert_eq!(judged.result, Ok(102));
+        assert_eq!(judged.species, ["Avicennia marina"]);
+        let project = &judged.projects[0];
+        assert_eq!((project.id, project.country_code.as_deref(), project.active), (102, None, false));
+        assert_eq!(judged.projects.len(), 1);
+    }
+
+    #[test]
+    fn a_repair_belongs_to_the_row_whose_value_was_changed() {
+        let follower = Project { country: good("Atlantis"), ..named(5, "ForÃªt") };
+        let judged = judge(&[named(2, "Forêt"), follower]);
+        assert_eq!(judged.repairs, ["5 text_cleaned name", "5 country_unknown country"]);
+    }
+
+    #[test]
+    fn a_project_that_the_platform_has_stays_as_it_is() {
+        let row = Project { species: good("Quercus robur"), country: good("Narnia"), ..named(3, "Knepp Wildland") };
+        let judged = judge(&[row]);
+        assert_eq!(judged.result, Ok(7));
+        assert!(judged.projects.is_empty() && judged.species.is_empty());
+        assert_eq!(judged.repairs, ["3 country_unknown country"]);
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_leads_nobody() {
+        let row = Project { species: bad(), ..named(1, "Tsavo") };
+        assert_eq!(slug_of(&row), None);
+        assert_eq!(judge(&[row]).result, Err("unforeseen"));
+        assert_eq!(slug_of(&named(1, "Tsavo")).as_deref(), Some("tsavo"));
+    }
+
+    #[test]
+    fn a_country_is_named_in_many_ways_or_unknown() {
+        for (country, expect, repairs) in [
+            ("Scotland", Some("GB"), vec![]),
+            (" ke", Some("KE"), vec![]),
+            ("CÃ´te d'Ivoire", Some("CI"), vec!["1 text_cleaned country"]),
+            ("Atlantis", None, vec!["1 country_unknown country"]),
+            ("-", None, vec![]),
+        ] {
+            let (project, _, found) = written(Project { country: good(country), ..named(1, "Tsavo") });
+            assert_eq!((project.country_code.as_deref(), found), (expect, repairs.iter().map(ToString::to_string).collect()), "{country}");
+        }
+    }
+
+    #[test]
+    fn species_are_split_cleaned_and_each_there_once() {
+        let cleaned = vec!["1 text_cleaned species"];
+        for (raw, expect, repairs) in [
+            ("Rhizophora mucronata, RHIZOPHORA MUCRONATA,  Avicennia marina , n/a", vec!["Rhizophora mucronata", "Avicennia marina"], vec![]),
+            ("AraucÃ¡ria a.;Betula pendula;;betula pendula", vec!["Araucária a.", "Betula pendula"], cleaned.clone()),
+            ("Betula;Betu\u{200B}la", vec!["Betula"], cleaned),
+            ("Straße; STRASSE", vec!["Straße"], vec![]),
+            ("Quercus &amp; Co", vec!["Quercus &amp", "Co"], vec![]),
+            (" ; - ,", vec![], vec![]),
+        ] {
+            let (_, species, found) = written(Project { species: good(raw), ..named(1, "Tsavo") });
+            assert_eq!((species, found), (expect.iter().map(ToString::to_string).collect(), repairs.iter().map(ToString::to_string).collect::<Vec<_>>()), "{raw}");
+        }
+    }
+
+    #[test]
+    fn coordinates_are_swapped_or_dropped_where_they_are_no_place() {
+        use Position::{Right, Swapped, Unknown};
+        for (lat, lng, expect) in [
+            ("-25.9000", "32.6000", Right(-25.9, 32.6)),
+            ("57,3400", "-4,8600", Right(57.34, -4.86)),
+            ("+90", "\u{2212}180", Right(90.0, -180.0)),
+            ("0", "-0.0", Unknown),
+            ("-0", "5", Right(0.0, 5.0)),
+            ("118.7000", "9.8000", Swapped(9.8, 118.7)),
+            ("-180", "90", Swapped(90.0, -180.0)),
+            ("200.5", "100.25", Unknown),
+            ("200.5", "10", Unknown),
+            ("10", "180.1", Unknown),
+            ("12°34'S", "-46.5700", Unknown),
+            ("1e1", "5", Unknown),
+            ("5.", "5", Unknown),
+            ("1,234.5", "5", Unknown),
+            ("NaN", "inf", Unknown),
+        ] {
+            assert_eq!(position(Some(lat), Some(lng)), expect, "{lat} {lng}");
+        }
+        assert!(position(Some("-0"), Some("5")) == Right(0.0, 5.0) && degrees("-0").is_some_and(f64::is_sign_positive));
+        assert_eq!(position(Some("5"), None), Unknown);
+    }
+
+    #[test]
+    fn coordinates_have_one_repair_and_none_where_they_were_absent() {
+        for (lat, lng, expect, repair) in [
+            ("118.70", "9.8", Some((9.8, 118.7)), Some(("coordinates_swapped", "118.70, 9.8", Some("9.8, 118.7")))),
+            ("0", "0.0", None, Some(("coordinates_unknown", "0, 0.0", None))),
+            ("5", "", None, Some(("coordinates_unknown", "5, ", None))),
+            ("", "n/a", None, None),
+            ("1,5", "2.5", Some((1.5, 2.5)), None),
+        ] {
+            let row = Project { lat: good(lat), lng: good(lng), ..named(1, "Tsavo") };
+            let mut draft = Draft::<Rows>::default();
+            assert_eq!(coordinates(&row, &mut draft), Ok(expect), "{lat} {lng}");
+            let found: Vec<_> =
+                draft.repairs().map(|r| (r.code.as_str(), r.before.as_deref().unwrap_or(""), r.after.as_deref())).collect();
+            assert_eq!(found, repair.into_iter().collect::<Vec<_>>(), "{lat} {lng}");
+        }
+    }
+
+    #[test]
+    fn active_is_a_flag_and_false_where_it_is_none() {
+        for (active, expect) in [("Y", true), (" true", true), ("1", true), ("no", false), ("0", false), ("unknown", false), ("", false)] {
+            let (project, _, repairs) = written(Project { active: good(active), ..named(1, "Tsavo") });
+            assert_eq!((project.active, repairs), (expect, vec![]), "{active}");
+        }
+    }
+}

@@ -78,9 +78,7 @@ pub fn tables(db: &mut Db) -> QueryResult<Vec<String>> {
         Backend::Sqlite => {
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
         }
-        Backend::MariaDb => {
-            "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = database()"
-        }
+        Backend::MariaDb => "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = database()",
     };
     let rows: Vec<Name> = diesel::sql_query(sql).load(db)?;
     let mut names: Vec<String> = rows.into_iter().map(|row| row.name).collect();
@@ -134,11 +132,7 @@ pub(crate) fn quoted(backend: Backend, name: &str) -> String {
 
 /// Names as this database quotes them, with commas.
 pub(crate) fn list(backend: Backend, names: &[&str]) -> String {
-    names
-        .iter()
-        .map(|name| quoted(backend, name))
-        .collect::<Vec<_>>()
-        .join(", ")
+    names.iter().map(|name| quoted(backend, name)).collect::<Vec<_>>().join(", ")
 }
 
 pub(crate) fn literal(text: &str) -> String {

@@ -13,18 +13,8 @@ pub struct Database {
 }
 
 impl Database {
-    pub(crate) fn new(
-        backend: Backend,
-        name: String,
-        url: impl Fn(&str) -> String,
-        maintenance: &str,
-    ) -> Self {
-        Self {
-            backend,
-            url: url(&name),
-            maintenance: url(maintenance),
-            name,
-        }
+    pub(crate) fn new(backend: Backend, name: String, url: impl Fn(&str) -> String, maintenance: &str) -> Self {
+        Self { backend, url: url(&name), maintenance: url(maintenance), name }
     }
 
     /// Its name in its server.
@@ -39,9 +29,7 @@ impl Database {
 
     /// Its address.
     pub fn url(&self) -> DbUrl {
-        self.url
-            .parse()
-            .expect("the testkit writes addresses that parse")
+        self.url.parse().expect("the testkit writes addresses that parse")
     }
 
     /// A new connection, allowed to write.
@@ -49,14 +37,11 @@ impl Database {
     /// # Panics
     /// The server is gone or out of connections.
     pub fn open(&self) -> Db {
-        Db::open(&self.url(), Role::Target)
-            .unwrap_or_else(|error| panic!("open {}: {error}", self.name))
+        Db::open(&self.url(), Role::Target).unwrap_or_else(|error| panic!("open {}: {error}", self.name))
     }
 
     pub(crate) fn maintenance(&self) -> DbUrl {
-        self.maintenance
-            .parse()
-            .expect("the testkit writes addresses that parse")
+        self.maintenance.parse().expect("the testkit writes addresses that parse")
     }
 }
 

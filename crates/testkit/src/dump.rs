@@ -40,16 +40,9 @@ impl TableDump {
                 .iter()
                 .position(|column| column == name)
                 .unwrap_or_else(|| panic!("{} has no column {name}", self.name));
-            assert!(
-                !self.key.contains(&place),
-                "{name} is part of the key of {}",
-                self.name
-            );
+            assert!(!self.key.contains(&place), "{name} is part of the key of {}", self.name);
             self.columns.remove(place);
-            self.key
-                .iter_mut()
-                .filter(|key| **key > place)
-                .for_each(|key| *key -= 1);
+            self.key.iter_mut().filter(|key| **key > place).for_each(|key| *key -= 1);
             for row in &mut self.rows {
                 row.remove(place);
             }
@@ -58,10 +51,7 @@ impl TableDump {
     }
 
     fn key_of<'a>(&self, row: &'a [Option<String>]) -> Vec<Option<&'a str>> {
-        self.key
-            .iter()
-            .map(|place| row[*place].as_deref())
-            .collect()
+        self.key.iter().map(|place| row[*place].as_deref()).collect()
     }
 }
 
@@ -87,24 +77,15 @@ pub fn dump(db: &mut Db, table: &str) -> QueryResult<TableDump> {
     let backend = db.backend();
     let columns = catalog::columns(db, table)?;
     if columns.is_empty() {
-        return Err(diesel::result::Error::QueryBuilderError(
-            format!("no table `{table}`").into(),
-        ));
+        return Err(diesel::result::Error::QueryBuilderError(format!("no table `{table}`").into()));
     }
-    let cells = columns
-        .iter()
-        .map(|column| text_of(backend, column))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let cells = columns.iter().map(|column| text_of(backend, column)).collect::<Vec<_>>().join(", ");
     let array = match backend {
         Backend::Postgres => format!("jsonb_build_array({cells})::text"),
         Backend::Sqlite | Backend::MariaDb => format!("json_array({cells})"),
     };
-    let lines: Vec<Line> = diesel::sql_query(format!(
-        "SELECT {array} AS line FROM {}",
-        quoted(backend, table)
-    ))
-    .load(db)?;
+    let lines: Vec<Line> =
+        diesel::sql_query(format!("SELECT {array} AS line FROM {}", quoted(backend, table))).load(db)?;
 
     let mut dump = TableDump {
         name: table.to_owned(),
@@ -113,13 +94,9 @@ pub fn dump(db: &mut Db, table: &str) -> QueryResult<TableDump> {
         columns: Vec::new(),
     };
     for Line { line } in lines {
-        let mut row: Vec<Option<String>> = serde_json::from_str(&line)
-            .map_err(|error| diesel::result::Error::DeserializationError(error.into()))?;
-        for (cell, column) in row
-            .iter_mut()
-            .zip(&columns)
-            .filter(|(_, column)| column.shape() == Shape::Real)
-        {
+        let mut row: Vec<Option<String>> =
+            serde_json::from_str(&line).map_err(|error| diesel::result::Error::DeserializationError(error.into()))?;
+        for (cell, column) in row.iter_mut().zip(&columns).filter(|(_, column)| column.shape() == Shape::Real) {
             *cell = cell.take().map(|text| shortest(&column.kind, text));
         }
         dump.rows.push(row);
@@ -132,15 +109,9 @@ pub fn dump(db: &mut Db, table: &str) -> QueryResult<TableDump> {
 }
 
 fn key(columns: &[Column]) -> Vec<usize> {
-    let mut key: Vec<usize> = (0..columns.len())
-        .filter(|place| columns[*place].key > 0)
-        .collect();
+    let mut key: Vec<usize> = (0..columns.len()).filter(|place| columns[*place].key > 0).collect();
     key.sort_by_key(|place| columns[*place].key);
-    if key.is_empty() {
-        (0..columns.len()).collect()
-    } else {
-        key
-    }
+    if key.is_empty() { (0..columns.len()).collect() } else { key }
 }
 
 /// The expression that gives a column as text.
@@ -155,11 +126,7 @@ fn text_of(backend: Backend, column: &Column) -> String {
         (Backend::Postgres, Shape::Real | Shape::Padded | Shape::Plain) => format!("{name}::text"),
         // A cast of a float to text would keep but 15 digits. A cell of SQLite may hold anything: bytes are shown as such.
         (Backend::Sqlite, shape) => {
-            let text = if shape == Shape::Padded {
-                format!("rtrim({name})")
-            } else {
-                format!("CAST({name} AS TEXT)")
-            };
+            let text = if shape == Shape::Padded { format!("rtrim({name})") } else { format!("CAST({name} AS TEXT)") };
             format!(
                 "CASE typeof({name}) WHEN 'real' THEN printf('%!.17g', {name}) WHEN 'blob' THEN 'x''' || hex({name}) || '''' ELSE {text} END"
             )
@@ -173,11 +140,9 @@ fn text_of(backend: Backend, column: &Column) -> String {
 /// A FLOAT of MariaDB has the precision of four bytes. What is no number stays as it is: SQLite takes any text.
 fn shortest(kind: &str, text: String) -> String {
     if kind == "float" {
-        text.parse::<f32>()
-            .map_or(text, |number| number.to_string())
+        text.parse::<f32>().map_or(text, |number| number.to_string())
     } else {
-        text.parse::<f64>()
-            .map_or(text, |number| number.to_string())
+        text.parse::<f64>().map_or(text, |number| number.to_string())
     }
 }
 
@@ -191,11 +156,7 @@ fn by_key(a: &[Option<&str>], b: &[Option<&str>]) -> Ordering {
         (None, Some(_)) => Ordering::Greater,
         (None, None) => a.cmp(b),
     };
-    a.iter()
-        .zip(b)
-        .map(|(a, b)| compare(a, b))
-        .find(|order| order.is_ne())
-        .unwrap_or(Ordering::Equal)
+    a.iter().zip(b).map(|(a, b)| compare(a, b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }
 
 /// Fails with the first differences if two dumps are not the same.
@@ -218,12 +179,8 @@ pub fn assert_same(left: &[TableDump], right: &[TableDump]) {
 pub fn differences(left: &[TableDump], right: &[TableDump]) -> Vec<String> {
     let mut found = Vec::new();
     let only = |tables: &[TableDump], others: &[TableDump], side: &str| -> Vec<String> {
-        let missing = tables
-            .iter()
-            .filter(|table| others.iter().all(|other| other.name != table.name));
-        missing
-            .map(|table| format!("{}: the table is {side} only", table.name))
-            .collect()
+        let missing = tables.iter().filter(|table| others.iter().all(|other| other.name != table.name));
+        missing.map(|table| format!("{}: the table is {side} only", table.name)).collect()
     };
     found.extend(only(left, right, "left"));
     found.extend(only(right, left, "right"));
@@ -237,12 +194,7 @@ pub fn differences(left: &[TableDump], right: &[TableDump]) -> Vec<String> {
 
 fn compare(left: &TableDump, right: &TableDump, found: &mut Vec<String>) {
     if left.columns != right.columns {
-        found.push(format!(
-            "{}: columns {} | {}",
-            left.name,
-            left.columns.join(", "),
-            right.columns.join(", ")
-        ));
+        found.push(format!("{}: columns {} | {}", left.name, left.columns.join(", "), right.columns.join(", ")));
         return;
     }
     let (mut lefts, mut rights) = (left.rows.iter().peekable(), right.rows.iter().peekable());
@@ -257,13 +209,7 @@ fn compare(left: &TableDump, right: &TableDump, found: &mut Vec<String>) {
         let b = if order.is_ge() { rights.next() } else { None };
         match (a, b) {
             (Some(a), Some(b)) => {
-                for ((column, a_cell), b_cell) in left
-                    .columns
-                    .iter()
-                    .zip(a)
-                    .zip(b)
-                    .filter(|((_, a), b)| a != b)
-                {
+                for ((column, a_cell), b_cell) in left.columns.iter().zip(a).zip(b).filter(|((_, a), b)| a != b) {
                     found.push(format!(
                         "{} {}: {column} {} | {}",
                         left.name,
@@ -273,29 +219,15 @@ fn compare(left: &TableDump, right: &TableDump, found: &mut Vec<String>) {
                     ));
                 }
             }
-            (Some(row), None) => found.push(format!(
-                "{} {}: the row is left only",
-                left.name,
-                named_key(left, row)
-            )),
-            (None, Some(row)) => found.push(format!(
-                "{} {}: the row is right only",
-                left.name,
-                named_key(right, row)
-            )),
+            (Some(row), None) => found.push(format!("{} {}: the row is left only", left.name, named_key(left, row))),
+            (None, Some(row)) => found.push(format!("{} {}: the row is right only", left.name, named_key(right, row))),
             (None, None) => return,
         }
     }
 }
 
 fn named_key(table: &TableDump, row: &[Option<String>]) -> String {
-    let part = |place: &usize| {
-        format!(
-            "{}={}",
-            table.columns[*place],
-            row[*place].as_deref().unwrap_or("NULL")
-        )
-    };
+    let part = |place: &usize| format!("{}={}", table.columns[*place], row[*place].as_deref().unwrap_or("NULL"));
     table.key.iter().map(part).collect::<Vec<_>>().join(",")
 }
 

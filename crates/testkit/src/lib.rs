@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod catalog;
+pub mod conformance;
 pub mod dump;
 pub mod load;
 pub mod mariadb;
@@ -8,6 +9,7 @@ pub mod postgres;
 pub mod sample;
 pub mod schema;
 pub mod servers;
+pub mod state;
 
 mod database;
 

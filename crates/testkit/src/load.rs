@@ -123,22 +123,12 @@ pub fn load_dir(db: &mut Db, folder: &Path) -> Result<Vec<(String, usize)>, Load
 }
 
 fn sources(folder: &Path) -> Result<Vec<Source>, LoadError> {
-    let unreadable = |source| LoadError::Read {
-        path: folder.to_owned(),
-        source,
-    };
+    let unreadable = |source| LoadError::Read { path: folder.to_owned(), source };
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if let Some(table) = name
-            .strip_suffix(".csv.gz")
-            .or_else(|| name.strip_suffix(".csv"))
-        {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if let Some(table) = name.strip_suffix(".csv.gz").or_else(|| name.strip_suffix(".csv")) {
             found.push(Source::open(path.clone(), table)?);
         }
     }
@@ -148,19 +138,10 @@ fn sources(folder: &Path) -> Result<Vec<Source>, LoadError> {
 fn check_columns(db: &mut Db, source: &Source) -> Result<(), LoadError> {
     let columns = catalog::columns(db, &source.table)?;
     if columns.is_empty() {
-        return Err(LoadError::NoTable {
-            file: source.file.clone(),
-        });
+        return Err(LoadError::NoTable { file: source.file.clone() });
     }
-    match source
-        .columns
-        .iter()
-        .find(|name| columns.iter().all(|column| column.name != **name))
-    {
-        Some(unknown) => Err(LoadError::NoColumn {
-            file: source.file.clone(),
-            column: unknown.clone(),
-        }),
+    match source.columns.iter().find(|name| columns.iter().all(|column| column.name != **name)) {
+        Some(unknown) => Err(LoadError::NoColumn { file: source.file.clone(), column: unknown.clone() }),
         None => Ok(()),
     }
 }
@@ -174,26 +155,20 @@ fn blame(
     error: diesel::result::Error,
     insert: impl Fn(&mut Db, &[Row]) -> QueryResult<usize>,
 ) -> LoadError {
-    let mut waiting: Vec<(&Row, Option<diesel::result::Error>)> =
-        rows.iter().map(|row| (row, None)).collect();
+    let mut waiting: Vec<(&Row, Option<diesel::result::Error>)> = rows.iter().map(|row| (row, None)).collect();
     loop {
         let before = waiting.len();
-        let refused = |(row, _)| {
-            db.transaction(|db| insert(db, std::slice::from_ref(row)))
-                .err()
-                .map(|alone| (row, Some(alone)))
-        };
+        let refused =
+            |(row, _)| db.transaction(|db| insert(db, std::slice::from_ref(row))).err().map(|alone| (row, Some(alone)));
         waiting = waiting.into_iter().filter_map(refused).collect();
         if waiting.len() == before || waiting.is_empty() {
             break;
         }
     }
     match waiting.into_iter().next() {
-        Some((row, Some(source_error))) => LoadError::Row {
-            file: source.file.clone(),
-            line: row.line,
-            source: source_error,
-        },
+        Some((row, Some(source_error))) => {
+            LoadError::Row { file: source.file.clone(), line: row.line, source: source_error }
+        }
         _ => LoadError::Database(error),
     }
 }

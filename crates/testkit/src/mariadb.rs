@@ -21,11 +21,7 @@ pub const CREDENTIALS: &str = "replant:throwaway-secret";
 /// The server refuses.
 pub fn database() -> Option<Database> {
     let server = servers::available(Kind::MariaDb)?;
-    Some(
-        server
-            .database()
-            .unwrap_or_else(|error| panic!("a new MariaDB database: {error:?}")),
-    )
+    Some(server.database().unwrap_or_else(|error| panic!("a new MariaDB database: {error:?}")))
 }
 
 pub(crate) fn launch(port: u16, durability: Durability) -> Result<Supervised, ServerError> {
@@ -33,29 +29,15 @@ pub(crate) fn launch(port: u16, durability: Durability) -> Result<Supervised, Se
         return Err(ServerError::NoClient);
     }
     let find = |program: &'static str, older: &str| {
-        find_program(program)
-            .or_else(|| find_program(older))
-            .ok_or(ServerError::Missing {
-                program,
-                package: PACKAGE,
-            })
+        find_program(program).or_else(|| find_program(older)).ok_or(ServerError::Missing { program, package: PACKAGE })
     };
-    let (install, server) = (
-        find("mariadb-install-db", "mysql_install_db")?,
-        find("mariadbd", "mysqld")?,
-    );
+    let (install, server) = (find("mariadb-install-db", "mysql_install_db")?, find("mariadbd", "mysqld")?);
     let home = Home::make("mariadb", "mysql", PACKAGE)?;
     let path = |name: &str| home.path().join(name).display().to_string();
     let data = format!("--datadir={}", path("data"));
     home.run(
         &install,
-        &[
-            "--no-defaults",
-            &data,
-            "--auth-root-authentication-method=normal",
-            "--skip-test-db",
-            "--skip-name-resolve",
-        ],
+        &["--no-defaults", &data, "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"],
     )?;
 
     let (user, password) = CREDENTIALS.split_once(':').expect("a user and a password");
@@ -65,12 +47,8 @@ pub(crate) fn launch(port: u16, durability: Durability) -> Result<Supervised, Se
     let init = home.path().join("init.sql");
     fs::write(&init, user).map_err(io(format!("write {}", init.display())))?;
 
-    let mut args = vec![
-        "--no-defaults".to_owned(),
-        data,
-        format!("--port={port}"),
-        format!("--init-file={}", init.display()),
-    ];
+    let mut args =
+        vec!["--no-defaults".to_owned(), data, format!("--port={port}"), format!("--init-file={}", init.display())];
     args.extend([
         format!("--socket={}", path("socket")),
         format!("--pid-file={}", path("pid")),
@@ -87,12 +65,8 @@ pub(crate) fn launch(port: u16, durability: Durability) -> Result<Supervised, Se
     args.extend(settings.map(|setting| format!("--{setting}")));
     if durability == Durability::None {
         args.extend(
-            [
-                "innodb-flush-log-at-trx-commit=0",
-                "innodb-flush-method=nosync",
-                "innodb-doublewrite=0",
-            ]
-            .map(|setting| format!("--{setting}")),
+            ["innodb-flush-log-at-trx-commit=0", "innodb-flush-method=nosync", "innodb-doublewrite=0"]
+                .map(|setting| format!("--{setting}")),
         );
     }
     Supervised::start(home, "KILL", &server, &args, |_| greets(port))
@@ -101,10 +75,7 @@ pub(crate) fn launch(port: u16, durability: Durability) -> Result<Supervised, Se
 /// A MariaDB server speaks first.
 fn greets(port: u16) -> bool {
     let greeting = || -> std::io::Result<()> {
-        let mut stream = TcpStream::connect_timeout(
-            &SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-            ANSWER_WITHIN,
-        )?;
+        let mut stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), ANSWER_WITHIN)?;
         stream.set_read_timeout(Some(ANSWER_WITHIN))?;
         stream.read_exact(&mut [0])
     };

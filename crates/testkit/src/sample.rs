@@ -44,9 +44,7 @@ pub fn postgres_platform_sample() -> Option<Database> {
     static TEMPLATE: OnceLock<Option<Database>> = OnceLock::new();
     // First, so that each test that is skipped is recorded.
     servers::available(Kind::Postgres)?;
-    let template = TEMPLATE
-        .get_or_init(|| loaded(postgres::database()?, "platform", create_platform))
-        .as_ref()?;
+    let template = TEMPLATE.get_or_init(|| loaded(postgres::database()?, "platform", create_platform)).as_ref()?;
     postgres::clone_of(template)
 }
 
@@ -58,9 +56,7 @@ pub fn postgres_platform_sample() -> Option<Database> {
 pub fn mariadb_legacy_sample() -> Option<&'static Database> {
     static LOADED: OnceLock<Option<Database>> = OnceLock::new();
     servers::available(Kind::MariaDb)?;
-    LOADED
-        .get_or_init(|| loaded(mariadb::database()?, "legacy", create_legacy))
-        .as_ref()
+    LOADED.get_or_init(|| loaded(mariadb::database()?, "legacy", create_legacy)).as_ref()
 }
 
 type Create = fn(&mut Db) -> Result<(), SchemaError>;
@@ -72,14 +68,12 @@ fn loaded(database: Database, side: &str, create: Create) -> Option<Database> {
 
 fn fill(db: &mut Db, side: &str, create: Create) {
     create(db).unwrap_or_else(|error| panic!("the {side} schema: {error:?}"));
-    load_dir(db, &folder().join(side))
-        .unwrap_or_else(|error| panic!("the {side} sample: {error:?}"));
+    load_dir(db, &folder().join(side)).unwrap_or_else(|error| panic!("the {side} sample: {error:?}"));
 }
 
 fn copy_of(loaded: &OnceLock<Vec<u8>>, folder: &Path, side: &str, create: Create) -> DbUrl {
     let bytes = loaded.get_or_init(|| {
-        let folder = tempfile::tempdir()
-            .unwrap_or_else(|error| panic!("a folder for the {side} sample: {error}"));
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("a folder for the {side} sample: {error}"));
         let path = folder.path().join("sample.db");
         fill(&mut new_sqlite(&path), side, create);
         fs::read(&path).unwrap_or_else(|error| panic!("the {side} sample: {error}"))
@@ -97,8 +91,7 @@ fn copy_of(loaded: &OnceLock<Vec<u8>>, folder: &Path, side: &str, create: Create
 pub fn new_sqlite(path: &Path) -> Db {
     remove_sqlite(path);
     File::create(path).unwrap_or_else(|error| panic!("make {}: {error}", path.display()));
-    Db::open(&DbUrl::sqlite(path), Role::Target)
-        .unwrap_or_else(|error| panic!("open {}: {error}", path.display()))
+    Db::open(&DbUrl::sqlite(path), Role::Target).unwrap_or_else(|error| panic!("open {}: {error}", path.display()))
 }
 
 /// A write-ahead log that was left behind would be taken for that of the new file.
@@ -107,11 +100,7 @@ fn remove_sqlite(path: &Path) {
         let mut file = path.as_os_str().to_owned();
         file.push(suffix);
         if let Err(error) = fs::remove_file(&file) {
-            assert!(
-                error.kind() == ErrorKind::NotFound,
-                "remove {}: {error}",
-                Path::new(&file).display()
-            );
+            assert!(error.kind() == ErrorKind::NotFound, "remove {}: {error}", Path::new(&file).display());
         }
     }
 }

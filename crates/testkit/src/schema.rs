@@ -38,17 +38,10 @@ pub fn create_legacy(db: &mut Db) -> Result<(), SchemaError> {
         Backend::MariaDb => LEGACY_MARIADB,
         Backend::Sqlite => LEGACY_SQLITE,
         backend @ Backend::Postgres => {
-            return Err(SchemaError::NoForm {
-                schema: "legacy",
-                backend,
-            });
+            return Err(SchemaError::NoForm { schema: "legacy", backend });
         }
     };
-    db.batch_execute(sql)
-        .map_err(|source| SchemaError::Refused {
-            schema: "legacy",
-            source,
-        })
+    db.batch_execute(sql).map_err(|source| SchemaError::Refused { schema: "legacy", source })
 }
 
 /// Makes the tables of the platform, in PostgreSQL or SQLite.
@@ -60,15 +53,8 @@ pub fn create_platform(db: &mut Db) -> Result<(), SchemaError> {
         Backend::Postgres => PLATFORM_POSTGRES,
         Backend::Sqlite => PLATFORM_SQLITE,
         backend @ Backend::MariaDb => {
-            return Err(SchemaError::NoForm {
-                schema: "platform",
-                backend,
-            });
+            return Err(SchemaError::NoForm { schema: "platform", backend });
         }
     };
-    db.batch_execute(sql)
-        .map_err(|source| SchemaError::Refused {
-            schema: "platform",
-            source,
-        })
+    db.batch_execute(sql).map_err(|source| SchemaError::Refused { schema: "platform", source })
 }

@@ -148,12 +148,7 @@ impl Server {
             let port = supervisor::free_port()?;
             match launch(port) {
                 Ok(process) => {
-                    return Ok(Self {
-                        kind,
-                        port,
-                        databases: AtomicU32::new(0),
-                        process,
-                    });
+                    return Ok(Self { kind, port, databases: AtomicU32::new(0), process });
                 }
                 Err(ServerError::Failed { .. }) if attempt < START_ATTEMPTS => attempt += 1,
                 Err(error) => return Err(error),
@@ -175,11 +170,7 @@ impl Server {
     pub fn url(&self, database: &str) -> String {
         match self.kind {
             Kind::Postgres => format!("postgres://postgres@127.0.0.1:{}/{database}", self.port),
-            Kind::MariaDb => format!(
-                "mysql://{}@127.0.0.1:{}/{database}",
-                mariadb::CREDENTIALS,
-                self.port
-            ),
+            Kind::MariaDb => format!("mysql://{}@127.0.0.1:{}/{database}", mariadb::CREDENTIALS, self.port),
         }
     }
 
@@ -189,12 +180,8 @@ impl Server {
     /// The server cannot be reached or refuses.
     pub fn database(&self) -> Result<Database, ServerError> {
         match self.kind {
-            Kind::Postgres => {
-                self.make(|name| format!("CREATE DATABASE {name} TEMPLATE template0"))
-            }
-            Kind::MariaDb => {
-                self.make(|name| format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"))
-            }
+            Kind::Postgres => self.make(|name| format!("CREATE DATABASE {name} TEMPLATE template0")),
+            Kind::MariaDb => self.make(|name| format!("CREATE DATABASE {name} CHARACTER SET utf8mb4")),
         }
     }
 
@@ -212,12 +199,7 @@ impl Server {
             Kind::Postgres => "postgres",
             Kind::MariaDb => "mysql",
         };
-        let database = Database::new(
-            self.kind.backend(),
-            name,
-            |name| self.url(name),
-            maintenance,
-        );
+        let database = Database::new(self.kind.backend(), name, |name| self.url(name), maintenance);
         Db::open(&database.maintenance(), Role::Target)?.batch_execute(&sql(database.name()))?;
         Ok(database)
     }
@@ -256,18 +238,13 @@ pub fn available(kind: Kind) -> Option<&'static Server> {
 
 fn is_required(kind: Kind) -> bool {
     env::var(REQUIRE).is_ok_and(|list| {
-        list.split(',')
-            .map(str::trim)
-            .filter(|word| !word.is_empty())
-            .any(|word| {
-                assert!(
-                    [Kind::Postgres, Kind::MariaDb]
-                        .iter()
-                        .any(|known| known.name() == word),
-                    "{REQUIRE}: no server is called `{word}`"
-                );
-                word == kind.name()
-            })
+        list.split(',').map(str::trim).filter(|word| !word.is_empty()).any(|word| {
+            assert!(
+                [Kind::Postgres, Kind::MariaDb].iter().any(|known| known.name() == word),
+                "{REQUIRE}: no server is called `{word}`"
+            );
+            word == kind.name()
+        })
     })
 }
 
@@ -277,10 +254,7 @@ fn record_skip(kind: Kind, error: &ServerError) {
         _ => format!("install {}", kind.package()),
     };
     let line = format!("skipped: {} ({how})\n", suite());
-    #[expect(
-        clippy::print_stderr,
-        reason = "the reader of a test's output must see that it was skipped"
-    )]
+    #[expect(clippy::print_stderr, reason = "the reader of a test's output must see that it was skipped")]
     {
         eprint!("{line}");
     }
@@ -300,9 +274,7 @@ fn suite() -> String {
         .ok()
         .and_then(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
         .unwrap_or_default();
-    let binary = binary
-        .rsplit_once('-')
-        .map_or(binary.as_str(), |(name, _)| name);
+    let binary = binary.rsplit_once('-').map_or(binary.as_str(), |(name, _)| name);
     match std::thread::current().name() {
         Some(test) if test != "main" => format!("{binary}::{test}"),
         _ => binary.to_owned(),

@@ -15,35 +15,18 @@ use replant_testkit::{mariadb, postgres, sample};
 
 /// Rows of each file, by a reading of their own.
 fn rows_of(side: &str) -> BTreeMap<String, usize> {
-    let files = fs::read_dir(sample::folder().join(side))
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
+    let files = fs::read_dir(sample::folder().join(side)).unwrap().map(|entry| entry.unwrap().path());
     let count = |path: &Path| {
         csv::Reader::from_reader(GzDecoder::new(File::open(path).unwrap()))
             .into_byte_records()
             .map(Result::unwrap)
             .count()
     };
-    files
-        .map(|path| {
-            (
-                path.file_name()
-                    .unwrap()
-                    .to_str()
-                    .unwrap()
-                    .replace(".csv.gz", ""),
-                count(&path),
-            )
-        })
-        .collect()
+    files.map(|path| (path.file_name().unwrap().to_str().unwrap().replace(".csv.gz", ""), count(&path))).collect()
 }
 
 fn rows_in(db: &mut Db) -> BTreeMap<String, usize> {
-    dump_all(db)
-        .unwrap()
-        .into_iter()
-        .map(|table| (table.name, table.rows.len()))
-        .collect()
+    dump_all(db).unwrap().into_iter().map(|table| (table.name, table.rows.len())).collect()
 }
 
 #[test]
@@ -51,14 +34,8 @@ fn sqlite_has_every_row() {
     let folder = tempfile::tempdir().unwrap();
     let legacy = sample::sqlite_legacy_sample(folder.path());
     let platform = sample::sqlite_platform_sample(folder.path());
-    assert_eq!(
-        rows_in(&mut Db::open(&legacy, Role::Legacy).unwrap()),
-        rows_of("legacy")
-    );
-    assert_eq!(
-        rows_in(&mut Db::open(&platform, Role::Target).unwrap()),
-        rows_of("platform")
-    );
+    assert_eq!(rows_in(&mut Db::open(&legacy, Role::Legacy).unwrap()), rows_of("legacy"));
+    assert_eq!(rows_in(&mut Db::open(&platform, Role::Target).unwrap()), rows_of("platform"));
     assert!(rows_of("legacy").values().sum::<usize>() > 60_000);
 }
 
@@ -72,10 +49,7 @@ fn the_platform_is_the_same_in_postgres_and_sqlite() {
     let in_postgres = dump_all(&mut database.open()).unwrap();
     let in_sqlite = dump_all(&mut Db::open(&platform, Role::Target).unwrap()).unwrap();
     assert_eq!(
-        in_postgres
-            .iter()
-            .map(|table| table.rows.len())
-            .sum::<usize>(),
+        in_postgres.iter().map(|table| table.rows.len()).sum::<usize>(),
         rows_of("platform").values().sum::<usize>()
     );
     assert_same(&in_postgres, &in_sqlite);
@@ -91,10 +65,7 @@ fn the_legacy_database_is_the_same_in_mariadb_and_sqlite() {
     let in_mariadb = dump_all(&mut database.open()).unwrap();
     let in_sqlite = dump_all(&mut Db::open(&legacy, Role::Legacy).unwrap()).unwrap();
     assert_eq!(
-        in_mariadb
-            .iter()
-            .map(|table| table.rows.len())
-            .sum::<usize>(),
+        in_mariadb.iter().map(|table| table.rows.len()).sum::<usize>(),
         rows_of("legacy").values().sum::<usize>()
     );
     assert_same(&in_mariadb, &in_sqlite);
@@ -109,24 +80,16 @@ fn new_ids_come_after_the_loaded_ones() {
     databases.extend(in_postgres.as_ref().map(replant_testkit::Database::open));
     for mut db in databases {
         let before = dump(&mut db, "brands").unwrap().rows.len();
-        let last = dump(&mut db, "projects").unwrap().rows.last().unwrap()[0]
-            .clone()
-            .unwrap();
-        db.batch_execute("INSERT INTO projects (slug, name, active) VALUES ('new', 'New', true)")
-            .unwrap();
-        let after = dump(&mut db, "projects").unwrap().rows.last().unwrap()[0]
-            .clone()
-            .unwrap();
-        assert_eq!(
-            after.parse::<i64>().unwrap(),
-            last.parse::<i64>().unwrap() + 1
-        );
-        db.batch_execute("INSERT INTO brands (account_id, name, billing_mode, currency) VALUES (1000, 'B', 'card', 'GBP')").unwrap();
+        let last = dump(&mut db, "projects").unwrap().rows.last().unwrap()[0].clone().unwrap();
+        db.batch_execute("INSERT INTO projects (slug, name, active) VALUES ('new', 'New', true)").unwrap();
+        let after = dump(&mut db, "projects").unwrap().rows.last().unwrap()[0].clone().unwrap();
+        assert_eq!(after.parse::<i64>().unwrap(), last.parse::<i64>().unwrap() + 1);
+        db.batch_execute(
+            "INSERT INTO brands (account_id, name, billing_mode, currency) VALUES (1000, 'B', 'card', 'GBP')",
+        )
+        .unwrap();
         assert_eq!(before, 0, "a table without rows keeps its first id");
-        assert_eq!(
-            dump(&mut db, "brands").unwrap().rows[0][0].as_deref(),
-            Some("1")
-        );
+        assert_eq!(dump(&mut db, "brands").unwrap().rows[0][0].as_deref(), Some("1"));
     }
 }
 
@@ -157,8 +120,7 @@ fn load(db: &mut Db, files: &[(&str, &str)]) -> Result<usize, String> {
         fs::write(folder.path().join(name), content).unwrap();
     }
     let loaded = load_dir(db, folder.path()).map_err(|error| {
-        let cause =
-            std::error::Error::source(&error).map_or(String::new(), |cause| format!(": {cause}"));
+        let cause = std::error::Error::source(&error).map_or(String::new(), |cause| format!(": {cause}"));
         format!("{error}{cause}").replace(&format!("{}/", folder.path().display()), "")
     })?;
     Ok(loaded.iter().map(|(_, rows)| rows).sum())
@@ -183,28 +145,13 @@ fn platforms(check: impl Fn(&mut Db)) {
 #[test]
 fn some_columns_in_any_order_load() {
     platforms(|db| {
-        assert_eq!(
-            load(
-                db,
-                &[("accounts.csv", ACCOUNTS), ("notes.txt", "not for us")]
-            ),
-            Ok(2)
-        );
+        assert_eq!(load(db, &[("accounts.csv", ACCOUNTS), ("notes.txt", "not for us")]), Ok(2));
         let accounts = dump(db, "accounts").unwrap();
         let cell = |row: usize, name: &str| {
-            accounts.rows[row][accounts
-                .columns
-                .iter()
-                .position(|column| column == name)
-                .unwrap()]
-            .as_deref()
+            accounts.rows[row][accounts.columns.iter().position(|column| column == name).unwrap()].as_deref()
         };
         assert_eq!(cell(0, "display_name"), Some("A, \"B\"\nC"));
-        assert_eq!(
-            cell(0, "merged_into"),
-            Some("2"),
-            "a row may refer to a later one"
-        );
+        assert_eq!(cell(0, "merged_into"), Some("2"), "a row may refer to a later one");
         assert_eq!(cell(0, "updated_at"), Some("2024-01-01 00:00:00.500000"));
         assert_eq!(cell(0, "marketing_consent"), Some("1"));
         assert_eq!(cell(1, "display_name"), Some("\\"));
@@ -216,26 +163,16 @@ fn some_columns_in_any_order_load() {
 fn an_error_names_file_and_line_and_leaves_nothing() {
     let refused = |db: &mut Db, files: &[(&str, &str)], expected: &[&str]| {
         let error = load(db, files).unwrap_err();
-        assert!(
-            expected.iter().any(|start| error.starts_with(start)),
-            "{error}"
-        );
-        assert!(
-            dump(db, "accounts").unwrap().rows.is_empty()
-                && dump(db, "currencies").unwrap().rows.is_empty()
-        );
+        assert!(expected.iter().any(|start| error.starts_with(start)), "{error}");
+        assert!(dump(db, "accounts").unwrap().rows.is_empty() && dump(db, "currencies").unwrap().rows.is_empty());
     };
     platforms(|db| {
         // The row on line 2 has a line break in it.
-        let repeated = format!(
-            "{ACCOUNTS}3,person,b@x.org,C,t,active,\\N,2024-01-01 00:00:00+00,2024-01-01 00:00:00+00\n"
-        );
+        let repeated =
+            format!("{ACCOUNTS}3,person,b@x.org,C,t,active,\\N,2024-01-01 00:00:00+00,2024-01-01 00:00:00+00\n");
         refused(
             db,
-            &[
-                ("currencies.csv", "code,exponent\nGBP,2\n"),
-                ("accounts.csv", &repeated),
-            ],
+            &[("currencies.csv", "code,exponent\nGBP,2\n"), ("accounts.csv", &repeated)],
             &["accounts.csv:5: the database refuses the row: "],
         );
         refused(
@@ -258,18 +195,10 @@ fn an_error_names_file_and_line_and_leaves_nothing() {
             &[("currencies.csv", "code,digits\nGBP,2\n")],
             &["currencies.csv:1: the table has no column `digits`"],
         );
-        refused(
-            db,
-            &[("coins.csv", "code\nGBP\n")],
-            &["coins.csv: the database has no such table"],
-        );
+        refused(db, &[("coins.csv", "code\nGBP\n")], &["coins.csv: the database has no such table"]);
         let local = ACCOUNTS.replace("00:00:00.5+00", "00:00:00.5");
         if matches!(db, Db::Lite(_)) {
-            refused(
-                db,
-                &[("accounts.csv", &local)],
-                &["accounts.csv:2: column `updated_at` wants a time like"],
-            );
+            refused(db, &[("accounts.csv", &local)], &["accounts.csv:2: column `updated_at` wants a time like"]);
         }
         let orphan = ACCOUNTS.replace("closed,2", "closed,9");
         refused(
@@ -293,34 +222,13 @@ fn mariadb_takes_what_the_legacy_database_holds_and_bends_nothing() {
     let users = "id,email,notes,created_when,credits\n1,NULL,\"a\t\\\r\nb\",0000-00-00 00:00:00,19.99\n2,\\N,,2024-01-01 10:00:00,\\N\n";
     assert_eq!(load(&mut db, &[("user.csv", users)]), Ok(2));
     let user = dump(&mut db, "user").unwrap();
-    let cells = |row: usize| -> Vec<Option<&str>> {
-        [0, 1, 16, 13, 10]
-            .map(|place| user.rows[row][place].as_deref())
-            .to_vec()
-    };
-    assert_eq!(
-        cells(0),
-        [
-            Some("1"),
-            Some("NULL"),
-            Some("a\t\\\r\nb"),
-            Some("0000-00-00 00:00:00"),
-            Some("19.99")
-        ]
-    );
-    assert_eq!(
-        cells(1),
-        [Some("2"), None, Some(""), Some("2024-01-01 10:00:00"), None]
-    );
+    let cells =
+        |row: usize| -> Vec<Option<&str>> { [0, 1, 16, 13, 10].map(|place| user.rows[row][place].as_deref()).to_vec() };
+    assert_eq!(cells(0), [Some("1"), Some("NULL"), Some("a\t\\\r\nb"), Some("0000-00-00 00:00:00"), Some("19.99")]);
+    assert_eq!(cells(1), [Some("2"), None, Some(""), Some("2024-01-01 10:00:00"), None]);
 
-    let bent = load(
-        &mut db,
-        &[(
-            "brand.csv",
-            "id,created_when\n1,2024-01-01 10:00:00\n2,2023-02-31 10:00:00\n",
-        )],
-    )
-    .unwrap_err();
+    let bent =
+        load(&mut db, &[("brand.csv", "id,created_when\n1,2024-01-01 10:00:00\n2,2023-02-31 10:00:00\n")]).unwrap_err();
     assert!(bent.starts_with("brand.csv:3: "), "{bent}");
     let twice = load(&mut db, &[("project.csv", "id,name\n1,A\n1,B\n")]).unwrap_err();
     assert!(twice.starts_with("project.csv:"), "{twice}");

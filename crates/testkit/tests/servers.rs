@@ -20,13 +20,7 @@ const OTHER: &str = "TESTKIT_OTHER_PROCESS";
 fn another_process(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.env(OTHER, "1");
-    command.args([
-        "--ignored",
-        "--exact",
-        test,
-        "--nocapture",
-        "--test-threads=1",
-    ]);
+    command.args(["--ignored", "--exact", test, "--nocapture", "--test-threads=1"]);
     command
 }
 
@@ -37,33 +31,21 @@ fn holder() {
         return;
     }
     // In a thread that ends: a server must not be tied to it.
-    let shared = |kind| {
-        servers::available(kind).map(|server| (server.url("postgres"), server.folder().to_owned()))
-    };
-    let started = thread::spawn(move || {
-        [Kind::Postgres, Kind::MariaDb]
-            .into_iter()
-            .filter_map(shared)
-            .collect::<Vec<_>>()
-    });
+    let shared = |kind| servers::available(kind).map(|server| (server.url("postgres"), server.folder().to_owned()));
+    let started =
+        thread::spawn(move || [Kind::Postgres, Kind::MariaDb].into_iter().filter_map(shared).collect::<Vec<_>>());
     let started = started.join().unwrap();
     thread::sleep(Duration::from_millis(300));
     for (url, folder) in started {
-        println!(
-            "\nserver {} {}",
-            url.rsplit_once(':').unwrap().1.split_once('/').unwrap().0,
-            folder.display()
-        );
+        println!("\nserver {} {}", url.rsplit_once(':').unwrap().1.split_once('/').unwrap().0, folder.display());
     }
     println!("\nall up");
     thread::sleep(Duration::from_secs(60));
 }
 
 fn started_by(holder: &mut Child) -> Vec<(u16, PathBuf)> {
-    let lines = BufReader::new(holder.stdout.take().unwrap())
-        .lines()
-        .map(Result::unwrap)
-        .take_while(|line| line != "all up");
+    let lines =
+        BufReader::new(holder.stdout.take().unwrap()).lines().map(Result::unwrap).take_while(|line| line != "all up");
     let server = |line: String| {
         let (port, folder) = line.strip_prefix("server ")?.split_once(' ')?;
         Some((port.parse().unwrap(), PathBuf::from(folder)))
@@ -80,30 +62,18 @@ fn servers_end_with_a_process_that_is_killed() {
     let Some(_) = servers::available(Kind::Postgres) else {
         return;
     };
-    let mut holder = another_process("holder")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut holder = another_process("holder").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let servers = started_by(&mut holder);
     assert!(!servers.is_empty());
     assert!(
-        servers
-            .iter()
-            .all(|(port, folder)| listens(*port) && folder.exists()),
+        servers.iter().all(|(port, folder)| listens(*port) && folder.exists()),
         "they outlive the thread that started them"
     );
     holder.kill().unwrap();
     holder.wait().unwrap();
     let killed = Instant::now();
-    while servers
-        .iter()
-        .any(|(port, folder)| listens(*port) || folder.exists())
-    {
-        assert!(
-            killed.elapsed() < Duration::from_secs(10),
-            "a server or its folder outlives us"
-        );
+    while servers.iter().any(|(port, folder)| listens(*port) || folder.exists()) {
+        assert!(killed.elapsed() < Duration::from_secs(10), "a server or its folder outlives us");
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -128,8 +98,7 @@ fn is_new_and_goes(make: fn() -> Option<Database>) {
     };
     assert_ne!(one.address(), two.address());
     let mut db = one.open();
-    db.batch_execute("CREATE TABLE t (id INT PRIMARY KEY)")
-        .unwrap();
+    db.batch_execute("CREATE TABLE t (id INT PRIMARY KEY)").unwrap();
     assert_eq!(catalog::tables(&mut db).unwrap(), ["t"]);
     assert!(catalog::tables(&mut two.open()).unwrap().is_empty());
     let url: DbUrl = one.address().parse().unwrap();
@@ -153,18 +122,12 @@ fn clones_of_a_template_are_apart() {
     let Some(template) = postgres::database() else {
         return;
     };
-    template
-        .open()
-        .batch_execute("CREATE TABLE t (id INT PRIMARY KEY)")
-        .unwrap();
+    template.open().batch_execute("CREATE TABLE t (id INT PRIMARY KEY)").unwrap();
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 let clone = postgres::clone_of(&template).unwrap();
-                clone
-                    .open()
-                    .batch_execute("INSERT INTO t VALUES (1)")
-                    .unwrap();
+                clone.open().batch_execute("INSERT INTO t VALUES (1)").unwrap();
             });
         }
     });
@@ -182,11 +145,7 @@ fn asks_for_mariadb() {
 fn without_mariadb(skipped: &Path, require: &str) -> Output {
     let mut asks = another_process("asks_for_mariadb");
     // mariadb-install-db is found on the PATH alone.
-    asks.env("PATH", "/nonexistent")
-        .env(SKIPPED, skipped)
-        .env(REQUIRE, require)
-        .output()
-        .unwrap()
+    asks.env("PATH", "/nonexistent").env(SKIPPED, skipped).env(REQUIRE, require).output().unwrap()
 }
 
 #[test]
@@ -195,15 +154,8 @@ fn a_skipped_test_is_recorded() {
     let skipped = folder.path().join("skipped.txt");
     assert!(without_mariadb(&skipped, "postgres").status.success());
     let recorded = std::fs::read_to_string(&skipped).unwrap();
-    let how = if cfg!(feature = "mysql") {
-        "install mariadb-server"
-    } else {
-        "build with --features mysql"
-    };
-    assert_eq!(
-        recorded,
-        format!("skipped: servers::asks_for_mariadb ({how})\n")
-    );
+    let how = if cfg!(feature = "mysql") { "install mariadb-server" } else { "build with --features mysql" };
+    assert_eq!(recorded, format!("skipped: servers::asks_for_mariadb ({how})\n"));
 }
 
 #[test]
@@ -212,11 +164,7 @@ fn a_required_server_that_is_missing_fails() {
     let skipped = folder.path().join("skipped.txt");
     let output = without_mariadb(&skipped, "postgres, mariadb");
     let text = String::from_utf8_lossy(&output.stderr);
-    let hint = if cfg!(feature = "mysql") {
-        "apt-get install mariadb-server"
-    } else {
-        "--features mysql"
-    };
+    let hint = if cfg!(feature = "mysql") { "apt-get install mariadb-server" } else { "--features mysql" };
     assert!(!output.status.success() && text.contains(hint), "{text}");
     assert!(!skipped.exists());
 }

@@ -1,28 +1,35 @@
-//! The sample's users, from SQLite to SQLite.
+//! The sample's users, through the conformance kit.
 
-use replant_core::{Migration, Registry, Settings, Silent, Stop};
+use replant_core::Registry;
+use replant_testkit::conformance::{Subject, Target};
 use replant_testkit::sample;
 
-#[test]
-fn the_sample_users_end_as_the_rules_say() {
+fn with_subject(work: impl FnOnce(&Subject<'_>)) {
     let folder = tempfile::tempdir().unwrap();
-    let legacy = sample::sqlite_legacy_sample(folder.path());
-    let target = sample::sqlite_platform_sample(folder.path());
     let registry = Registry::default().domain(users::domain());
-    let migration = Migration {
-        registry: &registry,
-        snapshot: reference::snapshot,
-        legacy,
-        target: target.clone(),
-        settings: Settings::default(),
-    };
-    let t = std::time::Instant::now();
-    let report = migration.run(&Stop::default(), &Silent).unwrap();
-    println!("{report:?} {:?}", t.elapsed());
-    let mut db = replant_core::db::Db::open(&target, replant_core::db::Role::Target).unwrap();
-    for code in replant_core::ledger::status::codes(&mut db).unwrap() {
-        println!("{code:?}");
+    let legacy = sample::sqlite_legacy_sample(folder.path());
+    work(&Subject { registry: &registry, snapshot: reference::snapshot, legacy });
+}
+
+#[test]
+fn sqlite_conforms() {
+    with_subject(|subject| subject.conforms(&Target::sqlite_sample));
+}
+
+#[test]
+fn postgres_conforms() {
+    if Target::postgres_sample().is_some() {
+        with_subject(|subject| subject.conforms(&|| Target::postgres_sample().unwrap()));
     }
-    std::fs::copy(folder.path().join("platform.db"), "/tmp/platform.db").unwrap();
-    drop(db);
+}
+
+#[test]
+fn fates() {
+    with_subject(|subject| subject.every_column_has_a_fate());
+}
+
+#[test]
+fn dry() {
+    with_subject(|subject| subject.a_dry_run_leaves_nothing(&Target::sqlite_sample()));
+    with_subject(|subject| subject.a_dry_run_leaves_nothing(&Target::postgres_sample().unwrap()));
 }

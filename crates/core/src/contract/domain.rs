@@ -4,8 +4,10 @@ use petgraph::algo::{tarjan_scc, toposort};
 use petgraph::graph::DiGraph;
 use rustc_hash::FxHashMap;
 
+use super::legacy::Fate;
 use super::step::Step;
 use crate::engine::step::{AnyStep, Erased};
+use crate::storage::shape::TableShape;
 
 /// A business area: its name and its steps.
 pub struct Domain {
@@ -76,6 +78,18 @@ impl Registry {
     /// The names of the domains.
     pub fn names(&self) -> Vec<&'static str> {
         self.domains.iter().map(Domain::name).collect()
+    }
+
+    /// Every step with its legacy table and what becomes of the columns of that.
+    pub fn fates(&self) -> Vec<(&'static str, &'static str, &'static [(&'static str, Fate)])> {
+        let steps = self.domains.iter().flat_map(|domain| &domain.steps);
+        steps.map(|step| (step.name(), step.legacy_table(), step.fates())).collect()
+    }
+
+    /// The legacy tables that the steps read and the target tables that they write, as `table!` declares them.
+    pub fn shapes(&self) -> (Vec<TableShape>, Vec<TableShape>) {
+        let steps = || self.domains.iter().flat_map(|domain| &domain.steps);
+        (steps().flat_map(|step| step.reads()).collect(), steps().flat_map(|step| step.writes()).collect())
     }
 
     /// All steps, each after those that it waits for; steps that do not wait for each other stand in the order of

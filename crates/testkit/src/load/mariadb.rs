@@ -16,28 +16,17 @@ use crate::catalog::{list, literal, quoted};
 pub(super) fn load(db: &mut Db, sources: &[Source]) -> Result<Vec<(String, usize)>, LoadError> {
     // Without NO_ZERO_DATE, as the legacy database has it.
     db.batch_execute("SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION'")?;
-    sources
-        .iter()
-        .map(|source| Ok((source.table.clone(), load_one(db, source)?)))
-        .collect()
+    sources.iter().map(|source| Ok((source.table.clone(), load_one(db, source)?))).collect()
 }
 
 fn load_one(db: &mut Db, source: &Source) -> Result<usize, LoadError> {
     let folder = std::env::temp_dir();
-    let unwritable = |error| LoadError::Read {
-        path: folder.clone(),
-        source: error,
-    };
+    let unwritable = |error| LoadError::Read { path: folder.clone(), source: error };
     let file = tempfile::NamedTempFile::new_in(&folder).map_err(unwritable)?;
     let lines = write(source, file.as_file(), &folder)?;
-    let (table, columns) = (
-        quoted(Backend::MariaDb, &source.table),
-        list(Backend::MariaDb, &source.column_names()),
-    );
+    let (table, columns) = (quoted(Backend::MariaDb, &source.table), list(Backend::MariaDb, &source.column_names()));
     let path = literal(&file.path().to_string_lossy());
-    let sql = format!(
-        "LOAD DATA LOCAL INFILE {path} INTO TABLE {table} CHARACTER SET utf8mb4 ({columns})"
-    );
+    let sql = format!("LOAD DATA LOCAL INFILE {path} INTO TABLE {table} CHARACTER SET utf8mb4 ({columns})");
     db.batch_execute("SET @testkit_warning = NULL")?;
     db.batch_execute(&sql)?;
     no_warning(db, source, &lines)?;
@@ -46,25 +35,17 @@ fn load_one(db: &mut Db, source: &Source) -> Result<usize, LoadError> {
 
 /// Writes the rows, and returns the line of each.
 fn write(source: &Source, file: &File, folder: &Path) -> Result<Vec<u64>, LoadError> {
-    let unwritable = |error| LoadError::Read {
-        path: folder.to_owned(),
-        source: error,
-    };
+    let unwritable = |error| LoadError::Read { path: folder.to_owned(), source: error };
     let (mut lines, mut out) = (Vec::new(), BufWriter::new(file));
     for batch in source.batches(BATCH_ROWS)? {
         for row in batch? {
-            let cells: Vec<String> = row
-                .cells
-                .iter()
-                .map(|cell| cell.as_deref().map_or_else(|| "\\N".to_owned(), escaped))
-                .collect();
+            let cells: Vec<String> =
+                row.cells.iter().map(|cell| cell.as_deref().map_or_else(|| "\\N".to_owned(), escaped)).collect();
             writeln!(out, "{}", cells.join("\t")).map_err(unwritable)?;
             lines.push(row.line);
         }
     }
-    out.into_inner()
-        .map_err(io::IntoInnerError::into_error)
-        .map_err(unwritable)?;
+    out.into_inner().map_err(io::IntoInnerError::into_error).map_err(unwritable)?;
     Ok(lines)
 }
 
@@ -96,15 +77,7 @@ fn no_warning(db: &mut Db, source: &Source, lines: &[u64]) -> Result<(), LoadErr
     let Some(warning) = first.message else {
         return Ok(());
     };
-    let row = warning
-        .rsplit_once(" at row ")
-        .and_then(|(_, row)| row.parse::<usize>().ok());
-    let line = row
-        .and_then(|row| lines.get(row.checked_sub(1)?).copied())
-        .unwrap_or(1);
-    Err(LoadError::Bent {
-        file: source.file.clone(),
-        line,
-        warning,
-    })
+    let row = warning.rsplit_once(" at row ").and_then(|(_, row)| row.parse::<usize>().ok());
+    let line = row.and_then(|row| lines.get(row.checked_sub(1)?).copied()).unwrap_or(1);
+    Err(LoadError::Bent { file: source.file.clone(), line, warning })
 }

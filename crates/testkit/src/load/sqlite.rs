@@ -23,12 +23,8 @@ pub(super) fn load(db: &mut Db, sources: &[Source]) -> Result<Vec<(String, usize
 
 fn load_one(db: &mut Db, source: &Source) -> Result<usize, LoadError> {
     let columns = catalog::columns(db, &source.table)?;
-    let shape_of = |name: &String| {
-        columns
-            .iter()
-            .find(|column| column.name == *name)
-            .map_or(Shape::Plain, catalog::Column::shape)
-    };
+    let shape_of =
+        |name: &String| columns.iter().find(|column| column.name == *name).map_or(Shape::Plain, catalog::Column::shape);
     let shapes: Vec<Shape> = source.columns.iter().map(shape_of).collect();
     let mut count = 0;
     for batch in source.batches(BATCH_ROWS)? {
@@ -36,36 +32,19 @@ fn load_one(db: &mut Db, source: &Source) -> Result<usize, LoadError> {
         for row in &mut batch {
             convert(source, &shapes, row)?;
         }
-        count += insert(db, source, &batch).map_err(|error| {
-            blame(db, source, &batch, error, |db, rows| {
-                insert(db, source, rows)
-            })
-        })?;
+        count += insert(db, source, &batch)
+            .map_err(|error| blame(db, source, &batch, error, |db, rows| insert(db, source, rows)))?;
     }
     Ok(count)
 }
 
 fn insert(db: &mut Db, source: &Source, rows: &[Row]) -> QueryResult<usize> {
-    let Db::Lite(lite) = db else {
-        unreachable!("load_dir asked which database it is")
-    };
-    let (table, columns) = (
-        quoted(Backend::Sqlite, &source.table),
-        list(Backend::Sqlite, &source.column_names()),
-    );
+    let Db::Lite(lite) = db else { unreachable!("load_dir asked which database it is") };
+    let (table, columns) = (quoted(Backend::Sqlite, &source.table), list(Backend::Sqlite, &source.column_names()));
     let places = format!("({})", vec!["?"; source.columns.len()].join(", "));
-    let sql = format!(
-        "INSERT INTO {table} ({columns}) VALUES {}",
-        vec![places; rows.len()].join(", ")
-    );
-    let cells = rows
-        .iter()
-        .flat_map(|row| row.cells.iter().map(Option::as_deref));
-    cells
-        .fold(diesel::sql_query(sql).into_boxed(), |query, cell| {
-            query.bind::<Nullable<Text>, _>(cell)
-        })
-        .execute(lite)
+    let sql = format!("INSERT INTO {table} ({columns}) VALUES {}", vec![places; rows.len()].join(", "));
+    let cells = rows.iter().flat_map(|row| row.cells.iter().map(Option::as_deref));
+    cells.fold(diesel::sql_query(sql).into_boxed(), |query, cell| query.bind::<Nullable<Text>, _>(cell)).execute(lite)
 }
 
 fn convert(source: &Source, shapes: &[Shape], row: &mut Row) -> Result<(), LoadError> {
@@ -76,12 +55,7 @@ fn convert(source: &Source, shapes: &[Shape], row: &mut Row) -> Result<(), LoadE
             Shape::Bool => (boolean(text), "t or f"),
             Shape::Date | Shape::Real | Shape::Padded | Shape::Plain => continue,
         };
-        let wrong = || LoadError::Value {
-            file: source.file.clone(),
-            line: row.line,
-            column: column.clone(),
-            wanted,
-        };
+        let wrong = || LoadError::Value { file: source.file.clone(), line: row.line, column: column.clone(), wanted };
         *text = converted.ok_or_else(wrong)?;
     }
     Ok(())
@@ -98,13 +72,9 @@ fn boolean(text: &str) -> Option<String> {
 /// `2024-01-16 03:00:00+00`, with up to six digits of a second, to the 26 characters. That it is a real time is for the
 /// table's CHECK to say.
 fn instant(text: &str) -> Option<String> {
-    let time = ["+00", "+00:00", "Z"]
-        .iter()
-        .find_map(|zone| text.strip_suffix(zone))?;
+    let time = ["+00", "+00:00", "Z"].iter().find_map(|zone| text.strip_suffix(zone))?;
     let (seconds, fraction) = time.split_once('.').unwrap_or((time, ""));
-    let is_whole = seconds.len() == 19
-        && fraction.len() <= 6
-        && fraction.bytes().all(|digit| digit.is_ascii_digit());
+    let is_whole = seconds.len() == 19 && fraction.len() <= 6 && fraction.bytes().all(|digit| digit.is_ascii_digit());
     is_whole.then(|| format!("{seconds}.{fraction:0<6}"))
 }
 
@@ -117,10 +87,7 @@ struct Orphan {
 }
 
 fn check_parents(db: &mut Db, source: &Source) -> Result<(), LoadError> {
-    let sql = format!(
-        "SELECT rowid, parent FROM pragma_foreign_key_check({}) ORDER BY rowid",
-        literal(&source.table)
-    );
+    let sql = format!("SELECT rowid, parent FROM pragma_foreign_key_check({}) ORDER BY rowid", literal(&source.table));
     let orphans: Vec<Orphan> = diesel::sql_query(sql).load(db)?;
     match orphans.first() {
         Some(first) => Err(LoadError::Orphans {
@@ -139,14 +106,8 @@ mod tests {
 
     #[test]
     fn an_instant_has_26_characters() {
-        assert_eq!(
-            instant("2024-01-16 03:00:00+00").as_deref(),
-            Some("2024-01-16 03:00:00.000000")
-        );
-        assert_eq!(
-            instant("2024-01-16 03:00:00.25+00").as_deref(),
-            Some("2024-01-16 03:00:00.250000")
-        );
+        assert_eq!(instant("2024-01-16 03:00:00+00").as_deref(), Some("2024-01-16 03:00:00.000000"));
+        assert_eq!(instant("2024-01-16 03:00:00.25+00").as_deref(), Some("2024-01-16 03:00:00.250000"));
         assert_eq!(instant("2024-01-16 03:00:00+01"), None);
         assert_eq!(instant("2024-01-16 03:00:00"), None);
         assert_eq!(instant("2024-01-16 03:00:00.1234567+00"), None);

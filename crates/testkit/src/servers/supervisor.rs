@@ -45,11 +45,7 @@ pub(crate) struct Home {
 
 impl Home {
     /// Makes the folder. A server refuses to run as root: root's servers run as `service_user`, who comes with `package`.
-    pub(crate) fn make(
-        name: &str,
-        service_user: &'static str,
-        package: &'static str,
-    ) -> Result<Self, ServerError> {
+    pub(crate) fn make(name: &str, service_user: &'static str, package: &'static str) -> Result<Self, ServerError> {
         let base = temp_folder();
         let prefix = format!("replant-{name}-");
         remove_stale(&base, &prefix);
@@ -65,21 +61,14 @@ impl Home {
         };
         let (lock, am_root) = made().map_err(io(format!("set up {}", path.display())))?;
         let user = if am_root {
-            let user = user_and_group(service_user).ok_or(ServerError::Missing {
-                program: service_user,
-                package,
-            })?;
+            let user = user_and_group(service_user).ok_or(ServerError::Missing { program: service_user, package })?;
             chown(&path, Some(user.0), Some(user.1))
                 .map_err(io(format!("give {} to {service_user}", path.display())))?;
             Some(user)
         } else {
             None
         };
-        Ok(Self {
-            path,
-            user,
-            _lock: lock,
-        })
+        Ok(Self { path, user, _lock: lock })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -92,21 +81,13 @@ impl Home {
         if let Some((user, group)) = self.user {
             command.uid(user).gid(group);
         }
-        command
-            .current_dir(&self.path)
-            .env("HOME", &self.path)
-            .env("TMPDIR", &self.path)
-            .stdin(Stdio::null());
+        command.current_dir(&self.path).env("HOME", &self.path).env("TMPDIR", &self.path).stdin(Stdio::null());
         command
     }
 
     /// Runs a program to its end.
     pub(crate) fn run(&self, program: &Path, args: &[&str]) -> Result<(), ServerError> {
-        let done = self
-            .command(program)
-            .args(args)
-            .output()
-            .map_err(io(format!("run {}", program.display())))?;
+        let done = self.command(program).args(args).output().map_err(io(format!("run {}", program.display())))?;
         if done.status.success() {
             return Ok(());
         }
@@ -143,10 +124,7 @@ impl Supervised {
         is_ready: impl Fn(&Path) -> bool,
     ) -> Result<Self, ServerError> {
         let mut command = home.command(Path::new("/bin/sh"));
-        command
-            .args(["-c", SHELL, "replant-server"])
-            .arg(&home.path)
-            .arg(stop);
+        command.args(["-c", SHELL, "replant-server"]).arg(&home.path).arg(stop);
         if let Some(setpriv) = find_program("setpriv") {
             command.arg(setpriv).args(["--pdeathsig", stop]);
         }
@@ -158,24 +136,14 @@ impl Supervised {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0);
-        let shell = command
-            .spawn()
-            .map_err(io(format!("start {}", program.display())))?;
+        let shell = command.spawn().map_err(io(format!("start {}", program.display())))?;
         let mut server = Self { shell, home };
         let begun = Instant::now();
         while !is_ready(&server.home.path) {
-            let ended = server
-                .shell
-                .try_wait()
-                .map_err(io(format!("look after {}", program.display())))?
-                .is_some();
+            let ended = server.shell.try_wait().map_err(io(format!("look after {}", program.display())))?.is_some();
             if ended || begun.elapsed() > READY_WITHIN {
                 let log = fs::read(server.home.path.join("log")).unwrap_or_default();
-                let what = if ended {
-                    "ended while starting"
-                } else {
-                    "did not become ready"
-                };
+                let what = if ended { "ended while starting" } else { "did not become ready" };
                 return Err(ServerError::Failed {
                     program: program.display().to_string(),
                     what,
@@ -201,22 +169,15 @@ impl Drop for Supervised {
 
 /// A port that nobody listens on at this moment.
 pub(crate) fn free_port() -> Result<u16, ServerError> {
-    let port = || {
-        TcpListener::bind("127.0.0.1:0")?
-            .local_addr()
-            .map(|address| address.port())
-    };
+    let port = || TcpListener::bind("127.0.0.1:0")?.local_addr().map(|address| address.port());
     port().map_err(io("find a free port".to_owned()))
 }
 
 /// The program of this name on the PATH or where servers are kept.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let folders = env::split_paths(&path)
-        .chain(["/usr/sbin", "/usr/local/sbin", "/usr/libexec"].map(PathBuf::from));
-    folders
-        .map(|folder| folder.join(name))
-        .find(|program| program.is_file())
+    let folders = env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin", "/usr/libexec"].map(PathBuf::from));
+    folders.map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
 pub(crate) fn io(attempt: String) -> impl FnOnce(io::Error) -> ServerError {
@@ -226,13 +187,8 @@ pub(crate) fn io(attempt: String) -> impl FnOnce(io::Error) -> ServerError {
 /// The system's temp folder, if another user can reach it.
 fn temp_folder() -> PathBuf {
     let folder = env::temp_dir();
-    let open =
-        |path: &Path| fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o001 != 0);
-    if folder.ancestors().all(open) {
-        folder
-    } else {
-        PathBuf::from("/tmp")
-    }
+    let open = |path: &Path| fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o001 != 0);
+    if folder.ancestors().all(open) { folder } else { PathBuf::from("/tmp") }
 }
 
 /// Removes what a process left behind that was killed together with its shell.
@@ -240,11 +196,7 @@ fn remove_stale(base: &Path, prefix: &str) {
     let is_old = |lock: &File| {
         lock.metadata()
             .and_then(|data| data.modified())
-            .is_ok_and(|at| {
-                SystemTime::now()
-                    .duration_since(at)
-                    .is_ok_and(|age| age > STALE_AFTER)
-            })
+            .is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > STALE_AFTER))
     };
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(prefix) {
@@ -260,11 +212,7 @@ fn user_and_group(name: &str) -> Option<(u32, u32)> {
     let users = fs::read_to_string("/etc/passwd").ok()?;
     users.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();
-        if *fields.first()? == name {
-            Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?))
-        } else {
-            None
-        }
+        if *fields.first()? == name { Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?)) } else { None }
     })
 }
 
@@ -281,28 +229,15 @@ mod tests {
     fn sleeper() -> Supervised {
         let home = Home::make("test", "nobody", "base-passwd").unwrap();
         let args = ["600".to_owned()];
-        Supervised::start(home, "KILL", Path::new("/bin/sleep"), &args, |home| {
-            home.join("log").exists()
-        })
-        .unwrap()
+        Supervised::start(home, "KILL", Path::new("/bin/sleep"), &args, |home| home.join("log").exists()).unwrap()
     }
 
     /// The sleeper itself, once the shell has started it.
     fn server_of(shell: u32) -> PathBuf {
         let children = format!("/proc/{shell}/task/{shell}/children");
-        let pid = wait_for(|| {
-            fs::read_to_string(&children)
-                .ok()?
-                .split_whitespace()
-                .next()
-                .map(str::to_owned)
-        });
+        let pid = wait_for(|| fs::read_to_string(&children).ok()?.split_whitespace().next().map(str::to_owned));
         let process = Path::new("/proc").join(pid);
-        wait_for(|| {
-            fs::read_to_string(process.join("comm"))
-                .is_ok_and(|name| name.trim() == "sleep")
-                .then_some(())
-        });
+        wait_for(|| fs::read_to_string(process.join("comm")).is_ok_and(|name| name.trim() == "sleep").then_some(()));
         process
     }
 
@@ -316,10 +251,7 @@ mod tests {
         loop {
             match found() {
                 Some(found) => return found,
-                None => assert!(
-                    begun.elapsed() < Duration::from_secs(10),
-                    "it did not come to be"
-                ),
+                None => assert!(begun.elapsed() < Duration::from_secs(10), "it did not come to be"),
             }
             thread::sleep(ASK_AGAIN);
         }
@@ -335,10 +267,7 @@ mod tests {
 
     #[test]
     fn a_server_ends_with_its_shell() {
-        assert!(
-            find_program("setpriv").is_some(),
-            "part of util-linux, which every Debian has"
-        );
+        assert!(find_program("setpriv").is_some(), "part of util-linux, which every Debian has");
         let mut server = sleeper();
         let process = server_of(server.shell.id());
         server.shell.kill().unwrap();
@@ -350,11 +279,9 @@ mod tests {
         let home = Home::make("test", "nobody", "base-passwd").unwrap();
         let (begun, folder) = (Instant::now(), home.path().to_owned());
         let args = ["-c".to_owned(), "echo no memory left; exit 3".to_owned()];
-        let error =
-            Supervised::start(home, "KILL", Path::new("/bin/sh"), &args, |_| false).unwrap_err();
+        let error = Supervised::start(home, "KILL", Path::new("/bin/sh"), &args, |_| false).unwrap_err();
         assert!(
-            error.to_string().contains("ended while starting")
-                && error.to_string().contains("no memory left"),
+            error.to_string().contains("ended while starting") && error.to_string().contains("no memory left"),
             "{error}"
         );
         assert!(begun.elapsed() < READY_WITHIN / 10);

@@ -43,12 +43,7 @@ struct Line {
 }
 
 fn lines(db: &mut Db, sql: &str) -> BTreeSet<String> {
-    diesel::sql_query(sql)
-        .load(db)
-        .unwrap()
-        .into_iter()
-        .map(|Line { line }| line)
-        .collect()
+    diesel::sql_query(sql).load(db).unwrap().into_iter().map(|Line { line }| line).collect()
 }
 
 #[test]
@@ -58,42 +53,19 @@ fn tables_columns_and_types_agree() {
     assert_eq!(tables, catalog::tables(&mut both.sqlite).unwrap());
     assert_eq!(tables.len(), 16);
     for table in tables {
-        let expected = catalog::columns(&mut both.postgres, &table)
-            .unwrap()
-            .into_iter();
-        let expected: Vec<_> = expected
-            .map(|column| {
-                (
-                    column.name,
-                    in_sqlite(&column.kind),
-                    column.required,
-                    column.key,
-                )
-            })
-            .collect();
+        let expected = catalog::columns(&mut both.postgres, &table).unwrap().into_iter();
+        let expected: Vec<_> =
+            expected.map(|column| (column.name, in_sqlite(&column.kind), column.required, column.key)).collect();
         let found = catalog::columns(&mut both.sqlite, &table).unwrap();
         let is_row_id = |column: &catalog::Column| {
-            column.key == 1
-                && column.kind == "integer"
-                && found.iter().filter(|other| other.key > 0).count() == 1
+            column.key == 1 && column.kind == "integer" && found.iter().filter(|other| other.key > 0).count() == 1
         };
         let kind = |column: &catalog::Column| {
-            if is_row_id(column) {
-                "bigint".to_owned()
-            } else {
-                column.kind.clone()
-            }
+            if is_row_id(column) { "bigint".to_owned() } else { column.kind.clone() }
         };
         let found: Vec<_> = found
             .iter()
-            .map(|column| {
-                (
-                    column.name.clone(),
-                    kind(column),
-                    column.required || is_row_id(column),
-                    column.key,
-                )
-            })
+            .map(|column| (column.name.clone(), kind(column), column.required || is_row_id(column), column.key))
             .collect();
         assert_eq!(found, expected, "{table}");
     }
@@ -115,16 +87,11 @@ fn checks_indexes_and_foreign_keys_agree() {
          WHERE schemaname = 'public' AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conname = i.indexname)",
     );
     // As PostgreSQL prints them.
-    let unprinted: BTreeSet<String> = indexes
-        .into_iter()
-        .map(|sql| sql.replace("WHERE (", "WHERE ").replace("'::text)", "'"))
-        .collect();
+    let unprinted: BTreeSet<String> =
+        indexes.into_iter().map(|sql| sql.replace("WHERE (", "WHERE ").replace("'::text)", "'")).collect();
     assert_eq!(
         unprinted,
-        lines(
-            &mut both.sqlite,
-            "SELECT sql AS line FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
-        )
+        lines(&mut both.sqlite, "SELECT sql AS line FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
     );
 
     let keys = "SELECT conrelid::regclass || '.' || attname || ' -> ' || confrelid::regclass AS line \
@@ -137,19 +104,13 @@ fn checks_indexes_and_foreign_keys_agree() {
         &mut both.postgres,
         "SELECT conname::text AS line FROM pg_constraint WHERE contype = 'c' AND connamespace = 'public'::regnamespace",
     );
-    let sql = lines(
-        &mut both.sqlite,
-        "SELECT sql AS line FROM sqlite_master WHERE type = 'table'",
-    )
-    .into_iter()
-    .collect::<String>();
+    let sql = lines(&mut both.sqlite, "SELECT sql AS line FROM sqlite_master WHERE type = 'table'")
+        .into_iter()
+        .collect::<String>();
     let words: BTreeSet<String> = sql.split_whitespace().map(str::to_owned).collect();
     let found: BTreeSet<String> = words
         .into_iter()
-        .filter(|word| {
-            word.trim_end_matches(|c: char| c.is_ascii_digit())
-                .ends_with("_check")
-        })
+        .filter(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()).ends_with("_check"))
         .collect();
     assert_eq!(found, checks);
 }
@@ -158,17 +119,10 @@ fn insert(table: &str, changes: &[&[(&str, &str)]]) -> String {
     let (_, good) = GOOD.iter().find(|(name, _)| *name == table).unwrap();
     let mut row = good.to_vec();
     for (column, value) in changes.iter().copied().flatten() {
-        row.iter_mut()
-            .find(|(name, _)| name == column)
-            .unwrap_or_else(|| panic!("{table} has no {column}"))
-            .1 = value;
+        row.iter_mut().find(|(name, _)| name == column).unwrap_or_else(|| panic!("{table} has no {column}")).1 = value;
     }
     let (columns, values): (Vec<&str>, Vec<&str>) = row.into_iter().unzip();
-    format!(
-        "INSERT INTO {table} ({}) VALUES ({})",
-        columns.join(", "),
-        values.join(", ")
-    )
+    format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), values.join(", "))
 }
 
 fn second(table: &str, changes: &[(&str, &str)]) -> String {
@@ -181,25 +135,17 @@ fn both_filled() -> Option<Both> {
     let mut both = both()?;
     for db in [&mut both.postgres, &mut both.sqlite] {
         for (table, _) in GOOD {
-            db.batch_execute(&insert(table, &[]))
-                .unwrap_or_else(|error| panic!("{table}: {error}"));
+            db.batch_execute(&insert(table, &[])).unwrap_or_else(|error| panic!("{table}: {error}"));
         }
-        db.batch_execute(&insert(
-            "payments",
-            &[&[("id", "3"), ("gateway_ref", "'pi_3'")]],
-        ))
-        .unwrap();
+        db.batch_execute(&insert("payments", &[&[("id", "3"), ("gateway_ref", "'pi_3'")]])).unwrap();
     }
     Some(both)
 }
 
 /// Inserts and rolls back: the error if the row is refused.
 fn attempt(db: &mut Db, sql: &str) -> Option<diesel::result::Error> {
-    let attempted =
-        db.transaction::<(), _, _>(|db| db.batch_execute(sql).and(Err(RollbackTransaction)));
-    attempted
-        .err()
-        .filter(|error| !matches!(error, RollbackTransaction))
+    let attempted = db.transaction::<(), _, _>(|db| db.batch_execute(sql).and(Err(RollbackTransaction)));
+    attempted.err().filter(|error| !matches!(error, RollbackTransaction))
 }
 
 /// The constraint that refused, as PostgreSQL calls it: SQLite names checks, and columns for the rest.
@@ -212,10 +158,7 @@ fn constraint_of(error: &diesel::result::Error) -> Option<String> {
 
 fn refused_by_sqlite(error: &diesel::result::Error, constraint: &str, table: &str) -> bool {
     let text = error.to_string();
-    match constraint
-        .rsplit_once('_')
-        .map(|(_, kind)| kind.trim_end_matches(|c: char| c.is_ascii_digit()))
-    {
+    match constraint.rsplit_once('_').map(|(_, kind)| kind.trim_end_matches(|c: char| c.is_ascii_digit())) {
         Some("check") => text == format!("CHECK constraint failed: {constraint}"),
         Some("fkey") => text == "FOREIGN KEY constraint failed",
         _ => text.starts_with(&format!("UNIQUE constraint failed: {table}.")),
@@ -232,29 +175,18 @@ fn both_take_good_rows() {
         for db in [&mut both.postgres, &mut both.sqlite] {
             let backend = db.backend();
             let refused = attempt(db, &second(table, changes));
-            assert!(
-                refused.is_none(),
-                "{backend}: {table} {changes:?}: {}",
-                refused.unwrap()
-            );
+            assert!(refused.is_none(), "{backend}: {table} {changes:?}: {}", refused.unwrap());
         }
     }
 }
 
 fn check_refused(both: &mut Both, constraint: &str, table: &str, sql: &str) {
-    let error = attempt(&mut both.postgres, sql)
-        .unwrap_or_else(|| panic!("PostgreSQL takes what {constraint} refuses: {sql}"));
-    assert_eq!(
-        constraint_of(&error).as_deref(),
-        Some(constraint),
-        "PostgreSQL: {error}: {sql}"
-    );
-    let error = attempt(&mut both.sqlite, sql)
-        .unwrap_or_else(|| panic!("SQLite takes what {constraint} refuses: {sql}"));
-    assert!(
-        refused_by_sqlite(&error, constraint, table),
-        "SQLite: {constraint} should refuse, not {error}: {sql}"
-    );
+    let error =
+        attempt(&mut both.postgres, sql).unwrap_or_else(|| panic!("PostgreSQL takes what {constraint} refuses: {sql}"));
+    assert_eq!(constraint_of(&error).as_deref(), Some(constraint), "PostgreSQL: {error}: {sql}");
+    let error =
+        attempt(&mut both.sqlite, sql).unwrap_or_else(|| panic!("SQLite takes what {constraint} refuses: {sql}"));
+    assert!(refused_by_sqlite(&error, constraint, table), "SQLite: {constraint} should refuse, not {error}: {sql}");
 }
 
 #[test]
@@ -270,41 +202,22 @@ fn both_refuse_bad_rows_by_the_same_constraint() {
                 FROM pg_constraint JOIN pg_attribute ON attrelid = conrelid AND attnum = conkey[1] WHERE contype = 'f'";
     let keys = lines(&mut both.postgres, keys);
     for key in &keys {
-        let [constraint, table, column] = key.split(' ').collect::<Vec<_>>()[..] else {
-            panic!("{key}")
-        };
+        let [constraint, table, column] = key.split(' ').collect::<Vec<_>>()[..] else { panic!("{key}") };
         let nowhere = match column {
             "currency" | "country_code" => "'ZZ'",
             _ => "77",
         };
-        let closed: &[(&str, &str)] = if column == "merged_into" {
-            &[("status", "'closed'")]
-        } else {
-            &[]
-        };
+        let closed: &[(&str, &str)] = if column == "merged_into" { &[("status", "'closed'")] } else { &[] };
         let (_, another) = ANOTHER.iter().find(|(name, _)| *name == table).unwrap();
-        check_refused(
-            &mut both,
-            constraint,
-            table,
-            &insert(table, &[another, closed, &[(column, nowhere)]]),
-        );
+        check_refused(&mut both, constraint, table, &insert(table, &[another, closed, &[(column, nowhere)]]));
     }
 
     let every = "SELECT conname::text AS line FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n' \
                  UNION SELECT indexrelid::regclass::text FROM pg_index WHERE indisunique AND indrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace)";
     let by_key = keys.iter().map(|key| key.split(' ').next().unwrap());
-    let tried: BTreeSet<String> = REFUSED
-        .iter()
-        .map(|(constraint, ..)| *constraint)
-        .chain(by_key)
-        .map(str::to_owned)
-        .collect();
-    assert_eq!(
-        tried,
-        lines(&mut both.postgres, every),
-        "every constraint is tried"
-    );
+    let tried: BTreeSet<String> =
+        REFUSED.iter().map(|(constraint, ..)| *constraint).chain(by_key).map(str::to_owned).collect();
+    assert_eq!(tried, lines(&mut both.postgres, every), "every constraint is tried");
 }
 
 #[test]
@@ -313,10 +226,7 @@ fn both_refuse_null_where_a_column_is_required() {
         return;
     };
     for (table, _) in GOOD {
-        for column in catalog::columns(&mut both.postgres, table)
-            .unwrap()
-            .into_iter()
-            .filter(|column| column.required)
+        for column in catalog::columns(&mut both.postgres, table).unwrap().into_iter().filter(|column| column.required)
         {
             let sql = second(table, &[(&column.name, "NULL")]);
             assert!(
@@ -343,8 +253,7 @@ fn both_refuse_what_is_not_of_the_type() {
     };
     for (table, column, value) in MISTYPED {
         let sql = second(table, &[(column, value)]);
-        let error =
-            attempt(&mut both.postgres, &sql).unwrap_or_else(|| panic!("PostgreSQL takes {sql}"));
+        let error = attempt(&mut both.postgres, &sql).unwrap_or_else(|| panic!("PostgreSQL takes {sql}"));
         assert_eq!(constraint_of(&error), None, "PostgreSQL: {error}: {sql}");
         let error = attempt(&mut both.sqlite, &sql).unwrap_or_else(|| panic!("SQLite takes {sql}"));
         let text = error.to_string();
@@ -370,17 +279,13 @@ fn sqlite_holds_the_storage_class_of_every_column() {
                     .unwrap()
                     .kind;
                 // A number becomes text in a column of text, and is a real in one of reals.
-                let is_fine = value == "0.5"
-                    && (kind == "text" || kind.starts_with("char") || kind == "double precision");
-                let refused = attempt(&mut db, &second(table, &[(column, value)]))
-                    .map(|error| error.to_string());
-                let by_type = refused.as_ref().is_some_and(|text| {
-                    text.starts_with("CHECK constraint failed: ") || text == "datatype mismatch"
-                });
-                assert!(
-                    by_type || is_fine,
-                    "{table}.{column} takes {value}: {refused:?}"
-                );
+                let is_fine =
+                    value == "0.5" && (kind == "text" || kind.starts_with("char") || kind == "double precision");
+                let refused = attempt(&mut db, &second(table, &[(column, value)])).map(|error| error.to_string());
+                let by_type = refused
+                    .as_ref()
+                    .is_some_and(|text| text.starts_with("CHECK constraint failed: ") || text == "datatype mismatch");
+                assert!(by_type || is_fine, "{table}.{column} takes {value}: {refused:?}");
             }
         }
     }

@@ -1,0 +1,129 @@
+//! The conformance kit: what every step must hold to, tried on real databases.
+//!
+//! A domain passes it by being registered: nothing in here knows one.
+
+use jiff::Timestamp;
+use replant_core::db::{Db, DbUrl, Role};
+use replant_core::{Migration, ReadSnapshot, Registry, Report, Settings, Silent, Stop};
+
+use crate::catalog;
+use crate::sample;
+use crate::state::{State, assert_same_state};
+
+/// What is tried: the domains, and where their sources are.
+pub struct Subject<'a> {
+    /// The domains.
+    pub registry: &'a Registry,
+    /// Reads the legacy snapshot's time.
+    pub snapshot: ReadSnapshot,
+    /// The legacy database. It is only read.
+    pub legacy: DbUrl,
+}
+
+/// A target of its own for each run: its address, and whatever keeps it alive.
+pub struct Target {
+    /// The address.
+    pub url: DbUrl,
+    /// Dropped with the target.
+    pub guard: Box<dyn std::any::Any>,
+}
+
+impl Target {
+    /// The sample's platform as a SQLite file.
+    pub fn sqlite_sample() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let url = sample::sqlite_platform_sample(folder.path());
+        Self { url, guard: Box::new(folder) }
+    }
+
+    /// The sample's platform as a PostgreSQL database; none where there is no server and none is required.
+    pub fn postgres_sample() -> Option<Self> {
+        let database = sample::postgres_platform_sample()?;
+        Some(Self { url: database.url(), guard: Box::new(database) })
+    }
+
+    /// A connection to it.
+    pub fn open(&self) -> Db {
+        Db::open(&self.url, Role::Target).expect("the throwaway target can be opened")
+    }
+}
+
+impl Subject<'_> {
+    /// Runs everything with `settings`.
+    pub fn run(&self, target: &Target, settings: Settings) -> Report {
+        let migration = Migration {
+            registry: self.registry,
+            snapshot: self.snapshot,
+            legacy: self.legacy.clone(),
+            target: target.url.clone(),
+            settings,
+        };
+        migration.run(&Stop::default(), &Silent).unwrap_or_else(|error| panic!("the run fails: {error}"))
+    }
+
+    /// The state that a run with `settings` leaves in a fresh target.
+    pub fn state(&self, target: &Target, settings: Settings) -> State {
+        let began = Timestamp::now();
+        let report = self.run(target, settings);
+        assert!(report.complete);
+        State::of(&mut target.open(), began).expect("the state can be read")
+    }
+
+    /// The invariants that a run can show, on targets that `fresh` makes.
+    pub fn conforms(&self, fresh: &dyn Fn() -> Target) {
+        let target = fresh();
+        let began = Timestamp::now();
+        let report = self.run(&target, Settings::default());
+        let expected = State::of(&mut target.open(), began).expect("the state can be read");
+        for step in &report.steps {
+            assert!(step.counts.balance(), "{}: {:?}", step.step, step.counts);
+            assert!(!step.already_done);
+        }
+
+        let again = self.run(&target, Settings::default());
+        assert!(again.complete && again.steps.iter().all(|step| step.already_done && step.counts.read == 0));
+        let after = State::of(&mut target.open(), began).expect("the state can be read");
+        assert_same_state("a second run writes something", &expected, &after);
+
+        let workers = |n| Settings { readers: n, writers: n, legacy_pool: 8, target_pool: 12, ..Settings::default() };
+        let variants = [
+            ("chunks of 1 row", Settings { chunk_rows: 1, ..workers(2) }),
+            ("chunks of 7 rows", Settings { chunk_rows: 7, ..workers(4) }),
+            ("chunks of 1,000 rows", Settings { chunk_rows: 1_000, ..workers(1) }),
+            ("1 worker", Settings { chunk_rows: 300, ..workers(1) }),
+            ("4 workers", Settings { chunk_rows: 300, ..workers(4) }),
+        ];
+        for (what, settings) in variants {
+            assert_same_state(what, &expected, &self.state(&fresh(), settings));
+        }
+    }
+
+    /// Every column of the legacy tables has a fate, and no fate speaks of a column that is not there.
+    pub fn every_column_has_a_fate(&self) {
+        let mut legacy = Db::open(&self.legacy, Role::Legacy).expect("the legacy database can be opened");
+        for (step, table, fates) in self.registry.fates() {
+            let mut columns: Vec<String> = catalog::columns(&mut legacy, table)
+                .expect("the catalogue can be read")
+                .into_iter()
+                .map(|c| c.name)
+                .collect();
+            let mut fated: Vec<String> = fates.iter().map(|(column, _)| (*column).to_owned()).collect();
+            columns.sort_unstable();
+            fated.sort_unstable();
+            assert_eq!(columns, fated, "{step}: the columns of {table} and those with a fate");
+        }
+    }
+
+    /// A rehearsal sees everything and leaves nothing.
+    pub fn a_dry_run_leaves_nothing(&self, target: &Target) {
+        let before = crate::dump::dump_all(&mut target.open()).expect("the target can be read");
+        let report = self.run(target, Settings { dry_run: true, ..Settings::default() });
+        assert!(report.complete && report.steps.iter().any(|step| step.counts.migrated > 0));
+        let mut db = target.open();
+        crate::dump::assert_same(&before, &crate::dump::dump_all(&mut db).expect("the target can be read"));
+        assert!(
+            !replant_core::ledger::exists(&mut db).expect("the catalogue can be read"),
+            "a dry run leaves a ledger"
+        );
+    }
+}

@@ -1,0 +1,133 @@
+//! All that a migration leaves behind, in a form that two runs can be compared in.
+
+use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Text};
+use replant_core::LedgerError;
+use replant_core::db::Db;
+use replant_core::ledger::{history, status};
+
+use crate::dump::{self, TableDump};
+
+/// What stands for a time that a run took from the clock.
+const NOW: &str = "now";
+
+/// The rows of the target and what the ledger says of every legacy row. Chunks, runs and clock times are left out: they
+/// may differ between two runs that did the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// The target's tables.
+    pub tables: Vec<TableDump>,
+    /// What became of every legacy row, and every repair, quarantined row and change, as a line each, sorted.
+    pub ledger: Vec<String>,
+}
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Nullable<Text>)]
+    line: Option<String>,
+}
+
+/// The ledger's tables without chunks and times, each row as one text.
+const LEDGER: &[&str] = &[
+    "SELECT 'repair ' || step || ' ' || legacy_key || ' ' || code || ' ' || column_name || ' ' || coalesce(value_before, 'NULL') \
+     || ' -> ' || coalesce(value_after, 'NULL') AS line FROM replant_repairs",
+    "SELECT 'quarantine ' || step || ' ' || legacy_key || ' ' || code || ' ' || reason || ' root ' || root_step || ' ' || root_key \
+     || ' ' || legacy_row AS line FROM replant_quarantine",
+    "SELECT 'change ' || step || ' ' || target_table || ' ' || target_id || ' ' || coalesce(CAST(legacy_key AS text), 'NULL') || ' ' \
+     || what || ' ' || coalesce(value_before, 'NULL') || ' -> ' || coalesce(value_after, 'NULL') AS line FROM replant_changes",
+];
+
+impl State {
+    /// The state of a target. Times from `began` on were taken from the clock.
+    ///
+    /// # Errors
+    /// The database fails, or has no ledger.
+    pub fn of(db: &mut Db, began: jiff::Timestamp) -> Result<Self, LedgerError> {
+        let clock = began.strftime("%Y-%m-%d %H:%M:%S").to_string();
+        let mut tables = dump::dump_all(db)?;
+        for table in &mut tables {
+            let times: Vec<usize> =
+                (0..table.columns.len()).filter(|place| table.columns[*place].ends_with("_at")).collect();
+            for row in &mut table.rows {
+                for place in &times {
+                    if row[*place].as_ref().is_some_and(|at| *at >= clock) {
+                        row[*place] = Some(NOW.to_owned());
+                    }
+                }
+            }
+        }
+        let mut ledger = Vec::new();
+        for step in history::known_steps(db)? {
+            history::lineage(db, &step, |row| {
+                let targets: Vec<String> = row.targets.iter().map(|(table, id)| format!("{table}:{id}")).collect();
+                ledger.push(format!(
+                    "row {} {} {} {} {} {} {}",
+                    row.legacy_table,
+                    row.legacy_id,
+                    row.outcome,
+                    row.code.as_deref().unwrap_or("-"),
+                    targets.join(";"),
+                    row.repairs.join(";"),
+                    row.fingerprint.as_deref().unwrap_or("-")
+                ));
+                Ok::<_, LedgerError>(())
+            })?;
+        }
+        for sql in LEDGER {
+            let lines: Vec<Line> = diesel::sql_query(*sql).load(db)?;
+            ledger.extend(lines.into_iter().filter_map(|line| line.line).map(|line| without_clock(&line)));
+        }
+        for code in status::codes(db)? {
+            ledger.push(format!("code {} {} {} {}", code.step, code.what, code.code, code.count));
+        }
+        ledger.sort_unstable();
+        Ok(Self { tables, ledger })
+    }
+
+    /// The first differences between two states; none where they are the same.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut differences = dump::differences(&self.tables, &other.tables);
+        let only = |a: &[String], b: &[String], side: &str| -> Vec<String> {
+            a.iter()
+                .filter(|line| b.binary_search(line).is_err())
+                .take(5)
+                .map(|line| format!("only {side}: {line}"))
+                .collect()
+        };
+        differences.extend(only(&self.ledger, &other.ledger, "in the first"));
+        differences.extend(only(&other.ledger, &self.ledger, "in the second"));
+        if differences.is_empty() && self.ledger.len() != other.ledger.len() {
+            differences.push(format!("{} ledger lines against {}", self.ledger.len(), other.ledger.len()));
+        }
+        differences
+    }
+}
+
+/// A change of a row says when it was made.
+fn without_clock(line: &str) -> String {
+    match line.find("\"updated_at\":\"") {
+        None => line.to_owned(),
+        Some(_) => {
+            let mut parts = line.split("\"updated_at\":\"");
+            let mut text = parts.next().unwrap_or_default().to_owned();
+            for part in parts {
+                let (_, rest) = part.split_once('"').unwrap_or(("", part));
+                text.push_str("\"updated_at\":\"");
+                text.push_str(NOW);
+                text.push('"');
+                text.push_str(rest);
+            }
+            text
+        }
+    }
+}
+
+/// Fails with the first differences where two states are not the same.
+///
+/// # Panics
+/// They are not the same.
+#[track_caller]
+pub fn assert_same_state(what: &str, expected: &State, found: &State) {
+    let differences = expected.differences(found);
+    assert!(differences.is_empty(), "{what}:\n{}", differences.join("\n"));
+}
