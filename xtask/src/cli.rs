@@ -16,13 +16,14 @@ Examples:
   cargo xtask trace user 4711               what became of a row
   cargo xtask test                          run every test
 
-Environments are the files of xtask/config. Addresses of databases are no part of them; set
+Environments are the files of xtask/config. They hold no addresses of databases; set
   REPLANT__LEGACY__URL   mysql://user:password@host/database, or sqlite:///path/to/file.db
   REPLANT__TARGET__URL   postgres://user:password@host/database, or sqlite:///path/to/file.db
-or ..._URL_FILE to the path of a file that holds the address. Any other setting can be set in the same way:
+or ..._URL_FILE to the path of a file that holds the address. So can any other setting be set:
   REPLANT__RUN__CHUNK_ROWS=2000
 
-Results go to standard output, logs and progress to standard error (RUST_LOG=debug shows every chunk).";
+Results go to standard output, logs and progress to standard error.
+RUST_LOG=debug shows every chunk.";
 
 fn after_help() -> String {
     format!("{EXAMPLES}\n\n{}", Exit::help())
@@ -30,7 +31,7 @@ fn after_help() -> String {
 
 /// Migrates a legacy database into a strict platform, restartable at any point, and accounts for every row.
 #[derive(Debug, Parser)]
-#[command(name = "xtask", bin_name = "cargo xtask", version, after_help = after_help(), max_term_width = 120)]
+#[command(name = "xtask", bin_name = "cargo xtask", version, after_help = after_help(), max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -48,8 +49,9 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Migrate the sample into SQLite files: nothing to install, done in seconds
     #[command(after_help = "\
-The files are work/local/legacy.db and work/local/platform.db: the environment `local`. They are made from
-fixtures/sample when they are not there. A second demo finds all done and writes nothing.")]
+The files are work/local/legacy.db and work/local/platform.db: the environment `local`.
+They are made from fixtures/sample when they are not there. A second demo finds all done and
+writes nothing.")]
     Demo(Demo),
 
     /// Check both databases and show the steps with their rows; writes nothing
@@ -101,11 +103,12 @@ Examples:
 fn migrate_help() -> String {
     format!(
         "\
-Stop it at any time with Ctrl-C or SIGTERM: the chunks under way are finished, and the same command goes on. Killed in
-any other way it goes on as well: rows and the record of them commit together.
+Stop it at any time with Ctrl-C or SIGTERM: the chunks under way are finished, and the same
+command goes on. Killed in any other way it goes on as well: rows and the record of them commit
+together.
 
---dry-run does everything but commit. It works in one transaction that holds the locks of all that it wrote until it
-ends, so on a live target choose a quiet time, or one domain (--only).
+--dry-run does everything but commit. It works in one transaction that holds the locks of all
+that it wrote until it ends: on a live target choose a quiet time, or one domain (--only).
 
 {}",
         Exit::help()

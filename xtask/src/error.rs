@@ -23,8 +23,6 @@ pub(crate) enum Error {
     #[error("{what}")]
     Refused { what: String, hint: String },
     #[error("{what}")]
-    Usage { what: String, hint: String },
-    #[error("{what}")]
     NotFound { what: String, hint: String },
     #[error("{what}")]
     Failed { what: String, hint: String },
@@ -41,7 +39,7 @@ impl Error {
 
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Settings(_) | Self::Usage { .. } => Exit::Usage,
+            Self::Settings(_) => Exit::Usage,
             Self::Run(error) => error.kind().into(),
             Self::Refused { .. } => Exit::Refused,
             Self::NotFound { .. } | Self::Failed { .. } | Self::Io { .. } => Exit::Failed,
@@ -62,7 +60,6 @@ impl Error {
             )),
             Self::Run(error) => Some(error.hint().to_owned()),
             Self::Refused { hint, .. }
-            | Self::Usage { hint, .. }
             | Self::NotFound { hint, .. }
             | Self::Failed { hint, .. } => Some(hint.clone()),
             Self::Io { .. } => None,

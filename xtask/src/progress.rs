@@ -129,7 +129,8 @@ impl Reporter for Progress {
             Event::StepDone { step, counts, elapsed } => {
                 self.end();
                 let pace = rate(counts.read, *elapsed).unwrap_or_default();
-                info!(step, "done: {} rows in {}, {} rows/s", grouped(counts.read), lasting(elapsed.as_secs()), grouped(pace));
+                let took = if elapsed.as_secs() == 0 { format!("{} ms", elapsed.as_millis()) } else { lasting(elapsed.as_secs()) };
+                info!(step, "done: {} rows in {took}, {} rows/s", grouped(counts.read), grouped(pace));
             }
             Event::Draining => {
                 self.end();

@@ -1,7 +1,8 @@
 //! The account of a run: what became of the rows and of the money, and where to look next.
 
-use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use replant_core::db::Db;
+use replant_core::ledger::history::{self, QuarantineFilter};
 use replant_core::ledger::status::CodeCount;
 use replant_core::{Counts, MoneyFlow, MoneyTotals, Report, ledger};
 use serde::Serialize;
@@ -68,7 +69,7 @@ impl Account {
             dry_run: false,
             complete,
             nothing_to_do: report.is_none_or(|report| report.complete && report.steps.iter().all(|step| step.already_done)),
-            next: next(environment, complete, &steps),
+            next: next(environment, complete, &steps, example(db)?.as_deref().unwrap_or("TABLE ID")),
             steps,
             codes: Some(codes),
             money: Some(money),
@@ -100,6 +101,9 @@ impl Account {
         if self.nothing_to_do {
             parts.push("All is done already: nothing was written.".to_owned());
         }
+        if !self.complete {
+            parts.push("Stopped on request: not all is done. The same command goes on.".to_owned());
+        }
         parts.push(steps_table(&self.steps));
         if self.dry_run {
             parts.push("A dry run: nothing was committed. Codes and money are in the ledger, which went with it.".to_owned());
@@ -121,7 +125,18 @@ pub(crate) fn on(environment: &str) -> String {
     if environment == "local" { String::new() } else { format!(" --env {environment}") }
 }
 
-fn next(environment: &str, complete: bool, steps: &[StepLine]) -> Vec<String> {
+/// A row that is worth a trace: the first that is quarantined.
+fn example(db: &mut Db) -> Result<Option<String>, Error> {
+    if !ledger::exists(db)? {
+        return Ok(None);
+    }
+    let one = QuarantineFilter { limit: Some(1), ..QuarantineFilter::default() };
+    let Some(row) = history::quarantine(db, &one)?.pop() else { return Ok(None) };
+    let step = history::known_steps(db)?.into_iter().find(|step| step.name == row.step);
+    Ok(step.map(|step| format!("{} {}", step.legacy_table, row.legacy_key)))
+}
+
+fn next(environment: &str, complete: bool, steps: &[StepLine], row: &str) -> Vec<String> {
     let on = on(environment);
     let mut next = Vec::new();
     if !complete {
@@ -131,7 +146,7 @@ fn next(environment: &str, complete: bool, steps: &[StepLine]) -> Vec<String> {
     if steps.iter().any(|step| step.counts.quarantined > 0) {
         next.push(format!("cargo xtask quarantine list{on}"));
     }
-    next.push(format!("cargo xtask trace TABLE ID{on}"));
+    next.push(format!("cargo xtask trace {row}{on}"));
     next.push(format!("cargo xtask lineage --out lineage.csv{on}"));
     next
 }
@@ -145,11 +160,20 @@ fn lines(totals: &MoneyTotals) -> Vec<MoneyLine> {
     totals.iter().map(line).collect()
 }
 
+/// Columns of a terminal below which tables are not fitted to it.
+const NARROW: u16 = 60;
+
+/// A line below the heads, and no other.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
 /// An empty table in the house's style.
 pub(crate) fn table(heads: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(STYLE);
+    // A narrow terminal wraps a line better than a table wraps its cells.
+    if table.width().is_some_and(|columns| columns >= NARROW) {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
     table.set_header(heads.iter().map(|head| Cell::new(head).add_attribute(Attribute::Bold)));
     table
 }

@@ -9,7 +9,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 /// How often it is looked whether a signal came, to tell the operator.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Ties the signals to `stop`. Ending at once is safe: what is not committed is rolled back, and its chunk done again.
 pub(crate) fn install(stop: &Stop) -> io::Result<()> {

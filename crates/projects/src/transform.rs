@@ -37,11 +37,7 @@ struct Fields {
 }
 
 /// Judges the projects of one slug: the leader is a new project, or stands for the platform's own one.
-pub(crate) fn project(
-    lookups: &Lookups,
-    unit: &Unit<'_, Project>,
-    draft: &mut Draft<Rows>,
-) -> Result<i64, Refusal> {
+pub(crate) fn project(lookups: &Lookups, unit: &Unit<'_, Project>, draft: &mut Draft<Rows>) -> Result<i64, Refusal> {
     let leader = unit.leader();
     let fields = fields(lookups, leader, draft)?;
     for follower in &unit.rows()[1..] {
@@ -108,11 +104,7 @@ fn slug(name: &str) -> Option<String> {
     (!slug.is_empty()).then_some(slug)
 }
 
-fn country_code<R: AnyRows>(
-    lookups: &Lookups,
-    row: &Project,
-    draft: &mut Draft<R>,
-) -> Result<Option<String>, Refusal> {
+fn country_code<R: AnyRows>(lookups: &Lookups, row: &Project, draft: &mut Draft<R>) -> Result<Option<String>, Refusal> {
     let Some(text) = reference::text(&row.country, "country", row.id, draft)? else { return Ok(None) };
     let code = lookups.countries.0.code(&text).map(str::to_owned);
     if code.is_none() {
@@ -170,11 +162,8 @@ enum Position {
 
 fn position(lat: Option<&str>, lng: Option<&str>) -> Position {
     let (Some(lat), Some(lng)) = (lat.and_then(degrees), lng.and_then(degrees)) else { return Position::Unknown };
-    let (lat, lng, position): (_, _, fn(f64, f64) -> Position) = if lat.abs() > 90.0 && lng.abs() <= 90.0 {
-        (lng, lat, Position::Swapped)
-    } else {
-        (lat, lng, Position::Right)
-    };
+    let (lat, lng, position): (_, _, fn(f64, f64) -> Position) =
+        if lat.abs() > 90.0 && lng.abs() <= 90.0 { (lng, lat, Position::Swapped) } else { (lat, lng, Position::Right) };
     let nowhere = lat == 0.0 && lng == 0.0;
     if nowhere || lat.abs() > 90.0 || lng.abs() > 180.0 { Position::Unknown } else { position(lat, lng) }
 }
@@ -218,11 +207,7 @@ mod tests {
             countries: Arc::new(Countries(clean::Countries::new(countries))),
             platform: [("knepp-wildland".to_owned(), 7)].into_iter().collect(),
             followers: Followers::default(),
-            plan: Arc::new(StepPlan {
-                keys: (1..=9).collect(),
-                ids: IdBlock::new(vec![(101, 9)]),
-                done: false,
-            }),
+            plan: Arc::new(StepPlan { keys: (1..=9).collect(), ids: IdBlock::new(vec![(101, 9)]), done: false }),
         }
     }
 
@@ -312,7 +297,8 @@ mod tests {
     #[test]
     fn the_lowest_id_of_a_slug_is_migrated_with_its_own_fields_alone() {
         let leader = Project { species: good("Avicennia marina"), ..named(2, "Forêt") };
-        let follower = Project { country: good("KE"), species: good("Moringa oleifera"), active: good("1"), ..named(5, "FORET!") };
+        let follower =
+            Project { country: good("KE"), species: good("Moringa oleifera"), active: good("1"), ..named(5, "FORET!") };
         let judged = judge(&[leader, follower]);
         assert_eq!(judged.result, Ok(102));
         assert_eq!(judged.species, ["Avicennia marina"]);
@@ -355,7 +341,11 @@ mod tests {
             ("-", None, vec![]),
         ] {
             let (project, _, found) = written(Project { country: good(country), ..named(1, "Tsavo") });
-            assert_eq!((project.country_code.as_deref(), found), (expect, repairs.iter().map(ToString::to_string).collect()), "{country}");
+            assert_eq!(
+                (project.country_code.as_deref(), found),
+                (expect, repairs.iter().map(ToString::to_string).collect()),
+                "{country}"
+            );
         }
     }
 
@@ -363,7 +353,11 @@ mod tests {
     fn species_are_split_cleaned_and_each_there_once() {
         let cleaned = vec!["1 text_cleaned species"];
         for (raw, expect, repairs) in [
-            ("Rhizophora mucronata, RHIZOPHORA MUCRONATA,  Avicennia marina , n/a", vec!["Rhizophora mucronata", "Avicennia marina"], vec![]),
+            (
+                "Rhizophora mucronata, RHIZOPHORA MUCRONATA,  Avicennia marina , n/a",
+                vec!["Rhizophora mucronata", "Avicennia marina"],
+                vec![],
+            ),
             ("AraucÃ¡ria a.;Betula pendula;;betula pendula", vec!["Araucária a.", "Betula pendula"], cleaned.clone()),
             ("Betula;Betu\u{200B}la", vec!["Betula"], cleaned),
             ("Straße; STRASSE", vec!["Straße"], vec![]),
@@ -371,7 +365,14 @@ mod tests {
             (" ; - ,", vec![], vec![]),
         ] {
             let (_, species, found) = written(Project { species: good(raw), ..named(1, "Tsavo") });
-            assert_eq!((species, found), (expect.iter().map(ToString::to_string).collect(), repairs.iter().map(ToString::to_string).collect::<Vec<_>>()), "{raw}");
+            assert_eq!(
+                (species, found),
+                (
+                    expect.iter().map(ToString::to_string).collect(),
+                    repairs.iter().map(ToString::to_string).collect::<Vec<_>>()
+                ),
+                "{raw}"
+            );
         }
     }
 
@@ -413,15 +414,19 @@ mod tests {
             let row = Project { lat: good(lat), lng: good(lng), ..named(1, "Tsavo") };
             let mut draft = Draft::<Rows>::default();
             assert_eq!(coordinates(&row, &mut draft), Ok(expect), "{lat} {lng}");
-            let found: Vec<_> =
-                draft.repairs().map(|r| (r.code.as_str(), r.before.as_deref().unwrap_or(""), r.after.as_deref())).collect();
+            let found: Vec<_> = draft
+                .repairs()
+                .map(|r| (r.code.as_str(), r.before.as_deref().unwrap_or(""), r.after.as_deref()))
+                .collect();
             assert_eq!(found, repair.into_iter().collect::<Vec<_>>(), "{lat} {lng}");
         }
     }
 
     #[test]
     fn active_is_a_flag_and_false_where_it_is_none() {
-        for (active, expect) in [("Y", true), (" true", true), ("1", true), ("no", false), ("0", false), ("unknown", false), ("", false)] {
+        for (active, expect) in
+            [("Y", true), (" true", true), ("1", true), ("no", false), ("0", false), ("unknown", false), ("", false)]
+        {
             let (project, _, repairs) = written(Project { active: good(active), ..named(1, "Tsavo") });
             assert_eq!((project.active, repairs), (expect, vec![]), "{active}");
         }

@@ -1,9 +1,7 @@
 //! The projects of the sample, on SQLite, as far as an independent reading of the rules counted them.
 
-use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
 use replant_core::db::{Db, Role};
-use replant_core::ledger::{history, status};
+use replant_core::ledger::status;
 use replant_core::{Migration, Registry, Settings, Silent, Stop};
 use replant_testkit::{dump, sample};
 
@@ -49,42 +47,4 @@ fn the_sample_comes_to_the_expected_counts() {
     for (table, rows) in [("projects", 14), ("project_species", 25)] {
         assert_eq!(dump::dump(&mut db, table).expect("a dump").rows.len(), rows, "{table}");
     }
-}
-
-#[derive(Debug, PartialEq, QueryableByName)]
-struct Found {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-    #[diesel(sql_type = Text)]
-    species: String,
-}
-
-#[test]
-fn merged_projects_and_those_of_the_platform_lead_to_the_project_that_stands() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut db = migrated(folder.path());
-    let step = history::known_steps(&mut db).expect("steps").remove(0);
-    let mut target = |key| {
-        let lineage = history::of_legacy(&mut db, &step, key).expect("lineage").expect("a row");
-        lineage.targets[0].clone()
-    };
-    assert_eq!(target(2), ("projects".to_owned(), 500));
-    assert_eq!(target(17), ("projects".to_owned(), 501));
-    let leader = target(6);
-    assert_eq!((target(9), target(12)), (leader.clone(), leader.clone()));
-
-    let species: Vec<Found> = diesel::sql_query(
-        "SELECT project_id AS id, group_concat(species, '; ') AS species \
-         FROM (SELECT * FROM project_species WHERE project_id IN (500, ?) ORDER BY 1, 2) GROUP BY 1 ORDER BY 1",
-    )
-    .bind::<BigInt, _>(leader.1)
-    .load(&mut db)
-    .expect("species");
-    assert_eq!(
-        species,
-        [
-            Found { id: 500, species: "Betula pendula; Grevillea robusta; Moringa oleifera".to_owned() },
-            Found { id: leader.1, species: "Avicennia marina; Grevillea robusta".to_owned() },
-        ]
-    );
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod cases;
 pub mod catalog;
 pub mod conformance;
 pub mod dump;

@@ -90,22 +90,6 @@ impl Platform {
         }
         id
     }
-
-    /// An index by account: for tests.
-    #[cfg(test)]
-    pub(crate) fn of(accounts: &[(i64, &str, Opened)]) -> Self {
-        let accounts = accounts
-            .iter()
-            .map(|(id, email, opened)| PlatformAccount {
-                id: *id,
-                email: (*email).to_owned(),
-                country: None,
-                merged_into: None,
-                opened: *opened,
-            })
-            .collect();
-        Self { accounts, ..Self::default() }
-    }
 }
 
 /// Written values of the pre-launch migration, by account.

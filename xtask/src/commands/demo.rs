@@ -11,7 +11,7 @@ use replant_testkit::sample;
 use super::At;
 use super::migrate::{Work, carry_out};
 use crate::cli::Demo;
-use crate::config::{Environment, Vars};
+use crate::config::{self, Environment, Vars};
 use crate::error::Error;
 use crate::exit::Exit;
 
@@ -19,8 +19,7 @@ type Make = fn(&Path) -> DbUrl;
 
 pub(crate) fn run(args: &Demo, at: &At) -> Result<Exit, Error> {
     let places = at.places()?;
-    // Without the variables: a demo must never find its way to a real database.
-    let environment = Environment::load("local", &places, &Vars::new())?;
+    let environment = Environment::load("local", &places, &harmless(config::vars()))?;
     let folder = places.work.join("local");
     let (legacy, target) = (folder.join("legacy.db"), folder.join("platform.db"));
     fs::create_dir_all(&folder).map_err(Error::io(format!("make the folder {}", folder.display())))?;
@@ -37,6 +36,15 @@ pub(crate) fn run(args: &Demo, at: &At) -> Result<Exit, Error> {
         again: "cargo xtask demo".to_owned(),
     };
     carry_out(work, args.form.json)
+}
+
+/// The variables without those that say where databases are: a demo must never find its way to a real one.
+fn harmless(mut vars: Vars) -> Vars {
+    vars.retain(|name, _| {
+        let name = name.to_ascii_uppercase();
+        !name.starts_with("REPLANT__LEGACY__") && !name.starts_with("REPLANT__TARGET__")
+    });
+    vars
 }
 
 /// Makes a file from the sample where there is none. It appears when it is complete.

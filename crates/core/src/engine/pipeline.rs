@@ -15,14 +15,14 @@ use crate::policy::retry::{Action, Retries, action};
 use crate::storage::failure::Failure;
 use crate::storage::ledger::claim::{self, Claim, Next};
 use crate::storage::ledger::plan::StepPlan;
-use crate::storage::ledger::runs::Owner;
+use crate::storage::ledger::runs::{self, Owner};
 use crate::storage::pool::Pool;
 use crate::words::Counts;
 
 /// How long a worker that found no free chunk waits before it looks again, unless one of this process ends sooner.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
-/// How long others may hold the last chunks before the operator is told.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long others may hold the last chunks before they are looked after and the operator is told.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the pipelines of a run share.
 pub(super) struct Line<'a> {
@@ -167,9 +167,21 @@ impl Shared<'_> {
 
     /// Waits until a chunk ends here, or for a while: the chunks of others may come free.
     fn wait(&self, seen: u64, chunks: u64, owner: &str, since: &mut Option<Instant>) {
-        let since = since.get_or_insert_with(Instant::now);
-        if owner != self.line.owner.as_str() && since.elapsed() > PATIENCE {
-            *since = Instant::now();
+        let held_by_another = owner != self.line.owner.as_str();
+        if held_by_another && since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+            *since = None;
+            // A worker that was killed may have looked alive until its server noticed.
+            let freed = self
+                .line
+                .target
+                .get()
+                .ok()
+                .and_then(|mut target| runs::reap(&mut target, self.line.owner).ok())
+                .unwrap_or(0);
+            if freed > 0 {
+                self.report(Event::Reaped { chunks: freed });
+                return;
+            }
             let reason =
                 format!("{chunks} chunks are held by {owner}; they come free when it ends or its lease runs out");
             self.report(Event::Throttled { step: self.line.step, reason });

@@ -194,7 +194,7 @@ impl Migration<'_> {
         };
         {
             let mut target = databases.target.get()?;
-            let chunks = ledger::runs::reap(&mut target)?;
+            let chunks = runs::reap(&mut target, &owner)?;
             if chunks > 0 {
                 reporter.event(&Event::Reaped { chunks });
             }

@@ -10,7 +10,6 @@ use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{self, BigInt, HasSqlType, SqlType};
 use diesel::sqlite::Sqlite;
 use jiff::civil::DateTime;
-use jiff::fmt::strtime;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::db::{MultiBackend, MultiRawValue};
@@ -32,6 +31,13 @@ const SHAPE: &str = "%Y-%m-%d %H:%M:%S%.6f";
 impl From<jiff::Timestamp> for Instant {
     fn from(at: jiff::Timestamp) -> Self {
         Self(at)
+    }
+}
+
+impl Instant {
+    /// As an SQL literal without its quotes: UTC, which is the zone of every target session.
+    pub fn as_sql(&self) -> String {
+        self.0.to_zoned(jiff::tz::TimeZone::UTC).strftime(SHAPE).to_string()
     }
 }
 
@@ -61,7 +67,7 @@ impl FromSql<Utc, Pg> for Instant {
 
 impl ToSql<Utc, Sqlite> for Instant {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
-        out.set_value(strtime::format(SHAPE, &self.0.to_zoned(jiff::tz::TimeZone::UTC))?);
+        out.set_value(self.as_sql());
         Ok(IsNull::No)
     }
 }

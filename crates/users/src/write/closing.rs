@@ -1,7 +1,5 @@
 //! Platform accounts of one person go into one: closed, their rows pointed at it (rules: Users, 3).
 
-use std::fmt::Write as _;
-
 use diesel::prelude::*;
 use replant_core::Batch;
 use replant_core::prelude::*;
@@ -18,9 +16,8 @@ pub(crate) struct Closing {
     pub(crate) legacy_key: Option<Key>,
 }
 
-/// Every column that points to an account, but for `legacy_user_map`, which is a record, and `accounts.merged_into`,
-/// which is set when an account is closed. A test holds the list against the catalogue.
-pub(crate) const POINTERS: &[(&str, &str)] = &[
+/// Every column that points to an account, but for `legacy_user_map`, which is a record, and those that are seen to apart.
+const POINTERS: &[(&str, &str)] = &[
     ("brands", "account_id"),
     ("subscriptions", "account_id"),
     ("invoices", "account_id"),
@@ -30,86 +27,106 @@ pub(crate) const POINTERS: &[(&str, &str)] = &[
     ("credit_entries", "account_id"),
 ];
 
+/// Of several active subscriptions of an account to one plan the latest started stays: the platform admits one.
+const SUPERSEDED: &str = "(SELECT s.id, m.legacy_key,
+       first_value(s.id) OVER latest AS kept, first_value(s.started_at) OVER latest AS kept_since
+  FROM subscriptions s LEFT JOIN merged m ON m.loser = s.account_id
+ WHERE s.status = 'active' AND (m.loser IS NOT NULL OR s.account_id IN (SELECT winner FROM merged))
+WINDOW latest AS (PARTITION BY coalesce(m.winner, s.account_id), s.plan ORDER BY s.started_at DESC, s.id DESC))";
+
 impl Closing {
     /// Closes the accounts of many groups with a few statements. They are of one form in PostgreSQL and in SQLite, where
-    /// diesel has no common UPDATE ... FROM: raw SQL, of ids alone.
+    /// diesel has no common UPDATE ... FROM: raw SQL, made of ids alone.
     pub(crate) fn apply<'a>(tx: &mut Tx<'_>, closings: impl Iterator<Item = &'a Self>) -> QueryResult<()> {
-        let mut pairs = String::new();
-        for closing in closings {
-            for other in &closing.others {
-                let key = closing.legacy_key.map_or("CAST(NULL AS bigint)".to_owned(), |key| key.to_string());
-                let separator = if pairs.is_empty() { "" } else { ", " };
-                write!(pairs, "{separator}({other}, {}, {key})", closing.into).expect("a string takes all");
-            }
-        }
+        let pairs: Vec<String> = closings.flat_map(Self::pairs).collect();
         if pairs.is_empty() {
             return Ok(());
         }
-        let merged = format!("WITH merged (loser, winner, legacy_key) AS (VALUES {pairs})");
-        let chunk = tx.chunk().map_or("NULL".to_owned(), |chunk| chunk.to_string());
-        let step = tx.step().to_owned();
-        let note = |table: &str, what: &str, before: &str, after: &str, from: &str| {
-            format!(
-                "{merged} INSERT INTO replant_changes (step, chunk_id, target_table, target_id, legacy_key, what, value_before, value_after) \
-                 SELECT '{step}', {chunk}, '{table}', t.id, m.legacy_key, '{what}', {before}, {after} FROM {from}"
-            )
-        };
-        let now = Instant(jiff::Timestamp::now());
-        let mut run = |sql: String| diesel::sql_query(sql).execute(tx.db());
-
-        // Of several active subscriptions to one plan the latest started stays: the platform admits one.
-        let superseded = "FROM (SELECT s.id, first_value(s.id) OVER latest AS kept, first_value(s.started_at) OVER latest AS kept_since
-               FROM subscriptions s LEFT JOIN merged m ON m.loser = s.account_id
-              WHERE s.status = 'active' AND (m.loser IS NOT NULL OR s.account_id IN (SELECT winner FROM merged))
-             WINDOW latest AS (PARTITION BY coalesce(m.winner, s.account_id), s.plan ORDER BY s.started_at DESC, s.id DESC)) p";
-        run(note(
+        let merged = format!("WITH merged (loser, winner, legacy_key) AS (VALUES {})", pairs.join(", "));
+        let sql = Statements { merged, step: tx.step().to_owned(), chunk: tx.chunk() };
+        sql.note(
+            tx,
             "subscriptions",
             "superseded",
-            "'{\"status\":\"active\"}'",
-            "'{\"status\":\"cancelled\"}'",
-            &format!(
-                "(SELECT p.id, m.legacy_key {superseded} JOIN subscriptions s ON s.id = p.id LEFT JOIN merged m ON m.loser = s.account_id WHERE p.id <> p.kept) t CROSS JOIN (SELECT CAST(NULL AS bigint) AS legacy_key) m"
-            ),
-        ))?;
-        run(format!(
-            "{merged} UPDATE subscriptions SET status = 'cancelled', cancelled_at = p.kept_since {superseded} \
-             WHERE subscriptions.id = p.id AND p.id <> p.kept"
-        ))?;
-
+            "'active'",
+            "'cancelled'",
+            &format!("{SUPERSEDED} t WHERE t.id <> t.kept"),
+        )?;
+        sql.update(
+            tx,
+            "subscriptions",
+            "status = 'cancelled', cancelled_at = p.kept_since",
+            &format!("{SUPERSEDED} p"),
+            "p.id = subscriptions.id AND p.id <> p.kept",
+        )?;
         for (table, column) in POINTERS {
-            let pointed = |to: &str| format!("'{{\"{column}\":' || {to} || '}}'");
-            run(note(
+            let pointing = format!("(SELECT t.id, m.* FROM {table} t JOIN merged m ON m.loser = t.{column}) t");
+            sql.note(
+                tx,
                 table,
-                "repointed",
-                &pointed("m.loser"),
-                &pointed("m.winner"),
-                &format!("{table} t JOIN merged m ON m.loser = t.{column}"),
-            ))?;
-            run(format!(
-                "{merged} UPDATE {table} SET {column} = m.winner FROM merged m WHERE {table}.{column} = m.loser"
-            ))?;
+                &format!("repointed {column}"),
+                "CAST(t.loser AS text)",
+                "CAST(t.winner AS text)",
+                &pointing,
+            )?;
+            sql.update(tx, table, &format!("{column} = m.winner"), "merged m", &format!("{table}.{column} = m.loser"))?;
         }
-        run(format!(
-            "{merged} UPDATE account_emails SET account_id = m.winner FROM merged m WHERE account_emails.account_id = m.loser"
-        ))?;
-        run(format!(
-            "{merged} UPDATE accounts SET merged_into = m.winner FROM merged m WHERE accounts.merged_into = m.loser"
-        ))?;
-        run(note(
+        sql.update(tx, "account_emails", "account_id = m.winner", "merged m", "account_emails.account_id = m.loser")?;
+
+        let now = format!("'{}'", Instant(jiff::Timestamp::now()).as_sql());
+        let set = format!("merged_into = m.winner, updated_at = {now}");
+        sql.update(tx, "accounts", &set, "merged m", "accounts.merged_into = m.loser")?;
+        sql.note(
+            tx,
             "accounts",
             "closed",
-            "'{\"email\":\"' || replace(replace(t.email, '\\', '\\\\'), '\"', '\\\"') || '\",\"status\":\"' || t.status || '\"}'",
-            "'{\"merged_into\":' || m.winner || ',\"status\":\"closed\"}'",
-            "accounts t JOIN merged m ON m.loser = t.id",
-        ))?;
-        diesel::sql_query(format!(
-            "{merged} UPDATE accounts SET status = 'closed', merged_into = m.winner, email = 'merged-' || accounts.id || '@invalid', \
-             updated_at = {} FROM merged m WHERE accounts.id = m.loser",
-            if matches!(tx.db(), replant_core::db::Db::Pg(_)) { "$1" } else { "?" }
-        ))
-        .bind::<Utc, _>(now)
-        .execute(tx.db())?;
-        Ok(())
+            "t.email || ' (' || t.status || ')'",
+            "'merged-' || t.id || '@invalid (closed, merged into ' || t.winner || ')'",
+            "(SELECT a.id, a.email, a.status, m.* FROM accounts a JOIN merged m ON m.loser = a.id) t",
+        )?;
+        let set = format!(
+            "status = 'closed', merged_into = m.winner, email = 'merged-' || accounts.id || '@invalid', updated_at = {now}"
+        );
+        sql.update(tx, "accounts", &set, "merged m", "accounts.id = m.loser")
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = String> + '_ {
+        let key = self.legacy_key.map_or("CAST(NULL AS bigint)".to_owned(), |key| key.to_string());
+        self.others.iter().map(move |other| format!("({other}, {}, {key})", self.into))
+    }
+}
+
+/// Statements over the pairs of accounts that are merged.
+struct Statements {
+    merged: String,
+    step: String,
+    chunk: Option<i64>,
+}
+
+impl Statements {
+    fn update(&self, tx: &mut Tx<'_>, table: &str, set: &str, from: &str, condition: &str) -> QueryResult<()> {
+        let sql = format!("{} UPDATE {table} SET {set} FROM {from} WHERE {condition}", self.merged);
+        diesel::sql_query(sql).execute(tx.db()).map(|_| ())
+    }
+
+    /// Notes in the ledger what is about to be changed, row by row.
+    fn note(
+        &self,
+        tx: &mut Tx<'_>,
+        table: &str,
+        what: &str,
+        before: &str,
+        after: &str,
+        changed: &str,
+    ) -> QueryResult<()> {
+        let chunk = self.chunk.map_or("NULL".to_owned(), |chunk| chunk.to_string());
+        let sql = format!(
+            "{} INSERT INTO replant_changes \
+             (step, chunk_id, target_table, target_id, legacy_key, what, value_before, value_after) \
+             SELECT '{}', {chunk}, '{table}', t.id, t.legacy_key, '{what}', {before}, {after} FROM {changed}",
+            self.merged, self.step
+        );
+        diesel::sql_query(sql).execute(tx.db()).map(|_| ())
     }
 }
 
@@ -117,5 +134,41 @@ impl Write for Closing {
     fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()> {
         batch.iter().for_each(|(unit, _)| tx.touch(unit));
         Self::apply(tx, batch.rows().iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::sql_types::Text;
+    use replant_testkit::{sample, schema};
+
+    use super::*;
+
+    #[derive(QueryableByName, PartialEq, Eq, PartialOrd, Ord, Debug)]
+    struct Pointer {
+        #[diesel(sql_type = Text)]
+        table: String,
+        #[diesel(sql_type = Text)]
+        column: String,
+    }
+
+    #[test]
+    fn every_column_that_points_to_an_account_is_repointed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut db = sample::new_sqlite(&folder.path().join("platform.db"));
+        schema::create_platform(&mut db).unwrap();
+        let mut found: Vec<Pointer> = diesel::sql_query(
+            "SELECT m.name AS \"table\", f.\"from\" AS \"column\" FROM sqlite_master m \
+             JOIN pragma_foreign_key_list(m.name) f WHERE m.type = 'table' AND f.\"table\" = 'accounts'",
+        )
+        .load(&mut db)
+        .unwrap();
+        let known =
+            |(table, column): &(&str, &str)| Pointer { table: (*table).to_owned(), column: (*column).to_owned() };
+        let apart = [("accounts", "merged_into"), ("account_emails", "account_id"), ("legacy_user_map", "account_id")];
+        let mut expected: Vec<Pointer> = POINTERS.iter().chain(&apart).map(known).collect();
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected);
     }
 }

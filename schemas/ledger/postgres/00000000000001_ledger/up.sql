@@ -108,7 +108,7 @@ CREATE TABLE replant.replant_changes (         -- target rows that were there be
   target_id    BIGINT NOT NULL,
   legacy_key   BIGINT,                     -- the legacy row for whose sake
   what         TEXT NOT NULL,
-  value_before TEXT,                    -- the row as JSON
+  value_before TEXT,                    -- a value, or several as JSON
   value_after  TEXT
 );
 CREATE INDEX replant_changes_row ON replant.replant_changes (target_table, target_id);

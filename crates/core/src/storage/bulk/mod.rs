@@ -6,7 +6,6 @@
 mod settle;
 mod stage;
 
-use diesel::result::Error;
 use diesel::{PgConnection, QueryResult, SqliteConnection};
 use serde::Serialize;
 
@@ -415,13 +414,13 @@ pub struct Change {
     pub legacy_key: Option<i64>,
     /// What was done, in a word: `filled`, `closed`.
     pub what: &'static str,
-    /// What was there, as JSON.
+    /// What was there: a value, or several as JSON.
     pub before: Option<String>,
-    /// What is there now, as JSON.
+    /// What is there now, likewise.
     pub after: Option<String>,
 }
 
 #[cfg(feature = "mysql")]
-fn no_target() -> Error {
-    Error::QueryBuilderError("MariaDB is no target".into())
+fn no_target() -> diesel::result::Error {
+    diesel::result::Error::QueryBuilderError("MariaDB is no target".into())
 }

@@ -280,6 +280,19 @@ pub fn repairs(db: &mut Db, step: &str, key: Key) -> Result<Vec<RepairEntry>, Le
         .attempt("read")
 }
 
+/// Every repair of a step, by key.
+///
+/// # Errors
+/// The database fails.
+pub fn all_repairs(db: &mut Db, step: &str) -> Result<Vec<(Key, RepairEntry)>, LedgerError> {
+    r::table
+        .filter(r::step.eq(step.to_owned()))
+        .order((r::legacy_key, r::code, r::column_name))
+        .select((r::legacy_key, (r::code, r::column_name, r::value_before, r::value_after)))
+        .load(db)
+        .attempt("read")
+}
+
 /// The legacy rows of a step that stand behind a target row.
 ///
 /// # Errors

@@ -1,0 +1,242 @@
+//! Drives the built program: what it refuses, how it exits, and the demo.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+const SECRET: &str = "hunter2";
+
+/// The program, in a world of its own.
+struct Program {
+    folder: TempDir,
+    vars: Vec<(&'static str, String)>,
+}
+
+struct End {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Program {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), vars: Vec::new() }
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.vars.push((name, value.into()));
+        self
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, args: &[&str]) -> End {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("REPLANT") {
+                command.env_remove(name);
+            }
+        }
+        let output: Output = command
+            .args(args)
+            .arg("--config-dir")
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("config"))
+            .arg("--work-dir")
+            .arg(self.folder.path())
+            .envs(self.vars.iter().map(|(name, value)| (name, value)))
+            .env_remove("RUST_LOG")
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let end = End { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) };
+        assert!(!end.all().contains(SECRET), "{}", end.all());
+        end
+    }
+}
+
+impl End {
+    fn all(&self) -> String {
+        format!("exit {}\n{}\n{}", self.code, self.out, self.err)
+    }
+
+    #[track_caller]
+    fn refused(&self, code: i32, words: &str) {
+        assert_eq!(self.code, code, "{}", self.all());
+        assert!(self.err.contains(words), "{}", self.all());
+    }
+
+    #[track_caller]
+    fn done(&self) -> &str {
+        assert_eq!(self.code, 0, "{}", self.all());
+        &self.out
+    }
+}
+
+fn sqlite(path: &Path) -> String {
+    format!("sqlite://{}", path.display())
+}
+
+#[test]
+fn an_unknown_command_is_a_mistake_of_the_call() {
+    Program::new().run(&["migrat"]).refused(2, "unrecognized subcommand");
+}
+
+#[test]
+fn an_unknown_environment_names_those_that_there_are() {
+    Program::new().run(&["migrate", "--env", "staging"]).refused(2, "there are dev, local, prod, uat");
+}
+
+#[test]
+fn a_missing_address_names_its_variable() {
+    let program = Program::new();
+    program.run(&["migrate", "--env", "uat"]).refused(2, "REPLANT__LEGACY__URL");
+    program.run(&["status", "--env", "uat"]).refused(2, "REPLANT__TARGET__URL");
+}
+
+#[test]
+fn a_misspelt_setting_is_refused() {
+    let program = Program::new().with("REPLANT__RUN__CHUNKROWS", "5");
+    program.run(&["plan"]).refused(2, "unknown field `chunkrows`");
+}
+
+#[test]
+fn an_unknown_scheme_is_refused() {
+    let program = Program::new().with("REPLANT__TARGET__URL", "oracle://u:hunter2@h/db");
+    program.run(&["migrate"]).refused(2, "`oracle` is no database that Replant knows");
+}
+
+#[test]
+fn a_mariadb_target_is_refused() {
+    let program = Program::new();
+    program.run(&["demo"]).done();
+    let program = program.with("REPLANT__TARGET__URL", "mysql://u:hunter2@127.0.0.1:1/db");
+    program.run(&["migrate"]).refused(2, "the target is PostgreSQL or SQLite");
+}
+
+#[test]
+fn a_server_that_is_away_is_no_reason_to_begin_again() {
+    let program = Program::new();
+    program.run(&["demo"]).done();
+    let program = program.with("REPLANT__TARGET__URL", "postgres://u:hunter2@127.0.0.1:1/db");
+    program.run(&["migrate"]).refused(4, "no server answers");
+}
+
+#[test]
+fn a_missing_file_is_an_error_and_makes_no_file() {
+    let program = Program::new();
+    program.run(&["migrate"]).refused(4, "the file does not exist; `cargo xtask demo` makes one");
+    assert!(!program.path("local/legacy.db").exists() && !program.path("local/platform.db").exists());
+}
+
+#[test]
+fn prod_is_not_written_without_its_name() {
+    let program = Program::new();
+    program.run(&["demo"]).done();
+    let (legacy, target) = (sqlite(&program.path("local/legacy.db")), sqlite(&program.path("local/platform.db")));
+    let program = program.with("REPLANT__LEGACY__URL", legacy).with("REPLANT__TARGET__URL", target);
+    program.run(&["migrate", "--env", "prod"]).refused(3, "nobody is here to confirm");
+    program.run(&["migrate", "--env", "prod", "--confirm", "uat"]).refused(3, "--confirm says `uat`");
+    program.run(&["migrate", "--env", "prod", "--confirm", "prod"]).done();
+    program.run(&["migrate", "--env", "prod", "--dry-run"]).done();
+}
+
+#[test]
+fn a_second_demo_writes_nothing() {
+    let program = Program::new();
+    assert!(!program.run(&["demo"]).done().contains("All is done already"));
+    let bytes = |name: &str| fs::read(program.path(name)).unwrap();
+    let before = bytes("local/platform.db");
+    let second = program.run(&["demo"]);
+    assert!(second.done().starts_with("All is done already: nothing was written."), "{}", second.all());
+    assert!(before == bytes("local/platform.db"), "the second demo changed the target");
+    assert!(!program.run(&["demo", "--fresh"]).done().contains("All is done already"));
+}
+
+#[test]
+fn a_demo_ignores_addresses_of_real_databases() {
+    let program = Program::new().with("REPLANT__TARGET__URL", "postgres://u:hunter2@127.0.0.1:1/db");
+    program.run(&["demo"]).done();
+}
+
+#[test]
+fn a_dry_run_leaves_no_trace() {
+    let program = Program::new();
+    program.run(&["demo"]).done();
+    fs::remove_file(program.path("local/platform.db")).unwrap();
+    let other = Program::new();
+    other.run(&["demo"]).done();
+    assert!(other.run(&["status"]).done().contains("done"));
+    other.run(&["migrate", "--dry-run"]).done();
+}
+
+#[test]
+fn results_for_scripts_are_json_on_standard_output() {
+    let program = Program::new();
+    program.run(&["demo"]).done();
+    for args in [&["plan", "--json"][..], &["migrate", "--json"], &["status", "--json"], &["quarantine", "list", "--json"]] {
+        let end = program.run(args);
+        let value: serde_json::Value = serde_json::from_str(end.done()).unwrap_or_else(|_| panic!("{}", end.all()));
+        assert!(value.is_array() || value.is_object());
+    }
+}
+
+#[test]
+fn a_target_without_a_ledger_says_so() {
+    let program = Program::new();
+    program.run(&["demo"]).done();
+    let empty = program.path("empty.db");
+    fs::write(&empty, "").unwrap();
+    let program = program.with("REPLANT__TARGET__URL", sqlite(&empty));
+    assert!(program.run(&["status"]).done().contains("There is no ledger in the target yet"));
+    program.run(&["trace", "user", "1"]).refused(1, "the target has no ledger yet");
+    program.run(&["lineage", "--out", program.path("l.csv").to_str().unwrap()]).refused(1, "no ledger");
+    assert!(!program.path("l.csv").exists());
+}
+
+#[test]
+fn what_quarantine_lists_can_be_shown_and_traced() {
+    let program = Program::new();
+    program.run(&["demo"]).done();
+    let listed: serde_json::Value = serde_json::from_str(program.run(&["quarantine", "list", "--json"]).done()).unwrap();
+    let status: serde_json::Value = serde_json::from_str(program.run(&["status", "--json"]).done()).unwrap();
+    for row in listed.as_array().unwrap() {
+        let step = status["steps"].as_array().unwrap().iter().find(|step| step["step"] == row["step"]).unwrap();
+        let (table, key) = (step["legacy_table"].as_str().unwrap(), row["legacy_key"].to_string());
+        let code = row["code"].as_str().unwrap();
+        assert!(program.run(&["quarantine", "show", table, &key]).done().contains(code));
+        assert!(program.run(&["trace", table, &key]).done().contains(&format!("quarantined ({code})")));
+    }
+}
+
+#[test]
+fn lineage_has_a_line_for_every_legacy_row() {
+    let program = Program::new();
+    program.run(&["demo"]).done();
+    let out = program.path("lineage.csv");
+    program.run(&["lineage", "--out", out.to_str().unwrap()]).done();
+    let status: serde_json::Value = serde_json::from_str(program.run(&["status", "--json"]).done()).unwrap();
+    let rows: u64 = status["steps"].as_array().unwrap().iter().map(|step| step["rows"].as_u64().unwrap()).sum();
+    let text = fs::read_to_string(&out).unwrap();
+    assert!(text.starts_with("legacy_table,legacy_id,outcome,code,targets,repairs\n"), "{text}");
+    assert_eq!(text.lines().count() as u64, rows + 1);
+}
+
+#[test]
+fn a_target_that_is_held_is_left_alone() {
+    let program = Program::new();
+    program.run(&["demo"]).done();
+    let lock = fs::File::options().read(true).write(true).create(true).truncate(false).open(program.path("local/platform.db.replant-lock"));
+    let lock = lock.unwrap();
+    lock.try_lock().unwrap();
+    program.run(&["demo", "--fresh"]).refused(5, "another run works on this target");
+}
+
+#[test]
+fn completions_are_for_the_shell_that_is_asked_for() {
+    assert!(Program::new().run(&["completions", "bash"]).done().contains("_xtask"));
+}
