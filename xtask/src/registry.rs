@@ -8,4 +8,5 @@ pub(crate) fn registry() -> Registry {
         // A new domain is one line here.
         .domain(users::domain())
         .domain(projects::domain())
+        .domain(brands::domain())
 }

@@ -8,7 +8,7 @@ mod words;
 
 pub mod prelude;
 
-pub use contract::domain::{Domain, OrderError, Registry};
+pub use contract::domain::{Domain, OrderError, Registry, StepFates};
 pub use contract::draft::{Draft, Repair, Unit};
 pub use contract::legacy::{Fate, LegacyRow};
 pub use contract::prepare::{Lookup, Prepare, PrepareError};

@@ -34,6 +34,9 @@ impl Domain {
     }
 }
 
+/// A step, its legacy table and what becomes of the columns of that.
+pub type StepFates = (&'static str, &'static str, &'static [(&'static str, Fate)]);
+
 /// Every domain of a migration.
 #[derive(Default)]
 pub struct Registry {
@@ -81,7 +84,7 @@ impl Registry {
     }
 
     /// Every step with its legacy table and what becomes of the columns of that.
-    pub fn fates(&self) -> Vec<(&'static str, &'static str, &'static [(&'static str, Fate)])> {
+    pub fn fates(&self) -> Vec<StepFates> {
         let steps = self.domains.iter().flat_map(|domain| &domain.steps);
         steps.map(|step| (step.name(), step.legacy_table(), step.fates())).collect()
     }

@@ -95,11 +95,30 @@ impl FromStr for DbUrl {
             "sqlite" => (Backend::Sqlite, rest.to_owned()),
             other => return Err(UrlError::Scheme(other.to_owned())),
         };
-        if backend != Backend::Sqlite {
-            url::Url::parse(&url).map_err(|_| UrlError::Shape)?;
-        }
+        let url = match backend {
+            Backend::Sqlite => url,
+            Backend::MariaDb => url::Url::parse(&url).map_err(|_| UrlError::Shape)?.into(),
+            Backend::Postgres => with_keepalives(url::Url::parse(&url).map_err(|_| UrlError::Shape)?),
+        };
         Ok(Self { backend, url: url.into() })
     }
+}
+
+/// A network that swallows packets must look like a lost connection, not like a slow server.
+fn with_keepalives(mut url: url::Url) -> String {
+    let wished = [
+        ("connect_timeout", "10"),
+        ("keepalives_idle", "30"),
+        ("keepalives_interval", "10"),
+        ("keepalives_count", "3"),
+        ("tcp_user_timeout", "60000"),
+        ("application_name", "replant"),
+    ];
+    let given: Vec<String> = url.query_pairs().map(|(name, _)| name.into_owned()).collect();
+    for (name, value) in wished.iter().filter(|(name, _)| !given.iter().any(|g| g == name)) {
+        url.query_pairs_mut().append_pair(name, value);
+    }
+    url.into()
 }
 
 impl fmt::Debug for DbUrl {

@@ -1,0 +1,15 @@
+//! The engine under load, refusals, outages and rivals, tried with a toy domain on SQLite and PostgreSQL.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod cells;
+mod conforms;
+mod defects;
+mod full;
+mod order;
+mod outages;
+mod preflight;
+mod refusals;
+mod rivals;
+mod source;
+mod toy;
+mod world;

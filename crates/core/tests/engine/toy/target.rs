@@ -1,0 +1,121 @@
+//! The toy's target rows, and two ways of changing an item that was there before.
+
+use diesel::prelude::*;
+use replant_core::Batch;
+use replant_core::prelude::*;
+use serde::Serialize;
+
+diesel::table! {
+    items (id) {
+        id -> BigInt,
+        name -> Text,
+        parent_id -> Nullable<BigInt>,
+        qty -> Integer,
+        colour -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    labels (item_id, label) {
+        item_id -> BigInt,
+        label -> Text,
+        // Written by the target's default alone.
+        weight -> Integer,
+    }
+}
+
+diesel::table! {
+    parts (id) {
+        id -> BigInt,
+        item_id -> BigInt,
+        amount_minor -> BigInt,
+        currency -> Text,
+    }
+}
+
+#[derive(Debug, Clone, Insertable, AsChangeset, Serialize)]
+#[diesel(table_name = items, treat_none_as_default_value = false, treat_none_as_null = true)]
+pub(crate) struct NewItem {
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    pub(crate) parent_id: Option<i64>,
+    pub(crate) qty: i32,
+    pub(crate) colour: Option<String>,
+}
+
+#[derive(Debug, Clone, Insertable, Serialize)]
+#[diesel(table_name = labels, treat_none_as_default_value = false)]
+pub(crate) struct NewLabel {
+    pub(crate) item_id: i64,
+    pub(crate) label: String,
+}
+
+#[derive(Debug, Clone, Insertable, Serialize)]
+#[diesel(table_name = parts, treat_none_as_default_value = false)]
+pub(crate) struct NewPart {
+    pub(crate) id: i64,
+    pub(crate) item_id: i64,
+    pub(crate) amount_minor: i64,
+    pub(crate) currency: String,
+}
+
+impl NewPart {
+    fn money(&self) -> Option<Money> {
+        Some(Money { currency: Currency::new(&self.currency)?, minor: self.amount_minor })
+    }
+}
+
+replant_core::insert!(NewItem => items);
+replant_core::replace!(NewItem => items);
+replant_core::insert!(NewLabel => labels);
+replant_core::insert!(NewPart => parts, money = |part| part.money());
+
+replant_core::rows! {
+    /// What a chunk of things writes.
+    pub(crate) struct ItemRows { renames: Rename, swaps: Swap, items: NewItem, labels: NewLabel }
+}
+
+replant_core::rows! {
+    /// What a chunk of parts writes.
+    pub(crate) struct PartRows { parts: NewPart }
+}
+
+/// An item that was there before gets another name.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Rename {
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    pub(crate) key: Key,
+}
+
+impl Write for Rename {
+    fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()> {
+        let mut changes = Vec::new();
+        for (unit, rename) in batch.iter() {
+            assert!(rename.name != "panic", "a write with a defect");
+            let changed =
+                diesel::update(items::table.find(rename.id)).set(items::name.eq(&rename.name)).execute(tx.db())?;
+            if changed == 0 {
+                tx.refuse(unit, Code::TARGET_ROW_GONE, "the item to rename is not there");
+                continue;
+            }
+            tx.touch(unit);
+            let what = "renamed";
+            let after = Some(rename.name.clone());
+            changes.push(Change { table: "items", id: rename.id, legacy_key: Some(rename.key), what, before: None, after });
+        }
+        tx.changed(changes)
+    }
+}
+
+/// A whole item takes the place of one that was there before.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Swap(pub(crate) NewItem);
+
+impl Write for Swap {
+    fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()> {
+        let mut items = Batch::default();
+        batch.iter().for_each(|(unit, swap)| items.push(unit, swap.0.clone()));
+        tx.replace(&items)
+    }
+}
