@@ -82,7 +82,8 @@ impl Environment {
             return Err(SettingsError::Misspelt(typo));
         }
         let file = |name: &str| File::from(places.config.join(format!("{name}.toml"))).format(FileFormat::Toml);
-        let variables = Variables::with_prefix("REPLANT").prefix_separator("__").separator("__").source(Some(vars.clone()));
+        let variables =
+            Variables::with_prefix("REPLANT").prefix_separator("__").separator("__").source(Some(vars.clone()));
         let layers = Config::builder()
             .add_source(file(DEFAULT))
             .add_source(file(name))
@@ -138,7 +139,9 @@ impl Database {
             (true, false) => self.url_file = None,
             (false, true) => self.url = None,
             (true, true) => return Err(SettingsError::TwoAddresses(side)),
-            (false, false) if self.url.is_some() && self.url_file.is_some() => return Err(SettingsError::TwoAddresses(side)),
+            (false, false) if self.url.is_some() && self.url_file.is_some() => {
+                return Err(SettingsError::TwoAddresses(side));
+            }
             (false, false) => {}
         }
         Ok(())
@@ -169,7 +172,9 @@ fn variable(side: &str, key: &str) -> String {
 /// What stands before `://` is shown where it can be a scheme: it may be anything, the password too.
 fn presentable(error: UrlError) -> UrlError {
     match error {
-        UrlError::Scheme(scheme) if scheme.len() < 12 && scheme.chars().all(|c| c.is_ascii_lowercase()) => UrlError::Scheme(scheme),
+        UrlError::Scheme(scheme) if scheme.len() < 12 && scheme.chars().all(|c| c.is_ascii_lowercase()) => {
+            UrlError::Scheme(scheme)
+        }
         UrlError::Scheme(_) | UrlError::Shape => UrlError::Shape,
     }
 }
@@ -177,7 +182,9 @@ fn presentable(error: UrlError) -> UrlError {
 /// A variable that is meant as a setting but has one `_` after the prefix would be ignored in silence.
 fn misspelt(vars: &Vars) -> Option<String> {
     let meant = |name: &&String| {
-        ["REPLANT_LEGACY", "REPLANT_TARGET", "REPLANT_RUN"].iter().any(|start| name.to_ascii_uppercase().starts_with(start))
+        ["REPLANT_LEGACY", "REPLANT_TARGET", "REPLANT_RUN"]
+            .iter()
+            .any(|start| name.to_ascii_uppercase().starts_with(start))
     };
     vars.keys().filter(meant).min().cloned()
 }

@@ -59,9 +59,7 @@ impl Error {
                 error.role
             )),
             Self::Run(error) => Some(error.hint().to_owned()),
-            Self::Refused { hint, .. }
-            | Self::NotFound { hint, .. }
-            | Self::Failed { hint, .. } => Some(hint.clone()),
+            Self::Refused { hint, .. } | Self::NotFound { hint, .. } | Self::Failed { hint, .. } => Some(hint.clone()),
             Self::Io { .. } => None,
         }
     }

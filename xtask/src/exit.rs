@@ -18,15 +18,8 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    const ALL: [Self; 7] = [
-        Self::Done,
-        Self::Failed,
-        Self::Usage,
-        Self::Refused,
-        Self::Unavailable,
-        Self::Held,
-        Self::Stopped,
-    ];
+    const ALL: [Self; 7] =
+        [Self::Done, Self::Failed, Self::Usage, Self::Refused, Self::Unavailable, Self::Held, Self::Stopped];
 
     pub(crate) fn code(self) -> u8 {
         self as u8
@@ -38,9 +31,7 @@ impl Exit {
             Self::Failed => "a step or a test failed, or what was asked for is not there",
             Self::Usage => "the call or the settings are wrong",
             Self::Refused => "refused before anything was written: a check, or no confirmation",
-            Self::Unavailable => {
-                "a database cannot be reached or has no room: the same command goes on later"
-            }
+            Self::Unavailable => "a database cannot be reached or has no room: the same command goes on later",
             Self::Held => "another run holds the target",
             Self::Stopped => "stopped on request: the same command goes on",
         }
@@ -48,10 +39,7 @@ impl Exit {
 
     /// The table of codes, for `--help`.
     pub(crate) fn help() -> String {
-        let codes: Vec<String> = Self::ALL
-            .iter()
-            .map(|exit| format!("  {}  {}", exit.code(), exit.about()))
-            .collect();
+        let codes: Vec<String> = Self::ALL.iter().map(|exit| format!("  {}  {}", exit.code(), exit.about())).collect();
         format!(
             "Exit codes:\n{}\n  130 or 143  ended at once by a second Ctrl-C or SIGTERM: nothing is lost either",
             codes.join("\n")
@@ -85,13 +73,9 @@ mod tests {
     fn codes_are_those_that_scripts_rely_on() {
         let codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
         assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6]);
-        for (kind, code) in [
-            (Kind::Failed, 1),
-            (Kind::Usage, 2),
-            (Kind::Refused, 3),
-            (Kind::Unavailable, 4),
-            (Kind::Held, 5),
-        ] {
+        for (kind, code) in
+            [(Kind::Failed, 1), (Kind::Usage, 2), (Kind::Refused, 3), (Kind::Unavailable, 4), (Kind::Held, 5)]
+        {
             assert_eq!(Exit::from(kind).code(), code);
         }
     }

@@ -23,7 +23,7 @@ impl Places {
             None => package
                 .iter()
                 .map(|package| package.join("config"))
-                .chain(beside_the_program())
+                .chain(around_the_program())
                 .find(|folder| is_config(folder))
                 .ok_or(SettingsError::NoFolder)?,
         };
@@ -45,11 +45,18 @@ fn package() -> Option<PathBuf> {
     is_config(&package.join("config")).then_some(package)
 }
 
-/// The workspace, where cargo runs the program.
+/// The workspace, where cargo runs the program or has built it.
 pub(crate) fn workspace() -> Option<PathBuf> {
-    package()?.parent().map(Path::to_owned)
+    let above = || {
+        Some(env::current_exe().ok()?.ancestors().find(|folder| is_config(&folder.join("xtask/config")))?.to_owned())
+    };
+    package().and_then(|package| package.parent().map(Path::to_owned)).or_else(above)
 }
 
-fn beside_the_program() -> Option<PathBuf> {
-    Some(env::current_exe().ok()?.parent()?.join("config"))
+/// Beside the program, where it was installed; in the workspace above it, where it was built.
+fn around_the_program() -> Vec<PathBuf> {
+    let program = env::current_exe().unwrap_or_default();
+    let beside = program.parent().map(|folder| folder.join("config"));
+    let above = program.ancestors().skip(1).map(|folder| folder.join("xtask/config"));
+    beside.into_iter().chain(above).collect()
 }

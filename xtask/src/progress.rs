@@ -129,7 +129,11 @@ impl Reporter for Progress {
             Event::StepDone { step, counts, elapsed } => {
                 self.end();
                 let pace = rate(counts.read, *elapsed).unwrap_or_default();
-                let took = if elapsed.as_secs() == 0 { format!("{} ms", elapsed.as_millis()) } else { lasting(elapsed.as_secs()) };
+                let took = if elapsed.as_secs() == 0 {
+                    format!("{} ms", elapsed.as_millis())
+                } else {
+                    lasting(elapsed.as_secs())
+                };
                 info!(step, "done: {} rows in {took}, {} rows/s", grouped(counts.read), grouped(pace));
             }
             Event::Draining => {
@@ -153,6 +157,9 @@ mod tests {
 
     #[test]
     fn times_are_said_as_people_say_them() {
-        assert_eq!([5, 89, 90, 3599, 3600, 7500].map(lasting), ["5 s", "89 s", "2 min", "60 min", "1 h 00 min", "2 h 05 min"]);
+        assert_eq!(
+            [5, 89, 90, 3599, 3600, 7500].map(lasting),
+            ["5 s", "89 s", "2 min", "60 min", "1 h 00 min", "2 h 05 min"]
+        );
     }
 }

@@ -59,16 +59,22 @@ impl Account {
             rate(done.counts.read, done.elapsed)
         };
         let steps = if ledger::exists(db)? { ledger::status::steps(db)? } else { Vec::new() };
-        let steps = steps.into_iter().map(|step| StepLine { rows_per_second: speed(&step.step), step: step.step, counts: step.counts });
+        let steps = steps.into_iter().map(|step| StepLine {
+            rows_per_second: speed(&step.step),
+            step: step.step,
+            counts: step.counts,
+        });
         let steps: Vec<StepLine> = steps.collect();
         let codes = if steps.is_empty() { Vec::new() } else { ledger::status::codes(db)? };
-        let money = if steps.is_empty() { Vec::new() } else { lines(&ledger::close::money(db, None).map_err(query_failed)?) };
+        let money =
+            if steps.is_empty() { Vec::new() } else { lines(&ledger::close::money(db, None).map_err(query_failed)?) };
         let complete = report.is_none_or(|report| report.complete);
         Ok(Self {
             environment: environment.to_owned(),
             dry_run: false,
             complete,
-            nothing_to_do: report.is_none_or(|report| report.complete && report.steps.iter().all(|step| step.already_done)),
+            nothing_to_do: report
+                .is_none_or(|report| report.complete && report.steps.iter().all(|step| step.already_done)),
             next: next(environment, complete, &steps, example(db)?.as_deref().unwrap_or("TABLE ID")),
             steps,
             codes: Some(codes),
@@ -106,7 +112,9 @@ impl Account {
         }
         parts.push(steps_table(&self.steps));
         if self.dry_run {
-            parts.push("A dry run: nothing was committed. Codes and money are in the ledger, which went with it.".to_owned());
+            parts.push(
+                "A dry run: nothing was committed. Codes and money are in the ledger, which went with it.".to_owned(),
+            );
         }
         if let Some(codes) = &self.codes {
             parts.push(codes_table(codes, FREQUENT));
@@ -218,7 +226,8 @@ pub(crate) fn codes_table(codes: &[CodeCount], limit: usize) -> String {
         table.add_row([code.code.clone(), code.step.clone(), code.what.clone(), grouped(code.count)]);
     }
     let more = codes.len().saturating_sub(limit);
-    let rest = if more > 0 { format!("\n… and {more} more: `cargo xtask status` has them all") } else { String::new() };
+    let rest =
+        if more > 0 { format!("\n… and {more} more: `cargo xtask status` has them all") } else { String::new() };
     format!("{}{rest}", render(table, 3..4))
 }
 

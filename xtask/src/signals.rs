@@ -24,7 +24,9 @@ pub(crate) fn install(stop: &Stop) -> io::Result<()> {
         while !stop.requested() {
             thread::sleep(LOOK);
         }
-        tracing::info!("asked to stop: the chunks under way are finished first; a second signal ends at once, and loses nothing");
+        tracing::info!(
+            "asked to stop: the chunks under way are finished first; a second signal ends at once, and loses nothing"
+        );
     });
     Ok(())
 }

@@ -16,9 +16,7 @@ pub(crate) fn shows_bars() -> bool {
 
 /// Sends log lines to standard error, filtered by `RUST_LOG`, above the bars if there are any.
 pub(crate) fn init() {
-    let filter = || {
-        EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy()
-    };
+    let filter = || EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
     let lines = tracing_subscriber::fmt::layer().compact().with_target(false);
     let registry = tracing_subscriber::registry();
     if shows_bars() {

@@ -1,9 +1,12 @@
 //! Drives the built program: what it refuses, how it exits, and the demo.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
+use replant_testkit::sample;
 use tempfile::TempDir;
 
 const SECRET: &str = "hunter2";
@@ -25,6 +28,23 @@ impl Program {
         Self { folder: tempfile::tempdir().unwrap(), vars: Vec::new() }
     }
 
+    /// With the sample in the files of `local`, not migrated.
+    fn with_sample() -> Self {
+        let program = Self::new();
+        let local = program.path("local");
+        fs::create_dir(&local).unwrap();
+        sample::sqlite_legacy_sample(&local);
+        sample::sqlite_platform_sample(&local);
+        program
+    }
+
+    /// With the sample in the files of `local`, migrated.
+    fn migrated() -> Self {
+        let program = Self::with_sample();
+        program.run(&["migrate"]).done();
+        program
+    }
+
     fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.vars.push((name, value.into()));
         self
@@ -34,14 +54,14 @@ impl Program {
         self.folder.path().join(name)
     }
 
-    fn run(&self, args: &[&str]) -> End {
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("REPLANT") {
                 command.env_remove(name);
             }
         }
-        let output: Output = command
+        command
             .args(args)
             .arg("--config-dir")
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("config"))
@@ -49,9 +69,15 @@ impl Program {
             .arg(self.folder.path())
             .envs(self.vars.iter().map(|(name, value)| (name, value)))
             .env_remove("RUST_LOG")
-            .stdin(std::process::Stdio::null())
-            .output()
-            .unwrap();
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> End {
+        self.end(self.command(args).output().unwrap())
+    }
+
+    fn end(&self, output: Output) -> End {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let end = End { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) };
         assert!(!end.all().contains(SECRET), "{}", end.all());
@@ -112,16 +138,14 @@ fn an_unknown_scheme_is_refused() {
 
 #[test]
 fn a_mariadb_target_is_refused() {
-    let program = Program::new();
-    program.run(&["demo"]).done();
+    let program = Program::with_sample();
     let program = program.with("REPLANT__TARGET__URL", "mysql://u:hunter2@127.0.0.1:1/db");
     program.run(&["migrate"]).refused(2, "the target is PostgreSQL or SQLite");
 }
 
 #[test]
 fn a_server_that_is_away_is_no_reason_to_begin_again() {
-    let program = Program::new();
-    program.run(&["demo"]).done();
+    let program = Program::with_sample();
     let program = program.with("REPLANT__TARGET__URL", "postgres://u:hunter2@127.0.0.1:1/db");
     program.run(&["migrate"]).refused(4, "no server answers");
 }
@@ -129,14 +153,13 @@ fn a_server_that_is_away_is_no_reason_to_begin_again() {
 #[test]
 fn a_missing_file_is_an_error_and_makes_no_file() {
     let program = Program::new();
-    program.run(&["migrate"]).refused(4, "the file does not exist; `cargo xtask demo` makes one");
+    program.run(&["migrate"]).refused(2, "the file does not exist; `cargo xtask demo` makes one");
     assert!(!program.path("local/legacy.db").exists() && !program.path("local/platform.db").exists());
 }
 
 #[test]
 fn prod_is_not_written_without_its_name() {
-    let program = Program::new();
-    program.run(&["demo"]).done();
+    let program = Program::with_sample();
     let (legacy, target) = (sqlite(&program.path("local/legacy.db")), sqlite(&program.path("local/platform.db")));
     let program = program.with("REPLANT__LEGACY__URL", legacy).with("REPLANT__TARGET__URL", target);
     program.run(&["migrate", "--env", "prod"]).refused(3, "nobody is here to confirm");
@@ -165,20 +188,39 @@ fn a_demo_ignores_addresses_of_real_databases() {
 
 #[test]
 fn a_dry_run_leaves_no_trace() {
-    let program = Program::new();
-    program.run(&["demo"]).done();
-    fs::remove_file(program.path("local/platform.db")).unwrap();
-    let other = Program::new();
-    other.run(&["demo"]).done();
-    assert!(other.run(&["status"]).done().contains("done"));
-    other.run(&["migrate", "--dry-run"]).done();
+    let program = Program::with_sample();
+    assert!(program.run(&["migrate", "--dry-run"]).done().contains("nothing was committed"));
+    assert!(program.run(&["status"]).done().contains("There is no ledger in the target yet"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_asked_to_stop_goes_on_later() {
+    use std::io::{BufRead, BufReader, Read};
+
+    let program = Program::with_sample().with("REPLANT__RUN__CHUNK_ROWS", "20");
+    let mut child = program.command(&["migrate"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains(" moves ") {
+        line.clear();
+        assert!(log.read_line(&mut line).unwrap() > 0, "it ended before it began");
+    }
+    assert!(Command::new("kill").arg("-TERM").arg(child.id().to_string()).status().unwrap().success());
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(6), "{rest}");
+    assert!(rest.contains("to go on: cargo xtask migrate"), "{rest}");
+    program.run(&["migrate"]).done();
+    assert!(program.run(&["migrate"]).done().starts_with("All is done already"));
 }
 
 #[test]
 fn results_for_scripts_are_json_on_standard_output() {
-    let program = Program::new();
-    program.run(&["demo"]).done();
-    for args in [&["plan", "--json"][..], &["migrate", "--json"], &["status", "--json"], &["quarantine", "list", "--json"]] {
+    let program = Program::migrated();
+    for args in
+        [&["plan", "--json"][..], &["migrate", "--json"], &["status", "--json"], &["quarantine", "list", "--json"]]
+    {
         let end = program.run(args);
         let value: serde_json::Value = serde_json::from_str(end.done()).unwrap_or_else(|_| panic!("{}", end.all()));
         assert!(value.is_array() || value.is_object());
@@ -187,8 +229,7 @@ fn results_for_scripts_are_json_on_standard_output() {
 
 #[test]
 fn a_target_without_a_ledger_says_so() {
-    let program = Program::new();
-    program.run(&["demo"]).done();
+    let program = Program::with_sample();
     let empty = program.path("empty.db");
     fs::write(&empty, "").unwrap();
     let program = program.with("REPLANT__TARGET__URL", sqlite(&empty));
@@ -200,9 +241,9 @@ fn a_target_without_a_ledger_says_so() {
 
 #[test]
 fn what_quarantine_lists_can_be_shown_and_traced() {
-    let program = Program::new();
-    program.run(&["demo"]).done();
-    let listed: serde_json::Value = serde_json::from_str(program.run(&["quarantine", "list", "--json"]).done()).unwrap();
+    let program = Program::migrated();
+    let listed: serde_json::Value =
+        serde_json::from_str(program.run(&["quarantine", "list", "--limit", "5", "--json"]).done()).unwrap();
     let status: serde_json::Value = serde_json::from_str(program.run(&["status", "--json"]).done()).unwrap();
     for row in listed.as_array().unwrap() {
         let step = status["steps"].as_array().unwrap().iter().find(|step| step["step"] == row["step"]).unwrap();
@@ -215,8 +256,7 @@ fn what_quarantine_lists_can_be_shown_and_traced() {
 
 #[test]
 fn lineage_has_a_line_for_every_legacy_row() {
-    let program = Program::new();
-    program.run(&["demo"]).done();
+    let program = Program::migrated();
     let out = program.path("lineage.csv");
     program.run(&["lineage", "--out", out.to_str().unwrap()]).done();
     let status: serde_json::Value = serde_json::from_str(program.run(&["status", "--json"]).done()).unwrap();
@@ -228,9 +268,13 @@ fn lineage_has_a_line_for_every_legacy_row() {
 
 #[test]
 fn a_target_that_is_held_is_left_alone() {
-    let program = Program::new();
-    program.run(&["demo"]).done();
-    let lock = fs::File::options().read(true).write(true).create(true).truncate(false).open(program.path("local/platform.db.replant-lock"));
+    let program = Program::migrated();
+    let lock = fs::File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(program.path("local/platform.db.replant-lock"));
     let lock = lock.unwrap();
     lock.try_lock().unwrap();
     program.run(&["demo", "--fresh"]).refused(5, "another run works on this target");

@@ -1,5 +1,12 @@
 //! Runs that are killed at random moments and started again end as a run that was left alone does.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::float_arithmetic,
+    reason = "a test may fail, says what it did, and draws random moments"
+)]
+
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -44,7 +51,7 @@ fn migrate(legacy: &Path, target: &Target) -> Child {
 
 fn state(target: &Target, began: Timestamp) -> State {
     let mut db = Db::open(&target.url, Role::Target).unwrap();
-    State::of(&mut db, began).unwrap()
+    State::but_for_ids(&mut db, began).unwrap()
 }
 
 /// Kills after a random part of the time that a whole run takes, until enough were killed; compares at each end.
@@ -56,7 +63,7 @@ fn killed_runs_end_as_others(name: &str, fresh: &dyn Fn() -> Target) {
     let target = fresh();
     let clock = Instant::now();
     assert!(migrate(&legacy, &target).wait().unwrap().success());
-    let whole = clock.elapsed();
+    let mut whole = clock.elapsed();
     let expected = state(&target, began);
 
     let wanted = std::env::var("REPLANT_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
@@ -67,6 +74,7 @@ fn killed_runs_end_as_others(name: &str, fresh: &dyn Fn() -> Target) {
     while kills < wanted {
         let target = fresh();
         loop {
+            let clock = Instant::now();
             let mut run = migrate(&legacy, &target);
             if !ended_within(&mut run, whole.mul_f64(random.f64() * 1.2)) {
                 run.kill().unwrap();
@@ -76,6 +84,8 @@ fn killed_runs_end_as_others(name: &str, fresh: &dyn Fn() -> Target) {
             }
             assert!(run.wait().unwrap().success(), "{name}: a run after {kills} kills fails (seed {seed})");
             ends += 1;
+            // The first run may have been slowed down by other tests: most kills are to hit a run in its midst.
+            whole = whole.min(clock.elapsed().max(whole / 2));
             break;
         }
         assert_same_state(&format!("{name}, after {kills} kills, seed {seed}"), &expected, &state(&target, began));

@@ -1,6 +1,8 @@
 //! The whole sample through every domain: held against an independent reading of the rules, and against itself on other
 //! databases, in other chunks and with other workers.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 #[path = "../src/registry.rs"]
 mod registry;
 
@@ -140,8 +142,11 @@ fn shapes_fit(db: &mut Db, side: Use) {
     }
     expected.dedup_by_key(|table| table.name);
     for table in expected.iter().filter(|_| side == Use::Write) {
-        let found: Vec<(String, bool)> =
-            catalog::columns(db, table.name).unwrap().into_iter().map(|c| (c.name, !c.required && c.key == 0)).collect();
+        let found: Vec<(String, bool)> = catalog::columns(db, table.name)
+            .unwrap()
+            .into_iter()
+            .map(|c| (c.name, !c.required && c.key == 0))
+            .collect();
         let declared: Vec<_> = table.columns.iter().map(|c| (c.name.to_owned(), c.nullable)).collect();
         assert_eq!(declared, found, "the columns of {}", table.name);
     }

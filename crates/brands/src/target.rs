@@ -64,7 +64,7 @@ impl Write for BrandAccount {
     fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()> {
         let mut due: Vec<_> = batch.iter().filter(|(unit, _)| !tx.is_refused(*unit)).collect();
         due.sort_by_key(|(_, account)| account.account_id);
-        let now = Instant(jiff::Timestamp::now());
+        let now = Instant::now();
         let mut changes = Vec::new();
         for (unit, account) in due {
             let id = account.account_id;

@@ -41,16 +41,9 @@ impl Countries {
         let mut countries = Self::default();
         for (code, name) in rows {
             let alpha_3 = rust_iso3166::from_alpha2(&code).map(|country| country.alpha3.to_owned());
-            let others = OTHER_NAMES
-                .iter()
-                .filter(|(_, of)| *of == code)
-                .map(|(name, _)| (*name).to_owned());
+            let others = OTHER_NAMES.iter().filter(|(_, of)| *of == code).map(|(name, _)| (*name).to_owned());
             let index = countries.codes.len();
-            for name in [code.clone(), name]
-                .into_iter()
-                .chain(alpha_3)
-                .chain(others)
-            {
+            for name in [code.clone(), name].into_iter().chain(alpha_3).chain(others) {
                 countries.by_name.entry(folded(&name)).or_insert(index);
                 countries.by_name.entry(name).or_insert(index);
             }
@@ -62,10 +55,7 @@ impl Countries {
     /// The alpha-2 code of the country that a text names, None where it names none of the platform's.
     /// `text` has gone through the text rule.
     pub fn code(&self, text: &str) -> Option<&str> {
-        let index = self
-            .by_name
-            .get(text)
-            .or_else(|| self.by_name.get(&folded(text)))?;
+        let index = self.by_name.get(text).or_else(|| self.by_name.get(&folded(text)))?;
         Some(&self.codes[*index])
     }
 }
@@ -110,18 +100,12 @@ mod tests {
                 "GB",
                 "GB gb GBR gbr UK uk U.K. u.k. England ENGLAND Scotland Wales|United Kingdom|Great Britain|Northern Ireland",
             ),
-            (
-                "US",
-                "US USA usa U.S.A. America|United States|united states of america",
-            ),
+            ("US", "US USA usa U.S.A. America|United States|united states of america"),
             ("NL", "NL NLD Holland Netherlands"),
             ("DE", "DE DEU Deutschland Germany"),
             ("ES", "ES ESP España Espana ESPAÑA Espan\u{303}a Spain"),
             ("IE", "IE IRL Eire Éire Ireland|Republic of Ireland"),
-            (
-                "CI",
-                "CI CIV|Ivory Coast|Côte d'Ivoire|cote d'ivoire|CÔTE D'IVOIRE",
-            ),
+            ("CI", "CI CIV|Ivory Coast|Côte d'Ivoire|cote d'ivoire|CÔTE D'IVOIRE"),
             ("CZ", "CZ CZE Czechia|Czech Republic"),
             ("AX", "AX ALA|Åland Islands|aland islands"),
             ("TR", "TR TUR Türkiye TÜRKİYE turkiye"),

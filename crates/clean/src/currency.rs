@@ -16,9 +16,7 @@ impl CurrencyCode {
     /// Takes exactly three ASCII letters, in any case.
     pub fn new(code: &str) -> Option<Self> {
         let code: [u8; 3] = code.as_bytes().try_into().ok()?;
-        code.iter()
-            .all(u8::is_ascii_alphabetic)
-            .then(|| Self(code.map(|letter| letter.to_ascii_uppercase())))
+        code.iter().all(u8::is_ascii_alphabetic).then(|| Self(code.map(|letter| letter.to_ascii_uppercase())))
     }
 
     /// Three upper-case letters.
@@ -101,9 +99,7 @@ pub struct Currencies(FxHashMap<CurrencyCode, u32>);
 impl Currencies {
     /// From the rows of `currencies` (code, exponent). A row that is no code or has a negative exponent is left out.
     pub fn new(rows: impl IntoIterator<Item = (String, i16)>) -> Self {
-        let row = |(code, exponent): (String, i16)| {
-            Some((CurrencyCode::new(&code)?, u32::try_from(exponent).ok()?))
-        };
+        let row = |(code, exponent): (String, i16)| Some((CurrencyCode::new(&code)?, u32::try_from(exponent).ok()?));
         Self(rows.into_iter().filter_map(row).collect())
     }
 
@@ -129,32 +125,21 @@ pub struct Currency {
 /// The currency rule: the column (raw), else what the amount's own text says, else GBP.
 ///
 /// Both there and different is a conflict, even where one of them is no currency at all.
-pub fn currency(
-    column: Option<&str>,
-    of_amount: Option<CurrencyMark>,
-    known: &Currencies,
-) -> Result<Currency, Fault> {
+pub fn currency(column: Option<&str>, of_amount: Option<CurrencyMark>, known: &Currencies) -> Result<Currency, Fault> {
     let column = column.map(text);
     let cleaned = column.as_ref().is_some_and(|text| text.cleaned);
     let column = column.and_then(|text| text.value);
     let defaulted = column.is_none() && of_amount.is_none();
     let code = match (column, of_amount) {
-        (Some(column), None) => CurrencyMark::new(&column)
-            .ok_or(Fault::CurrencyUnknown)?
-            .alone(),
-        (Some(column), Some(own)) => CurrencyMark::new(&column)
-            .and_then(|mark| mark.agreed(own))
-            .ok_or(Fault::CurrencyConflict)?,
+        (Some(column), None) => CurrencyMark::new(&column).ok_or(Fault::CurrencyUnknown)?.alone(),
+        (Some(column), Some(own)) => {
+            CurrencyMark::new(&column).and_then(|mark| mark.agreed(own)).ok_or(Fault::CurrencyConflict)?
+        }
         (None, Some(own)) => own.alone(),
         (None, None) => GBP,
     };
     let exponent = known.exponent(code).ok_or(Fault::CurrencyUnknown)?;
-    Ok(Currency {
-        code,
-        exponent,
-        defaulted,
-        cleaned,
-    })
+    Ok(Currency { code, exponent, defaulted, cleaned })
 }
 
 #[cfg(test)]
@@ -162,14 +147,7 @@ mod tests {
     use super::*;
 
     fn known() -> Currencies {
-        let rows = [
-            ("GBP", 2),
-            ("EUR", 2),
-            ("USD", 2),
-            ("AUD", 2),
-            ("JPY", 0),
-            ("KWD", 3),
-        ];
+        let rows = [("GBP", 2), ("EUR", 2), ("USD", 2), ("AUD", 2), ("JPY", 0), ("KWD", 3)];
         Currencies::new(rows.map(|(code, exponent)| (code.to_owned(), exponent)))
     }
 
@@ -182,11 +160,7 @@ mod tests {
 
     #[track_caller]
     fn check(column: &str, own: &str, code: &str) {
-        assert_eq!(
-            run(column, own),
-            Ok((code.to_owned(), false, false)),
-            "{column:?} {own:?}"
-        );
+        assert_eq!(run(column, own), Ok((code.to_owned(), false, false)), "{column:?} {own:?}");
     }
 
     #[test]
@@ -223,14 +197,8 @@ mod tests {
             assert_eq!(run(column, "XYZ"), Err("currency_unknown"));
         }
         let found = currency(None, None, &known()).unwrap();
-        assert_eq!(
-            (found.code.as_str(), found.exponent, found.defaulted),
-            ("GBP", 2, true)
-        );
-        assert_eq!(
-            currency(None, None, &Currencies::default()),
-            Err(Fault::CurrencyUnknown)
-        );
+        assert_eq!((found.code.as_str(), found.exponent, found.defaulted), ("GBP", 2, true));
+        assert_eq!(currency(None, None, &Currencies::default()), Err(Fault::CurrencyUnknown));
     }
 
     #[test]
@@ -243,28 +211,16 @@ mod tests {
         check("US$", "$", "USD");
         check("¥", "JPY", "JPY");
         check("¥", "¥", "JPY");
-        for (column, own) in [
-            ("GBP", "€"),
-            ("EUR", "$"),
-            ("$", "¥"),
-            ("AUD", "US$"),
-            ("BTC", "GBP"),
-            ("Q", "GBP"),
-            ("GBP", "XYZ"),
-        ] {
-            assert_eq!(
-                run(column, own),
-                Err("currency_conflict"),
-                "{column:?} {own:?}"
-            );
+        for (column, own) in
+            [("GBP", "€"), ("EUR", "$"), ("$", "¥"), ("AUD", "US$"), ("BTC", "GBP"), ("Q", "GBP"), ("GBP", "XYZ")]
+        {
+            assert_eq!(run(column, own), Err("currency_conflict"), "{column:?} {own:?}");
         }
     }
 
     #[test]
     fn what_the_platform_does_not_have() {
-        for column in [
-            "POUNDS", "Q", "BTC", "XYZ", "$$", "£££", "GB", "ÄÖÜ", "GBP EUR", "CNY", "NZD",
-        ] {
+        for column in ["POUNDS", "Q", "BTC", "XYZ", "$$", "£££", "GB", "ÄÖÜ", "GBP EUR", "CNY", "NZD"] {
             assert_eq!(run(column, ""), Err("currency_unknown"), "{column:?}");
         }
         assert_eq!(run("NZD", "$"), Err("currency_unknown"));
@@ -275,10 +231,7 @@ mod tests {
     #[test]
     fn exponents() {
         let exponent = |code| known().exponent(CurrencyCode::new(code).unwrap());
-        assert_eq!(
-            (exponent("JPY"), exponent("KWD"), exponent("SEK")),
-            (Some(0), Some(3), None)
-        );
+        assert_eq!((exponent("JPY"), exponent("KWD"), exponent("SEK")), (Some(0), Some(3), None));
         assert_eq!(CurrencyCode::new("£"), None);
         assert_eq!(CurrencyCode::new("gBp").unwrap().to_string(), "GBP");
     }

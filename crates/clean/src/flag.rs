@@ -17,10 +17,7 @@ const WORDS: [(&str, bool); 12] = [
 
 /// What a flag says, in any case. None: unknown. `text` has gone through the text rule.
 pub fn flag(text: &str) -> Option<bool> {
-    WORDS
-        .iter()
-        .find(|(word, _)| text.eq_ignore_ascii_case(word))
-        .map(|(_, says)| *says)
+    WORDS.iter().find(|(word, _)| text.eq_ignore_ascii_case(word)).map(|(_, says)| *says)
 }
 
 #[cfg(test)]

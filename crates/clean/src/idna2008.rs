@@ -3,8 +3,7 @@
 use icu_properties::{
     CodePointMapData, CodePointSetData,
     props::{
-        DefaultIgnorableCodePoint, GeneralCategory, HangulSyllableType, NoncharacterCodePoint,
-        Script, WhiteSpace,
+        DefaultIgnorableCodePoint, GeneralCategory, HangulSyllableType, NoncharacterCodePoint, Script, WhiteSpace,
     },
 };
 use unicode_normalization::UnicodeNormalization;
@@ -16,34 +15,24 @@ pub(crate) fn is_label(label: &str) -> bool {
     let Some(encoded) = label.strip_prefix("xn--") else {
         return true;
     };
-    idna::punycode::decode(encoded)
-        .is_some_and(|label| (0..label.len()).all(|at| is_permitted(&label, at)))
+    idna::punycode::decode(encoded).is_some_and(|label| (0..label.len()).all(|at| is_permitted(&label, at)))
 }
 
 /// RFC 5892, section 3, in its order, with the contextual rules of its appendix A.
 fn is_permitted(label: &[char], at: usize) -> bool {
     let c = label[at];
-    let script = |at: usize| {
-        label
-            .get(at)
-            .map(|c| CodePointMapData::<Script>::new().get(*c))
-    };
+    let script = |at: usize| label.get(at).map(|c| CodePointMapData::<Script>::new().get(*c));
     match c {
         'a'..='z' | '0'..='9' | '-' => true,
         // Exceptions (F)
         '\u{DF}' | '\u{3C2}' | '\u{6FD}' | '\u{6FE}' | '\u{F0B}' | '\u{3007}' => true,
-        '\u{640}' | '\u{7FA}' | '\u{302E}' | '\u{302F}' | '\u{3031}'..='\u{3035}' | '\u{303B}' => {
-            false
-        }
+        '\u{640}' | '\u{7FA}' | '\u{302E}' | '\u{302F}' | '\u{3031}'..='\u{3035}' | '\u{303B}' => false,
         '\u{B7}' => at > 0 && label[at - 1] == 'l' && label.get(at + 1) == Some(&'l'),
         '\u{375}' => script(at + 1) == Some(Script::Greek),
         '\u{5F3}' | '\u{5F4}' => at > 0 && script(at - 1) == Some(Script::Hebrew),
-        '\u{30FB}' => (0..label.len()).any(|at| {
-            matches!(
-                script(at),
-                Some(Script::Hiragana | Script::Katakana | Script::Han)
-            )
-        }),
+        '\u{30FB}' => {
+            (0..label.len()).any(|at| matches!(script(at), Some(Script::Hiragana | Script::Katakana | Script::Han)))
+        }
         '\u{660}'..='\u{669}' => !label.iter().any(|c| matches!(c, '\u{6F0}'..='\u{6F9}')),
         '\u{6F0}'..='\u{6F9}' => !label.iter().any(|c| matches!(c, '\u{660}'..='\u{669}')),
         // JoinControl (H): their context is UTS 46's business
@@ -68,9 +57,7 @@ fn is_letter_or_digit(c: char) -> bool {
 
 /// Not Unstable (B): its own NFKC(casefold(NFKC)).
 fn is_stable(c: char) -> bool {
-    caseless::default_case_fold_str(&c.nfkc().collect::<String>())
-        .nfkc()
-        .eq([c])
+    caseless::default_case_fold_str(&c.nfkc().collect::<String>()).nfkc().eq([c])
 }
 
 /// IgnorableProperties (C) and IgnorableBlocks (D): combining marks for symbols, musical symbols.
@@ -85,8 +72,6 @@ fn is_ignorable(c: char) -> bool {
 fn is_old_hangul(c: char) -> bool {
     matches!(
         CodePointMapData::<HangulSyllableType>::new().get(c),
-        HangulSyllableType::LeadingJamo
-            | HangulSyllableType::VowelJamo
-            | HangulSyllableType::TrailingJamo
+        HangulSyllableType::LeadingJamo | HangulSyllableType::VowelJamo | HangulSyllableType::TrailingJamo
     )
 }

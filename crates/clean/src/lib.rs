@@ -22,6 +22,6 @@ pub use money::{Amount, Minor, amount, float, to_minor};
 pub use phone::phone;
 pub use text::{Text, casefold, text};
 pub use time::{
-    Snapshot, created_when, date, due_date, future_london, known_date, known_london, known_utc,
-    last_login, london, noon_utc,
+    Snapshot, created_when, date, due_date, future_london, known_date, known_london, known_utc, last_login, london,
+    noon_utc,
 };

@@ -49,20 +49,14 @@ pub fn amount(raw: &str) -> Result<Option<Amount>, Fault> {
     };
     let mut value = decimal(whole, fraction, shift)?;
     value.set_sign_negative(outer.or(inner).unwrap_or(false) && !value.is_zero());
-    Ok(Some(Amount {
-        value,
-        currency,
-        cleaned: text.cleaned,
-    }))
+    Ok(Some(Amount { value, currency, cleaned: text.cleaned }))
 }
 
 /// The shortest decimal that reads back as the same FLOAT, of several the nearest to it, of two as near the even one.
 /// None: not a number, infinite, or more digits than a [`Decimal`] holds.
 pub fn float(value: f32) -> Option<Decimal> {
     // Rust prints floats by this rule, but of two as near (317906.125: .12, .13) the greater.
-    let shortest = Decimal::from_str_exact(&value.to_string())
-        .ok()?
-        .normalize();
+    let shortest = Decimal::from_str_exact(&value.to_string()).ok()?.normalize();
     let mut digits = shortest.mantissa().unsigned_abs();
     while digits >= SEVEN_DIGITS && digits.is_multiple_of(10) {
         digits /= 10;
@@ -72,11 +66,7 @@ pub fn float(value: f32) -> Option<Decimal> {
     }
     // With a precision it rounds half to even; beside a power of two that may not read back.
     let even = format!("{value:.*e}", digits.ilog10() as usize);
-    let even = if even.parse() == Ok(value) {
-        Decimal::from_scientific(&even).ok()
-    } else {
-        None
-    };
+    let even = if even.parse() == Ok(value) { Decimal::from_scientific(&even).ok() } else { None };
     Some(even.map_or(shortest, |even| even.normalize()))
 }
 
@@ -88,10 +78,7 @@ pub fn to_minor(value: Decimal, exponent: u32) -> Result<Minor, Fault> {
     if minor.scale() != exponent {
         return Err(Fault::ValueOutOfRange);
     }
-    let value = minor
-        .mantissa()
-        .try_into()
-        .map_err(|_| Fault::ValueOutOfRange)?;
+    let value = minor.mantissa().try_into().map_err(|_| Fault::ValueOutOfRange)?;
     Ok(Minor { value, rounded })
 }
 
@@ -110,10 +97,7 @@ fn sign(text: &str) -> (Option<bool>, &str) {
     if let Some(rest) = text.strip_prefix('+') {
         return (Some(false), rest.trim_start());
     }
-    match text
-        .strip_prefix('(')
-        .and_then(|text| text.strip_suffix(')'))
-    {
+    match text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) {
         Some(inner) => (Some(true), inner.trim()),
         None => (None, text),
     }
@@ -145,18 +129,12 @@ fn halves(number: &str) -> Option<(&str, &str)> {
         return None;
     }
     let is_decimal = is_mark && (lone_zero || number.len() - last - 1 != 3);
-    let (whole, fraction) = if is_decimal {
-        (&number[..last], &number[last + 1..])
-    } else {
-        (number, "")
-    };
+    let (whole, fraction) = if is_decimal { (&number[..last], &number[last + 1..]) } else { (number, "") };
     let mut groups = whole.split([',', '.', '\'', ' ']);
     let first = groups.next()?;
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let valid = if whole.contains(separator) {
-        (1..=3).contains(&first.len())
-            && is_digits(first)
-            && groups.all(|group| group.len() == 3 && is_digits(group))
+        (1..=3).contains(&first.len()) && is_digits(first) && groups.all(|group| group.len() == 3 && is_digits(group))
     } else {
         !first.is_empty()
     };
@@ -165,14 +143,9 @@ fn halves(number: &str) -> Option<(&str, &str)> {
 
 /// The number that the digits of both make, its point moved left by `shift`.
 fn decimal(whole: &str, fraction: &str, shift: u32) -> Result<Decimal, Fault> {
-    let mut digits = whole
-        .bytes()
-        .chain(fraction.bytes())
-        .filter(u8::is_ascii_digit);
+    let mut digits = whole.bytes().chain(fraction.bytes()).filter(u8::is_ascii_digit);
     let mantissa = digits
-        .try_fold(0_i128, |sum, digit| {
-            sum.checked_mul(10)?.checked_add(i128::from(digit - b'0'))
-        })
+        .try_fold(0_i128, |sum, digit| sum.checked_mul(10)?.checked_add(i128::from(digit - b'0')))
         .ok_or(Fault::ValueOutOfRange)?;
     let scale = u32::try_from(fraction.len()).map_err(|_| Fault::ValueOutOfRange)?;
     let scale = scale.checked_add(shift).ok_or(Fault::ValueOutOfRange)?;
@@ -189,22 +162,14 @@ mod tests {
             CurrencyMark::Dollar => "$".into(),
             CurrencyMark::Yen => "¥".into(),
         };
-        let pair = |amount: Amount| {
-            (
-                amount.value.normalize().to_string(),
-                amount.currency.map(mark).unwrap_or_default(),
-            )
-        };
+        let pair =
+            |amount: Amount| (amount.value.normalize().to_string(), amount.currency.map(mark).unwrap_or_default());
         amount(raw).map(|found| found.map(pair))
     }
 
     #[track_caller]
     fn check(raw: &str, value: &str, currency: &str) {
-        assert_eq!(
-            run(raw),
-            Ok(Some((value.into(), currency.into()))),
-            "{raw:?}"
-        );
+        assert_eq!(run(raw), Ok(Some((value.into(), currency.into()))), "{raw:?}");
     }
 
     #[track_caller]
@@ -437,19 +402,9 @@ mod tests {
     fn more_digits_than_a_decimal() {
         assert_eq!(amount(&"9".repeat(40)), Err(Fault::ValueOutOfRange));
         assert_eq!(amount(&"9".repeat(30)), Err(Fault::ValueOutOfRange));
-        assert_eq!(
-            amount(&format!("0.{}1", "0".repeat(28))),
-            Err(Fault::ValueOutOfRange)
-        );
-        assert_eq!(
-            amount("0.1234567890123456789012345678p"),
-            Err(Fault::ValueOutOfRange)
-        );
-        check(
-            "9999999999999999999999999999",
-            "9999999999999999999999999999",
-            "",
-        );
+        assert_eq!(amount(&format!("0.{}1", "0".repeat(28))), Err(Fault::ValueOutOfRange));
+        assert_eq!(amount("0.1234567890123456789012345678p"), Err(Fault::ValueOutOfRange));
+        check("9999999999999999999999999999", "9999999999999999999999999999", "");
     }
 
     #[test]
@@ -473,20 +428,9 @@ mod tests {
             (9_007_199.0, "9007199"),
             (8.5e9, "8500000000"),
         ] {
-            assert_eq!(
-                float(value).map(|value| value.to_string()).as_deref(),
-                Some(expect)
-            );
+            assert_eq!(float(value).map(|value| value.to_string()).as_deref(), Some(expect));
         }
-        for value in [
-            f32::NAN,
-            f32::INFINITY,
-            f32::NEG_INFINITY,
-            f32::MAX,
-            f32::MIN,
-            8e28,
-            1e-45,
-        ] {
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN, 8e28, 1e-45] {
             assert_eq!(float(value), None, "{value}");
         }
     }

@@ -11,18 +11,14 @@ pub fn phone(text: &str, region: Option<&str>) -> Option<String> {
     if !PHONE_NUMBER_UTIL.is_valid_number(&number) {
         return None;
     }
-    let number = PHONE_NUMBER_UTIL
-        .format(&number, PhoneNumberFormat::E164)
-        .into_owned();
+    let number = PHONE_NUMBER_UTIL.format(&number, PhoneNumberFormat::E164).into_owned();
     is_e164(&number).then_some(number)
 }
 
 /// `^\+[1-9][0-9]{6,14}$`, which the platform checks.
 fn is_e164(number: &str) -> bool {
     number.strip_prefix('+').is_some_and(|digits| {
-        (7..=15).contains(&digits.len())
-            && !digits.starts_with('0')
-            && digits.bytes().all(|byte| byte.is_ascii_digit())
+        (7..=15).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
 
@@ -58,11 +54,7 @@ mod tests {
             ("", None, None),
             ("+", None, None),
         ] {
-            assert_eq!(
-                phone(text, region).as_deref(),
-                expect,
-                "{text:?} {region:?}"
-            );
+            assert_eq!(phone(text, region).as_deref(), expect, "{text:?} {region:?}");
         }
     }
 }

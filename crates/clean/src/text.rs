@@ -18,34 +18,21 @@ pub struct Text<'a> {
 pub fn text(raw: &str) -> Text<'_> {
     let value = clean(raw);
     if is_absent(&value) {
-        return Text {
-            value: None,
-            cleaned: false,
-        };
+        return Text { value: None, cleaned: false };
     }
     // Told from the two ends: NFC replaces some white space too (U+2001), and that is white space alone.
     let cleaned = matches!(value, Cow::Owned(_)) && value != fold_white_space(Cow::Borrowed(raw));
-    Text {
-        value: Some(value),
-        cleaned,
-    }
+    Text { value: Some(value), cleaned }
 }
 
 /// Unicode's full case folding (C + F), the form in which texts are compared "by casefold".
 pub fn casefold(text: &str) -> String {
-    if text.is_ascii() {
-        text.to_ascii_lowercase()
-    } else {
-        caseless::default_case_fold_str(text)
-    }
+    if text.is_ascii() { text.to_ascii_lowercase() } else { caseless::default_case_fold_str(text) }
 }
 
 fn is_absent(text: &str) -> bool {
     text.is_empty()
-        || text.len() <= 4
-            && ["null", "n/a", "none", "-"]
-                .iter()
-                .any(|word| text.eq_ignore_ascii_case(word))
+        || text.len() <= 4 && ["null", "n/a", "none", "-"].iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 fn clean(raw: &str) -> Cow<'_, str> {
@@ -92,8 +79,7 @@ fn without_mojibake(text: &str) -> Option<String> {
     let start = text.find(|c: char| !c.is_ascii())?;
     let mut rest = text[start..].chars();
     // The bytes 0xC2..=0xF4 that lead a sequence are these characters, and no ASCII follows them: names with accents stop here.
-    if !matches!(rest.next(), Some('\u{C2}'..='\u{F4}')) || rest.next().is_none_or(|c| c.is_ascii())
-    {
+    if !matches!(rest.next(), Some('\u{C2}'..='\u{F4}')) || rest.next().is_none_or(|c| c.is_ascii()) {
         return None;
     }
     let (bytes, _, unmappable) = WINDOWS_1252.encode(text);
@@ -133,11 +119,7 @@ fn without_entities(text: &str) -> Option<String> {
 /// Past the `;` of what looks like a character reference: `&name;`, `&#1;` or `&#x1;`.
 fn reference_end(bytes: &[u8], start: usize) -> Option<usize> {
     let after = |from: usize, test: fn(&u8) -> bool| {
-        let length = bytes
-            .get(from..)?
-            .iter()
-            .take_while(|byte| test(byte))
-            .count();
+        let length = bytes.get(from..)?.iter().take_while(|byte| test(byte)).count();
         (length > 0 && bytes.get(from + length) == Some(&b';')).then_some(from + length + 1)
     };
     match (bytes.get(start + 1)?, bytes.get(start + 2)) {
@@ -148,8 +130,7 @@ fn reference_end(bytes: &[u8], start: usize) -> Option<usize> {
 }
 
 fn is_dropped(c: char) -> bool {
-    c.is_control() && !c.is_whitespace()
-        || matches!(c, '\u{200B}'..='\u{200D}' | '\u{2060}' | '\u{FEFF}')
+    c.is_control() && !c.is_whitespace() || matches!(c, '\u{200B}'..='\u{200D}' | '\u{2060}' | '\u{FEFF}')
 }
 
 /// White space runs made one space, none left at the ends.
@@ -179,11 +160,7 @@ mod tests {
     #[track_caller]
     fn check(raw: &str, value: impl Into<Option<&'static str>>, cleaned: bool) {
         let text = text(raw);
-        assert_eq!(
-            (text.value.as_deref(), text.cleaned),
-            (value.into(), cleaned),
-            "{raw:?}"
-        );
+        assert_eq!((text.value.as_deref(), text.cleaned), (value.into(), cleaned), "{raw:?}");
     }
 
     #[track_caller]
@@ -217,30 +194,14 @@ mod tests {
             check(raw, None, false);
         }
         for raw in ["--", "nil", "na", "nulls", "n / a", "0", "–", "."] {
-            assert_eq!(
-                text(raw),
-                Text {
-                    value: Some(Cow::Borrowed(raw)),
-                    cleaned: false
-                }
-            );
+            assert_eq!(text(raw), Text { value: Some(Cow::Borrowed(raw)), cleaned: false });
         }
     }
 
     #[test]
     fn what_is_clean_is_borrowed() {
-        for raw in [
-            "Ava",
-            "R&D",
-            "Kjær & Co",
-            "a & b; c",
-            "Łukasz 🌳",
-            "佐藤",
-            "Größe – für",
-            "Éloïse",
-            "Ã",
-            "a~!",
-        ] {
+        for raw in ["Ava", "R&D", "Kjær & Co", "a & b; c", "Łukasz 🌳", "佐藤", "Größe – für", "Éloïse", "Ã", "a~!"]
+        {
             let text = text(raw);
             assert!(matches!(text.value, Some(Cow::Borrowed(_))), "{raw:?}");
             assert!(!text.cleaned);
@@ -308,16 +269,10 @@ mod tests {
     #[test]
     fn what_does_not_end_in_a_semicolon_is_no_entity() {
         for raw in [
-            "&amp", "&copy 2", "&copy1;", "&notit;", "&amp x;", "&#233", "&#;", "&#x;", "&#xg;",
-            "&#1a;", "&;", "& ;", "&nope;", "&EACUTE;", "&#-1;", "&", "a&", "&#", "&é;",
+            "&amp", "&copy 2", "&copy1;", "&notit;", "&amp x;", "&#233", "&#;", "&#x;", "&#xg;", "&#1a;", "&;", "& ;",
+            "&nope;", "&EACUTE;", "&#-1;", "&", "a&", "&#", "&é;",
         ] {
-            assert_eq!(
-                text(raw),
-                Text {
-                    value: Some(Cow::Borrowed(raw)),
-                    cleaned: false
-                }
-            );
+            assert_eq!(text(raw), Text { value: Some(Cow::Borrowed(raw)), cleaned: false });
         }
     }
 
@@ -361,13 +316,9 @@ mod tests {
 
     #[test]
     fn full_case_folding() {
-        for (text, folded) in [
-            ("ACORN", "acorn"),
-            ("Straße", "strasse"),
-            ("ΒΌΛΟΣ", "βόλοσ"),
-            ("İ", "i\u{307}"),
-            ("ﬃ", "ffi"),
-        ] {
+        for (text, folded) in
+            [("ACORN", "acorn"), ("Straße", "strasse"), ("ΒΌΛΟΣ", "βόλοσ"), ("İ", "i\u{307}"), ("ﬃ", "ffi")]
+        {
             assert_eq!(casefold(text), folded);
         }
     }

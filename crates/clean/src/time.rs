@@ -18,19 +18,14 @@ const FIRST_SECOND: i64 = 1_420_070_400;
 /// What the bulk import wrote in `user.created_when`.
 const BULK_IMPORT: DateTime = civil_date(2019, 4, 1).at(0, 0, 0, 0);
 
-static LONDON: LazyLock<TimeZone> = LazyLock::new(|| {
-    TimeZone::get("Europe/London").expect("the bundled time zones include Europe/London")
-});
+static LONDON: LazyLock<TimeZone> =
+    LazyLock::new(|| TimeZone::get("Europe/London").expect("the bundled time zones include Europe/London"));
 
 /// The instant of a Europe/London wall time: of an ambiguous one the earlier, a skipped one moved forward by the gap.
 ///
 /// Wall times beyond what a [`Timestamp`] holds (after 9999-12-30) become its last or first.
 pub fn london(wall: DateTime) -> Timestamp {
-    instant(&LONDON, wall).unwrap_or(if wall.year() > 0 {
-        Timestamp::MAX
-    } else {
-        Timestamp::MIN
-    })
+    instant(&LONDON, wall).unwrap_or(if wall.year() > 0 { Timestamp::MAX } else { Timestamp::MIN })
 }
 
 /// The instant of a Europe/London wall time that can be true. NULL and zero dates have no wall time to begin with.
@@ -45,11 +40,7 @@ pub fn known_utc(wall: DateTime, snapshot: Snapshot) -> Option<Timestamp> {
 
 /// [`known_london`] for `user.created_when`, where the bulk import's marker is unknown.
 pub fn created_when(wall: DateTime, snapshot: Snapshot) -> Option<Timestamp> {
-    if wall == BULK_IMPORT {
-        None
-    } else {
-        known_london(wall, snapshot)
-    }
+    if wall == BULK_IMPORT { None } else { known_london(wall, snapshot) }
 }
 
 /// The instant of a Europe/London wall time that may be after S: `next_billing_when`.
@@ -86,9 +77,7 @@ pub fn last_login(text: &str, snapshot: Snapshot) -> Option<Timestamp> {
 /// The day that a text names, plausible or not: `YYYY-MM-DD`, `DD/MM/YYYY`, `D Mon YYYY` (English, any case).
 /// `text` has gone through the text rule.
 pub fn date(text: &str) -> Option<Date> {
-    iso_date(text)
-        .or_else(|| slash_date(text))
-        .or_else(|| month_date(text))
+    iso_date(text).or_else(|| slash_date(text)).or_else(|| month_date(text))
 }
 
 /// The [`date`] of something that happened (`received`, `issued`): known from 2015-01-01 up to the UTC day of S.
@@ -103,11 +92,7 @@ pub fn due_date(text: &str) -> Option<Date> {
 
 /// 12:00 UTC of a day, for which a `received` date counts.
 pub fn noon_utc(day: Date) -> Timestamp {
-    instant(&TimeZone::UTC, day.at(12, 0, 0, 0)).unwrap_or(if day.year() > 0 {
-        Timestamp::MAX
-    } else {
-        Timestamp::MIN
-    })
+    instant(&TimeZone::UTC, day.at(12, 0, 0, 0)).unwrap_or(if day.year() > 0 { Timestamp::MAX } else { Timestamp::MIN })
 }
 
 fn instant(zone: &TimeZone, wall: DateTime) -> Option<Timestamp> {
@@ -133,15 +118,10 @@ fn slash_date(text: &str) -> Option<Date> {
 }
 
 fn month_date(text: &str) -> Option<Date> {
-    const MONTHS: [&str; 12] = [
-        "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
-    ];
+    const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
     let (date, rest) = text.split_once(' ')?;
     let (name, year) = rest.split_once(' ')?;
-    let month = (1..)
-        .zip(MONTHS)
-        .find(|(_, month)| name.eq_ignore_ascii_case(month))?
-        .0;
+    let month = (1..).zip(MONTHS).find(|(_, month)| name.eq_ignore_ascii_case(month))?.0;
     if year.len() != 4 || !(1..=2).contains(&date.len()) {
         return None;
     }
@@ -149,21 +129,12 @@ fn month_date(text: &str) -> Option<Date> {
 }
 
 fn day(year: &[u8], month: i16, day: &[u8]) -> Option<Date> {
-    Date::new(
-        number(year)?,
-        month.try_into().ok()?,
-        number(day)?.try_into().ok()?,
-    )
-    .ok()
+    Date::new(number(year)?, month.try_into().ok()?, number(day)?.try_into().ok()?).ok()
 }
 
 /// At most four ASCII digits.
 fn number(digits: &[u8]) -> Option<i16> {
-    digits.iter().try_fold(0, |sum, digit| {
-        digit
-            .is_ascii_digit()
-            .then(|| sum * 10 + i16::from(digit - b'0'))
-    })
+    digits.iter().try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + i16::from(digit - b'0')))
 }
 
 #[cfg(test)]
@@ -246,10 +217,7 @@ mod tests {
 
     #[test]
     fn times_to_come() {
-        check(
-            future_london(wall("2099-12-31T00:00:00")),
-            "2099-12-31T00:00:00Z",
-        );
+        check(future_london(wall("2099-12-31T00:00:00")), "2099-12-31T00:00:00Z");
         check(future_london(wall("2014-12-31T23:59:59")), None);
         assert_eq!(future_london(DateTime::MAX), None);
     }
@@ -295,13 +263,7 @@ mod tests {
 
     #[test]
     fn dates_in_text() {
-        for text in [
-            "2023-05-04",
-            "04/05/2023",
-            "4 May 2023",
-            "04 may 2023",
-            "4 MAY 2023",
-        ] {
+        for text in ["2023-05-04", "04/05/2023", "4 May 2023", "04 may 2023", "4 MAY 2023"] {
             assert_eq!(date(text), Some(civil_date(2023, 5, 4)), "{text:?}");
         }
         assert_eq!(date("29 Feb 2024"), Some(civil_date(2024, 2, 29)));
@@ -344,14 +306,8 @@ mod tests {
         // the UTC day of S, whatever London says
         let summer = Snapshot(instant_of("2023-06-30T23:30:00Z"));
         assert_eq!(known_date("2023-07-01", summer), None);
-        assert_eq!(
-            known_date("2023-06-30", summer),
-            Some(civil_date(2023, 6, 30))
-        );
-        check(
-            Some(noon_utc(civil_date(2023, 6, 30))),
-            "2023-06-30T12:00:00Z",
-        );
+        assert_eq!(known_date("2023-06-30", summer), Some(civil_date(2023, 6, 30)));
+        check(Some(noon_utc(civil_date(2023, 6, 30))), "2023-06-30T12:00:00Z");
         assert_eq!(noon_utc(Date::MAX), Timestamp::MAX);
     }
 }

@@ -8,16 +8,11 @@ use rust_decimal::Decimal;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 fn countries() -> Countries {
-    Countries::new(
-        [("GB", "United Kingdom"), ("CI", "Côte d'Ivoire")]
-            .map(|(code, name)| (code.into(), name.into())),
-    )
+    Countries::new([("GB", "United Kingdom"), ("CI", "Côte d'Ivoire")].map(|(code, name)| (code.into(), name.into())))
 }
 
 fn currencies() -> Currencies {
-    Currencies::new(
-        [("GBP", 2), ("JPY", 0), ("USD", 2)].map(|(code, exponent)| (code.into(), exponent)),
-    )
+    Currencies::new([("GBP", 2), ("JPY", 0), ("USD", 2)].map(|(code, exponent)| (code.into(), exponent)))
 }
 
 fn snapshot() -> Snapshot {
@@ -56,9 +51,8 @@ fn is_settled(text: &str) -> bool {
 
 fn wall() -> impl Strategy<Value = civil::DateTime> {
     let ymd = (2014_i16..2040, 1_i8..=12, 1_i8..=28);
-    let near = (ymd, 0_i8..24, 0_i8..60).prop_map(|((year, month, day), hour, minute)| {
-        civil::date(year, month, day).at(hour, minute, 0, 0)
-    });
+    let near = (ymd, 0_i8..24, 0_i8..60)
+        .prop_map(|((year, month, day), hour, minute)| civil::date(year, month, day).at(hour, minute, 0, 0));
     let any = (-9999_i16..=9999, 1_i8..=12, 1_i8..=28)
         .prop_map(|(year, month, day)| civil::date(year, month, day).at(23, 59, 59, 999_999_999));
     prop_oneof![4 => near, 1 => any, 1 => Just(civil::DateTime::MAX), 1 => Just(civil::DateTime::MIN)]

@@ -122,6 +122,39 @@ pub fn columns(db: &mut Db, table: &str) -> QueryResult<Vec<Column>> {
     Ok(rows.into_iter().map(column).collect())
 }
 
+#[derive(QueryableByName)]
+struct ReferenceRow {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    parent: String,
+}
+
+/// The columns of a table that refer to another one, each with the table that it refers to.
+///
+/// # Errors
+/// The database refuses.
+pub fn references(db: &mut Db, table: &str) -> QueryResult<Vec<(String, String)>> {
+    let table = literal(table);
+    let sql = match db.backend() {
+        Backend::Postgres => format!(
+            "SELECT a.attname::text AS name, p.relname::text AS parent FROM pg_constraint c \
+             JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1] \
+             JOIN pg_class p ON p.oid = c.confrelid \
+             WHERE c.contype = 'f' AND c.conrelid = to_regclass(quote_ident({table}))"
+        ),
+        Backend::Sqlite => {
+            format!("SELECT \"from\" AS name, \"table\" AS parent FROM pragma_foreign_key_list({table})")
+        }
+        Backend::MariaDb => format!(
+            "SELECT column_name AS name, referenced_table_name AS parent FROM information_schema.key_column_usage \
+             WHERE table_schema = database() AND table_name = {table} AND referenced_table_name IS NOT NULL"
+        ),
+    };
+    let rows: Vec<ReferenceRow> = diesel::sql_query(sql).load(db)?;
+    Ok(rows.into_iter().map(|row| (row.name, row.parent)).collect())
+}
+
 /// A name as this database quotes it.
 pub(crate) fn quoted(backend: Backend, name: &str) -> String {
     match backend {

@@ -1,11 +1,14 @@
 //! All that a migration leaves behind, in a form that two runs can be compared in.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
-use replant_core::LedgerError;
 use replant_core::db::Db;
-use replant_core::ledger::{history, status};
+use replant_core::ledger::{history, plan, status};
+use replant_core::{IdBlock, LedgerError};
 
+use crate::catalog;
 use crate::dump::{self, TableDump};
 
 /// What stands for a time that a run took from the clock.
@@ -37,7 +40,51 @@ const LEDGER: &[&str] = &[
      || what || ' ' || coalesce(value_before, 'NULL') || ' -> ' || coalesce(value_after, 'NULL') AS line FROM replant_changes",
 ];
 
+/// The ids that were reserved for the steps, by target table.
+type Blocks = HashMap<String, IdBlock>;
+
+/// What stands for an id of a block: the same whatever ids the target gave. It sorts behind ids and as they do.
+fn place(blocks: &Blocks, table: &str, id: &str) -> Option<String> {
+    let place = blocks.get(table)?.place(id.parse().ok()?)?;
+    Some(format!("new {place:010}"))
+}
+
 impl State {
+    /// The state of a target with new ids told by their place in the block that was reserved: a sequence gives other
+    /// ids after a run that was killed while it planned. Fingerprints, which hold ids, are left out.
+    ///
+    /// # Errors
+    /// The database fails, or has no ledger.
+    pub fn but_for_ids(db: &mut Db, began: jiff::Timestamp) -> Result<Self, LedgerError> {
+        let mut blocks = Blocks::default();
+        for step in history::known_steps(db)? {
+            if let Some(plan) = plan::load(db, &step.name)? {
+                blocks.insert(step.target_table, plan.ids);
+            }
+        }
+        let mut state = Self::of(db, began)?;
+        for table in &mut state.tables {
+            let mut references = catalog::references(db, &table.name)?;
+            references.push(("id".to_owned(), table.name.clone()));
+            for (column, parent) in references {
+                let Some(at) = table.columns.iter().position(|name| *name == column) else { continue };
+                for row in &mut table.rows {
+                    let new = row[at].as_deref().and_then(|id| place(&blocks, &parent, id));
+                    row[at] = new.or_else(|| row[at].take());
+                }
+            }
+        }
+        for line in state.ledger.iter_mut().filter(|line| line.starts_with("row ")) {
+            let mut words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            words.truncate(7);
+            words[5] =
+                words[5].split(';').map(|target| target_but_for_id(&blocks, target)).collect::<Vec<_>>().join(";");
+            *line = words.join(" ");
+        }
+        state.ledger.sort_unstable();
+        Ok(state)
+    }
+
     /// The state of a target. Times from `began` on were taken from the clock.
     ///
     /// # Errors
@@ -101,6 +148,11 @@ impl State {
         }
         differences
     }
+}
+
+fn target_but_for_id(blocks: &Blocks, target: &str) -> String {
+    let new = target.split_once(':').and_then(|(table, id)| Some(format!("{table}:{}", place(blocks, table, id)?)));
+    new.unwrap_or_else(|| target.to_owned())
 }
 
 /// A change of a row says when it was made.

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use replant_core::RunError;
 use replant_core::db::DbUrl;
 use replant_core::ledger::runs::{Alive, Owner};
-use replant_core::RunError;
 use replant_testkit::sample;
 
 use super::At;

@@ -34,7 +34,10 @@ pub(crate) fn run(args: &cli::Lineage, at: &At) -> Result<Exit, Error> {
     keep(file, &args.out).map_err(failed())?;
     print(format!("{} legacy rows in {}", grouped(rows), args.out.display()));
     if replant_core::ledger::status::steps(&mut db)?.iter().any(|step| !step.done) {
-        tracing::warn!("the migration is not complete, so neither is the file: see `cargo xtask status{}`", on(&args.on.env));
+        tracing::warn!(
+            "the migration is not complete, so neither is the file: see `cargo xtask status{}`",
+            on(&args.on.env)
+        );
     }
     Ok(Exit::Done)
 }

@@ -39,14 +39,18 @@ pub(super) fn carry_out(work: Work, as_json: bool) -> Result<Exit, Error> {
     let stop = Stop::default();
     signals::install(&stop).map_err(Error::io("listen for signals"))?;
     let registry = registry();
-    let migration = Migration { registry: &registry, snapshot: reference::snapshot, legacy, target: target.clone(), settings };
+    let migration =
+        Migration { registry: &registry, snapshot: reference::snapshot, legacy, target: target.clone(), settings };
     let account = if !dry_run && is_done(&migration, &registry, &target)? {
         Account::of(&mut Db::open(&target, Role::Target)?, &environment, None)?
     } else {
         let report = migration.run(&stop, &Progress::new(again.clone()))?;
         if !report.complete && !stop.requested() {
             let what = "a step ended early though nobody asked for it: a defect, which the log names".to_owned();
-            return Err(Error::Failed { what, hint: format!("every chunk that was committed stays; to go on: {again}") });
+            return Err(Error::Failed {
+                what,
+                hint: format!("every chunk that was committed stays; to go on: {again}"),
+            });
         }
         match dry_run {
             true => Account::of_dry_run(&environment, &report),
@@ -95,9 +99,13 @@ fn confirm(environment: &Environment, given: Option<&str>, dry_run: bool) -> Res
     };
     match given {
         Some(given) if given == name => Ok(()),
-        Some(given) => refused(format!("--confirm says `{given}`, but the environment is `{name}`: nothing was written")),
+        Some(given) => {
+            refused(format!("--confirm says `{given}`, but the environment is `{name}`: nothing was written"))
+        }
         None if dry_run || !environment.confirm => Ok(()),
-        None if !output::can_ask() => refused(format!("`{name}` is protected and nobody is here to confirm: nothing was written")),
+        None if !output::can_ask() => {
+            refused(format!("`{name}` is protected and nobody is here to confirm: nothing was written"))
+        }
         None => {
             let question = format!("This writes into `{name}`. Type its name to go on: ");
             let answer = output::ask(question).map_err(Error::io("read the answer from the terminal"))?;

@@ -37,7 +37,10 @@ pub(crate) fn run(args: Plan, at: &At) -> Result<Exit, Error> {
     let on = on(&environment.name);
     print(match steps.iter().all(|step| step.done) {
         true => format!("\nEvery check passed. All is done: `cargo xtask status{on}` shows what became of the rows."),
-        false => format!("\nEvery check passed; nothing was written. To move {} rows: cargo xtask migrate{on}", grouped(rows)),
+        false => format!(
+            "\nEvery check passed; nothing was written. To move {} rows: cargo xtask migrate{on}",
+            grouped(rows)
+        ),
     });
     Ok(Exit::Done)
 }

@@ -85,9 +85,12 @@ struct Whole {
 pub(crate) fn show(args: &QuarantineShow, at: &At) -> Result<Exit, Error> {
     let mut db = at.ledger(&args.on.env)?;
     let mut found = Vec::new();
-    for step in history::known_steps(&mut db)?.iter().filter(|step| step.legacy_table == args.table || step.name == args.table) {
+    for step in
+        history::known_steps(&mut db)?.iter().filter(|step| step.legacy_table == args.table || step.name == args.table)
+    {
         if let Some(entry) = ledger::history::quarantined(&mut db, &step.name, args.id)? {
-            let row = serde_json::from_str(&entry.legacy_row).unwrap_or_else(|_| Value::String(entry.legacy_row.clone()));
+            let row =
+                serde_json::from_str(&entry.legacy_row).unwrap_or_else(|_| Value::String(entry.legacy_row.clone()));
             found.push(Whole { row, quarantined_at: entry.quarantined_at, line: line(entry) });
         }
     }

@@ -45,7 +45,10 @@ pub(crate) fn run(args: &cli::Status, at: &At) -> Result<Exit, Error> {
 impl Status {
     fn text(&self) -> String {
         if !self.begun {
-            return format!("There is no ledger in the target yet: `cargo xtask migrate{}` begins.", on(&self.environment));
+            return format!(
+                "There is no ledger in the target yet: `cargo xtask migrate{}` begins.",
+                on(&self.environment)
+            );
         }
         [steps(&self.steps), runs(&self.runs), codes_table(&self.codes, usize::MAX)].join("\n\n")
     }
@@ -61,7 +64,19 @@ fn state(step: &StepStatus) -> &'static str {
 }
 
 fn steps(steps: &[StepStatus]) -> String {
-    let heads = ["step", "rows", "chunks done", "claimed", "free", "migrated", "merged", "skipped", "quarantined", "repairs", "state"];
+    let heads = [
+        "step",
+        "rows",
+        "chunks done",
+        "claimed",
+        "free",
+        "migrated",
+        "merged",
+        "skipped",
+        "quarantined",
+        "repairs",
+        "state",
+    ];
     let mut table = table(&heads);
     for step in steps {
         let counts = &step.counts;
@@ -81,7 +96,9 @@ fn steps(steps: &[StepStatus]) -> String {
         cells.push(state(step).to_owned());
         table.add_row(cells);
     }
-    let failures = steps.iter().filter_map(|step| Some(format!("\nLast failure of {}: {}", step.step, step.last_failure.as_ref()?)));
+    let failures = steps
+        .iter()
+        .filter_map(|step| Some(format!("\nLast failure of {}: {}", step.step, step.last_failure.as_ref()?)));
     let failures: String = failures.collect();
     format!("{}{failures}", render(table, 1..10))
 }

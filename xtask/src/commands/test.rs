@@ -21,10 +21,12 @@ const HAS_MARIADB: bool = cfg!(feature = "mysql");
 
 pub(crate) fn run(args: &Test) -> Result<Exit, Error> {
     if args.require.contains(&Server::Mariadb) && !HAS_MARIADB {
-        let what = "mariadb is required, but this build cannot speak to it: its client library was not found".to_owned();
+        let what =
+            "mariadb is required, but this build cannot speak to it: its client library was not found".to_owned();
         return Err(Error::Failed { what, hint: "Debian: apt-get install libmariadb-dev pkg-config".to_owned() });
     }
-    let skipped = tempfile::NamedTempFile::new().map_err(Error::io("make a file for the names of suites that are skipped"))?;
+    let skipped =
+        tempfile::NamedTempFile::new().map_err(Error::io("make a file for the names of suites that are skipped"))?;
     let required: Vec<&str> = args.require.iter().map(|server| server.as_str()).collect();
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["test", "--release", "--workspace"]);
@@ -50,10 +52,9 @@ pub(crate) fn run(args: &Test) -> Result<Exit, Error> {
 }
 
 fn root() -> Result<PathBuf, Error> {
-    workspace().or_else(|| env::current_dir().ok()).ok_or_else(|| Error::Io {
-        attempt: "find the workspace".to_owned(),
-        source: io::ErrorKind::NotFound.into(),
-    })
+    workspace()
+        .or_else(|| env::current_dir().ok())
+        .ok_or_else(|| Error::Io { attempt: "find the workspace".to_owned(), source: io::ErrorKind::NotFound.into() })
 }
 
 /// What did not run, by what it lacks, from the lines of the testkit: `skipped: suite::test (install postgresql)`.
@@ -79,7 +80,9 @@ fn account(lines: &str) -> String {
 fn remedy(lack: &str) -> String {
     match lack.strip_prefix("install ") {
         Some(package) => format!("to run them: apt-get install {package}"),
-        None if lack.contains("mysql") => "to run them: apt-get install libmariadb-dev pkg-config mariadb-server".to_owned(),
+        None if lack.contains("mysql") => {
+            "to run them: apt-get install libmariadb-dev pkg-config mariadb-server".to_owned()
+        }
         None => lack.to_owned(),
     }
 }
@@ -93,7 +96,10 @@ mod tests {
         let lines = "skipped: sample::b (install postgresql)\nskipped: sample::a (install postgresql)\n\
                      skipped: sample::a (install postgresql)\nskipped: servers::m (build with --features mysql)\n";
         let account = account(lines);
-        assert!(account.contains("2 tests did not run; to run them: apt-get install postgresql:\n  sample::a\n  sample::b"), "{account}");
+        assert!(
+            account.contains("2 tests did not run; to run them: apt-get install postgresql:\n  sample::a\n  sample::b"),
+            "{account}"
+        );
         assert!(account.contains("1 tests did not run; to run them: apt-get install libmariadb-dev"), "{account}");
     }
 

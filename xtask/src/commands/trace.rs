@@ -59,7 +59,8 @@ pub(crate) fn run(args: &cli::Trace, at: &At) -> Result<Exit, Error> {
 }
 
 fn look(db: &mut Db, steps: &[KnownStep], table: &str, id: i64) -> Result<Trace, Error> {
-    let mut trace = Trace { table: table.to_owned(), id, as_legacy: Vec::new(), as_target: Vec::new(), changes: Vec::new() };
+    let mut trace =
+        Trace { table: table.to_owned(), id, as_legacy: Vec::new(), as_target: Vec::new(), changes: Vec::new() };
     for step in steps.iter().filter(|step| step.legacy_table == table) {
         if let Some(lineage) = history::of_legacy(db, step, id)? {
             trace.as_legacy.push(origin(db, step, lineage)?);
@@ -91,12 +92,16 @@ fn unknown(steps: &[KnownStep], args: &cli::Trace) -> Error {
     if legacy || steps.iter().any(|step| step.target_table == *table) {
         let what = format!("the ledger knows no row {id} of `{table}`");
         let hint = match legacy {
-            true => format!("there is no such row, or its step has not come to it: see `cargo xtask status{}`", on(&args.on.env)),
+            true => format!(
+                "there is no such row, or its step has not come to it: see `cargo xtask status{}`",
+                on(&args.on.env)
+            ),
             false => "the row is not there, or the live site wrote it: no migration did".to_owned(),
         };
         return Error::NotFound { what, hint };
     }
-    let mut tables: Vec<&str> = steps.iter().flat_map(|step| [step.legacy_table.as_str(), step.target_table.as_str()]).collect();
+    let mut tables: Vec<&str> =
+        steps.iter().flat_map(|step| [step.legacy_table.as_str(), step.target_table.as_str()]).collect();
     tables.sort_unstable();
     tables.dedup();
     Error::NotFound {
@@ -108,7 +113,8 @@ fn unknown(steps: &[KnownStep], args: &cli::Trace) -> Error {
 impl Trace {
     fn text(&self, on: &str) -> String {
         let mut text = String::new();
-        if !self.as_legacy.is_empty() && !(self.as_target.is_empty() && self.changes.is_empty()) {
+        let on_target = !self.as_target.is_empty() || !self.changes.is_empty();
+        if on_target && !self.as_legacy.is_empty() {
             let _ = writeln!(text, "`{}` {} is on both sides.\n", self.table, self.id);
         }
         for origin in &self.as_legacy {
@@ -116,7 +122,8 @@ impl Trace {
             origin.write(&mut text, on);
         }
         if !self.as_target.is_empty() {
-            let _ = writeln!(text, "Target row {} {}, from {} legacy row(s)", self.table, self.id, self.as_target.len());
+            let _ =
+                writeln!(text, "Target row {} {}, from {} legacy row(s)", self.table, self.id, self.as_target.len());
         }
         for origin in &self.as_target {
             let _ = writeln!(text, "\n  legacy row {} {}", origin.lineage.legacy_table, origin.lineage.legacy_id);
@@ -134,7 +141,8 @@ impl Trace {
 }
 
 fn for_the_sake_of(change: &ChangeEntry) -> String {
-    let chunk = change.chunk.map_or_else(|| ", when the step was finished".to_owned(), |chunk| format!(", chunk {chunk}"));
+    let chunk =
+        change.chunk.map_or_else(|| ", when the step was finished".to_owned(), |chunk| format!(", chunk {chunk}"));
     let key = change.legacy_key.map(|key| format!(", for legacy row {key}")).unwrap_or_default();
     format!("{chunk}{key}")
 }
@@ -155,7 +163,14 @@ impl Origin {
             let _ = writeln!(text, "  written  fingerprint {fingerprint}");
         }
         for repair in &self.values_repaired {
-            let _ = writeln!(text, "  repair   {} of {}: {:?} -> {:?}", repair.code, repair.column, shown(&repair.before), shown(&repair.after));
+            let _ = writeln!(
+                text,
+                "  repair   {} of {}: {:?} -> {:?}",
+                repair.code,
+                repair.column,
+                shown(&repair.before),
+                shown(&repair.after)
+            );
         }
         if let Some(cause) = &self.quarantine {
             let _ = writeln!(text, "  cause    {}", cause.reason);

@@ -69,7 +69,9 @@ impl SettingsError {
             }
             Self::TwoAddresses(_) => "take one of them away",
             Self::Address { side, .. } | Self::AddressFile { side, .. } => {
-                return Some(format!("look at REPLANT__{side}__URL, REPLANT__{side}__URL_FILE and the environment's file"));
+                return Some(format!(
+                    "look at REPLANT__{side}__URL, REPLANT__{side}__URL_FILE and the environment's file"
+                ));
             }
         };
         Some(text.to_owned())

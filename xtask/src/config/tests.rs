@@ -41,7 +41,8 @@ fn later_layers_win() {
 
 #[test]
 fn prod_alone_is_protected() {
-    let protected: Vec<String> = names(&places().config).unwrap().into_iter().filter(|name| load(name, &[]).unwrap().confirm).collect();
+    let protected: Vec<String> =
+        names(&places().config).unwrap().into_iter().filter(|name| load(name, &[]).unwrap().confirm).collect();
     assert_eq!(protected, ["prod"]);
 }
 
@@ -80,7 +81,9 @@ fn addresses_of_the_variables_override_any_environment() {
 
 #[test]
 fn unknown_keys_are_refused() {
-    for name in ["REPLANT__RUN__CHUNKROWS", "REPLANT__RUNS__CHUNK_ROWS", "REPLANT__TARGET__URLS", "REPLANT__RUN__RETRY__TIME"] {
+    for name in
+        ["REPLANT__RUN__CHUNKROWS", "REPLANT__RUNS__CHUNK_ROWS", "REPLANT__TARGET__URLS", "REPLANT__RUN__RETRY__TIME"]
+    {
         let error = load("local", &[(name, "5")]).unwrap_err();
         assert!(error.to_string().contains("unknown field"), "{name}: {error}");
     }

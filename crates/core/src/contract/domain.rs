@@ -104,13 +104,13 @@ impl Registry {
         let steps: Vec<&dyn AnyStep> = self.domains.iter().flat_map(|d| &d.steps).map(|s| &**s).collect();
         let mut graph = DiGraph::<usize, ()>::new();
         let mut nodes = FxHashMap::default();
-        for (place, step) in steps.iter().enumerate() {
+        // petgraph's order ends with the node that it visited first: added in reverse, the order of registration is kept.
+        for (place, step) in steps.iter().enumerate().rev() {
             if nodes.insert(step.name(), graph.add_node(place)).is_some() {
                 return Err(OrderError::Twice(step.name()));
             }
         }
-        // petgraph visits the last edges first: added in reverse, the order of registration is kept.
-        for step in steps.iter().rev() {
+        for step in &steps {
             for before in step.after() {
                 let missing = || OrderError::Unregistered { step: step.name(), missing: before };
                 let before = nodes.get(before).ok_or_else(missing)?;

@@ -69,6 +69,6 @@ impl Standings {
 
     /// Whether a target row was made by the step (rather than found by it).
     pub fn made(&self, id: i64) -> bool {
-        self.ids.contains(id)
+        self.ids.place(id).is_some()
     }
 }

@@ -140,7 +140,7 @@ impl<S: Step> Judged<S> {
         result.counts.read = self.rows.len() as u64;
         let mut ends: FxHashMap<Key, Outcome> = FxHashMap::default();
         let needs_ends = !self.draft.carried.is_empty();
-        let now = At(jiff::Timestamp::now());
+        let now = At::now();
 
         for (unit, verdict) in (0..).zip(&self.draft.verdicts) {
             let rows = unit_rows(&self.rows, self.starts.as_deref(), unit as usize);

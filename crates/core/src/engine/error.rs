@@ -96,6 +96,9 @@ pub enum ChunkError {
     /// Rows are unaccounted for: a defect of the step.
     #[error("{0}")]
     Unbalanced(String),
+    /// What reads or writes the rows panicked: a defect of the step.
+    #[error("reading or writing its rows panicked: a defect of the step")]
+    Panicked,
     /// Another worker holds the chunk now.
     #[error("the lease was lost to another worker")]
     LeaseLost,
@@ -113,7 +116,7 @@ impl ChunkError {
         match self {
             Self::Database(failure) => Some(failure.clone()),
             Self::Pool(_) => Some(Failure::Lost),
-            Self::SourceChanged { .. } | Self::Unbalanced(_) | Self::LeaseLost => None,
+            Self::SourceChanged { .. } | Self::Unbalanced(_) | Self::Panicked | Self::LeaseLost => None,
         }
     }
 }
@@ -140,6 +143,8 @@ impl RunError {
             Self::Order(_) | Self::Settings(_) => Kind::Usage,
             Self::Preflight { .. } | Self::OtherSnapshot { .. } => Kind::Refused,
             Self::Held(_) => Kind::Held,
+            // What waiting does not mend is a mistake in an address or a right.
+            Self::Pool(PoolError::Open(error)) if !error.transient => Kind::Usage,
             Self::Pool(_) => Kind::Unavailable,
             Self::Ledger(LedgerError::Database { source, .. }) => of(&Failure::of(source)),
             Self::Ledger(_) => Kind::Refused,
@@ -155,7 +160,9 @@ impl RunError {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self.kind() {
-            Kind::Usage => "see `cargo xtask migrate --help`",
+            Kind::Usage => {
+                "mend the address or the setting that is named above; `cargo xtask migrate --help` tells where they come from"
+            }
             Kind::Refused => {
                 "mend what is named above, then run the same command again; `cargo xtask plan` repeats the checks without writing"
             }

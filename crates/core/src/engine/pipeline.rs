@@ -1,5 +1,7 @@
 //! The pipeline of a step: readers claim, read and judge chunks; writers commit them. The queue between is bounded.
 
+use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -54,18 +56,22 @@ struct State {
     failed: Option<RunError>,
     /// Grows with every chunk that ends here, so that waiting readers look again.
     ended: u64,
+    /// The chunks that are under way here.
+    in_hand: Vec<i64>,
 }
 
 struct Shared<'a> {
     line: &'a Line<'a>,
     state: Mutex<State>,
+    /// Held while a chunk is claimed: until it is in hand, the other readers would take it for one that was lost.
+    claiming: Mutex<()>,
     changed: Condvar,
 }
 
 /// Runs a step's chunks until none is left, the run is asked to stop, or one fails for good. Returns what was done here,
 /// and whether the step has no chunk left.
 pub(super) fn run(line: &Line<'_>) -> Result<(Counts, bool), RunError> {
-    let shared = Shared { line, state: Mutex::default(), changed: Condvar::new() };
+    let shared = Shared { line, state: Mutex::default(), claiming: Mutex::default(), changed: Condvar::new() };
     let (send, receive) = bounded::<Judged>(line.queue);
     let mut finished = false;
     std::thread::scope(|scope| {
@@ -81,7 +87,8 @@ pub(super) fn run(line: &Line<'_>) -> Result<(Counts, bool), RunError> {
             scope.spawn(move || shared.writer(&receive));
         }
         drop(receive);
-        finished = readers.into_iter().all(|reader| reader.join().unwrap_or(false));
+        let joined = readers.into_iter().map(|reader| reader.join().unwrap_or_else(|defect| resume_unwind(defect)));
+        finished = joined.fold(true, |all, done| all && done);
     });
     let state = shared.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     match state.failed {
@@ -104,9 +111,12 @@ impl Shared<'_> {
         self.changed.notify_all();
     }
 
-    fn ended(&self, counts: Option<Counts>) {
+    fn ended(&self, claim: &Claim, counts: Option<Counts>) {
         let mut state = self.state();
         state.ended += 1;
+        if let Some(place) = state.in_hand.iter().position(|chunk| *chunk == claim.chunk) {
+            state.in_hand.swap_remove(place);
+        }
         if let Some(counts) = counts {
             state.counts += counts;
         }
@@ -133,7 +143,7 @@ impl Shared<'_> {
                 Ok(Next::Chunk(claim)) => {
                     waiting_since = None;
                     let started = Instant::now();
-                    match self.read(&claim) {
+                    match guarded(|| self.read(&claim)) {
                         Ok(chunk) => {
                             if send.send(Judged { claim, chunk, started }).is_err() {
                                 return false;
@@ -151,10 +161,16 @@ impl Shared<'_> {
         let line = self.line;
         self.retried(|| {
             let mut target = line.target.get()?;
-            claim::next(&mut target, line.step, line.owner, line.lease).map_err(|error| match error {
+            let _one_at_a_time = self.claiming.lock().unwrap_or_else(PoisonError::into_inner);
+            let in_hand = self.state().in_hand.clone();
+            let next = claim::next(&mut target, line.step, line.owner, &in_hand, line.lease).map_err(|e| match e {
                 crate::storage::ledger::LedgerError::Database { source, .. } => ChunkError::from(source),
                 other => ChunkError::Unbalanced(other.to_string()),
-            })
+            })?;
+            if let Next::Chunk(claim) = &next {
+                self.state().in_hand.push(claim.chunk);
+            }
+            Ok(next)
         })
         .map_err(|source| RunError::Chunk { step: line.step, lo: 0, hi: 0, source })
     }
@@ -197,13 +213,13 @@ impl Shared<'_> {
                 self.release(&judged.claim, "the run failed at another chunk");
                 continue;
             }
-            match self.commit(&judged) {
+            match guarded(|| self.commit(&judged)) {
                 Ok(Some(done)) => {
                     let Committed { counts, refused } = done;
                     self.report(Event::ChunkDone { step: self.line.step, counts, refused });
-                    self.ended(Some(counts));
+                    self.ended(&judged.claim, Some(counts));
                 }
-                Ok(None) => self.ended(None),
+                Ok(None) => self.ended(&judged.claim, None),
                 Err(error) => self.give_up(&judged.claim, error),
             }
         }
@@ -243,7 +259,7 @@ impl Shared<'_> {
         let line = self.line;
         if matches!(error, ChunkError::LeaseLost) {
             self.report(Event::LeaseLost { step: line.step });
-            self.ended(None);
+            self.ended(claim, None);
             return;
         }
         let reason = error.to_string();
@@ -251,7 +267,7 @@ impl Shared<'_> {
             error.failure().is_some_and(|failure| action(&failure, false) == Action::Cut) && self.cut(claim, &reason);
         if cut {
             self.report(Event::Cut { step: line.step, reason });
-            self.ended(None);
+            self.ended(claim, None);
             return;
         }
         self.release(claim, &reason);
@@ -272,6 +288,11 @@ impl Shared<'_> {
         if !matches!(given, Ok(Ok(()))) {
             tracing::debug!(step = self.line.step, chunk = claim.chunk, "a chunk could not be given back");
         }
-        self.ended(None);
+        self.ended(claim, None);
     }
+}
+
+/// A panic must not leave a chunk in nobody's hand: everybody would wait for it.
+fn guarded<T>(work: impl FnOnce() -> Result<T, ChunkError>) -> Result<T, ChunkError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(ChunkError::Panicked))
 }

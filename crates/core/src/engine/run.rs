@@ -296,13 +296,13 @@ impl Running<'_> {
     fn steps(&self, steps: &[&dyn AnyStep]) -> Result<Report, RunError> {
         let cache = LookupCache::default();
         let mut report = Report { complete: true, steps: Vec::new() };
-        for (position, step) in steps.iter().enumerate() {
+        for step in steps {
             if self.stop.requested() {
                 report.complete = false;
                 break;
             }
             let began = Instant::now();
-            let plan = Arc::new(self.plan(*step, position)?);
+            let plan = Arc::new(self.plan(*step)?);
             let mut done = StepReport {
                 step: step.name(),
                 already_done: plan.done,
@@ -328,12 +328,14 @@ impl Running<'_> {
     }
 
     /// The plan of a step: the one in the ledger, or a new one that is written there.
-    fn plan(&self, step: &dyn AnyStep, position: usize) -> Result<StepPlan, RunError> {
+    fn plan(&self, step: &dyn AnyStep) -> Result<StepPlan, RunError> {
         if let Some(plan) = plan::load(&mut *self.databases.target.get()?, step.name())? {
             return Ok(plan);
         }
         self.reporter.event(&Event::Planning { step: step.name() });
         let keys = keys(step, &self.databases.legacy)?;
+        let all = self.migration.registry.ordered()?;
+        let position = all.iter().position(|other| other.name() == step.name()).unwrap_or_default();
         let new = NewStep {
             name: step.name(),
             position,

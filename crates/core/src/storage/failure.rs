@@ -11,7 +11,7 @@ pub enum Failure {
     Contention(&'static str),
     /// The statement took too long: a smaller chunk may do.
     TooSlow,
-    /// A constraint refused a row. The name is empty where the backend does not give it.
+    /// A constraint refused a row: its name, or what the backend says in its place.
     Constraint(String),
     /// A value does not fit its column, in a way that no constraint names.
     Value(&'static str),
@@ -85,9 +85,10 @@ impl Failure {
     }
 }
 
-/// SQLite names the constraint (or the columns of the index) behind the last colon of its message.
+/// SQLite names the constraint (or the columns of the index) behind the last colon of its message; a foreign key has no
+/// name there.
 fn named(message: &str) -> String {
-    message.rsplit_once(": ").map_or("", |(_, name)| name).to_owned()
+    message.rsplit_once(": ").map_or("a foreign key", |(_, name)| name).to_owned()
 }
 
 fn by_message(message: &str) -> Failure {

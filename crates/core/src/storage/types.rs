@@ -35,6 +35,12 @@ impl From<jiff::Timestamp> for Instant {
 }
 
 impl Instant {
+    /// Now, to the microsecond that a column holds.
+    pub fn now() -> Self {
+        let now = jiff::Timestamp::now();
+        Self(jiff::Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now))
+    }
+
     /// As an SQL literal without its quotes: UTC, which is the zone of every target session.
     pub fn as_sql(&self) -> String {
         self.0.to_zoned(jiff::tz::TimeZone::UTC).strftime(SHAPE).to_string()

@@ -166,7 +166,12 @@ impl World {
         self.watched(target, settings, &Silent)
     }
 
-    pub(crate) fn watched(&self, target: &Target, settings: Settings, watch: &dyn Reporter) -> Result<Report, RunError> {
+    pub(crate) fn watched(
+        &self,
+        target: &Target,
+        settings: Settings,
+        watch: &dyn Reporter,
+    ) -> Result<Report, RunError> {
         self.migration(&target.url, settings).run(&Stop::default(), watch)
     }
 
@@ -188,8 +193,7 @@ impl World {
 
 /// Chunks of so many rows, and failures that are met quickly.
 pub(crate) fn chunks_of(chunk_rows: u64) -> Settings {
-    let retries =
-        Retries { times: 40, first_wait: Duration::from_millis(5), longest_wait: Duration::from_millis(100) };
+    let retries = Retries { times: 40, first_wait: Duration::from_millis(5), longest_wait: Duration::from_millis(100) };
     Settings { chunk_rows, retries, ..Settings::default() }
 }
 
@@ -280,6 +284,11 @@ pub(crate) fn at_chunk<'a>(n: u32, what: impl Fn() + Sync + 'a) -> Watch<'a> {
             what();
         }
     })
+}
+
+/// The live site does something to the target.
+pub(crate) fn site(target: &DbUrl, sql: &str) {
+    Db::open(target, Role::Target).unwrap().batch_execute(sql).unwrap();
 }
 
 /// Waits until it is so.

@@ -73,7 +73,7 @@ impl Closing {
         }
         sql.update(tx, "account_emails", "account_id = m.winner", "merged m", "account_emails.account_id = m.loser")?;
 
-        let now = format!("'{}'", Instant(jiff::Timestamp::now()).as_sql());
+        let now = format!("'{}'", Instant::now().as_sql());
         let set = format!("merged_into = m.winner, updated_at = {now}");
         sql.update(tx, "accounts", &set, "merged m", "accounts.merged_into = m.loser")?;
         sql.note(

@@ -68,7 +68,7 @@ impl Write for Wish {
         let ids: Vec<i64> = batch.rows().iter().map(|wish| wish.account).collect();
         let standing = standing(tx.db(), &ids)?;
         let written = written(tx.db(), &ids)?;
-        let now = Instant(jiff::Timestamp::now());
+        let now = Instant::now();
         let mut replaced: Batch<Account> = Batch::default();
         let mut changes = Vec::new();
         for (unit, wish) in batch.iter() {

@@ -259,12 +259,14 @@ pub struct Tx<'a> {
     refused: Vec<Refused>,
     /// Units that have written something in this pass.
     touched: roaring::RoaringBitmap,
-    dirty: bool,
+    /// Of these, the refused ones: what they have written must be taken back.
+    dirty: roaring::RoaringBitmap,
 }
 
 impl<'a> Tx<'a> {
     fn new(db: &'a mut Db, step: &'a str, chunk: Option<i64>, mode: Mode) -> Self {
-        Self { db, mode, chunk, step, refused: Vec::new(), touched: roaring::RoaringBitmap::new(), dirty: false }
+        let (touched, dirty) = Default::default();
+        Self { db, mode, chunk, step, refused: Vec::new(), touched, dirty }
     }
 
     /// The transaction in which a step is finished: it belongs to no chunk.
@@ -287,7 +289,9 @@ impl<'a> Tx<'a> {
         if self.is_refused(unit) {
             return;
         }
-        self.dirty |= self.touched.contains(unit);
+        if self.touched.contains(unit) {
+            self.dirty.insert(unit);
+        }
         self.refused.push(Refused { unit, code: code.into(), reason: reason.into() });
     }
 

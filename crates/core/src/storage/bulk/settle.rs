@@ -9,10 +9,18 @@ use crate::storage::db::Db;
 use crate::storage::failure::Failure;
 use crate::words::Code;
 
+/// How often the units that were refused beside one that has to be taken back get another chance.
+const CHANCES: u32 = 8;
+
 /// How a pass ended, other than well.
 enum Pass {
     /// Some units were refused after they had written something: roll back and write the others again.
-    Again(Vec<Refused>),
+    Again {
+        /// These units.
+        dirty: Vec<Refused>,
+        /// Units that were refused before they wrote anything: because of one of the first, it may be.
+        clean: Vec<Refused>,
+    },
     Failed(Error),
 }
 
@@ -38,14 +46,18 @@ pub(crate) fn settle<R: Rows>(
     let mut refused: Vec<Refused> = Vec::new();
     let mut mode = Mode::Direct;
     let mut rows = Cow::Borrowed(rows);
+    let mut chances = 0..CHANCES;
     loop {
         match pass(db, step, chunk, mode, &*rows) {
             Ok(more) => {
                 refused.extend(more);
                 return Ok(refused);
             }
-            Err(Pass::Again(more)) => {
-                refused.extend(more);
+            Err(Pass::Again { dirty, clean }) => {
+                refused.extend(dirty);
+                if chances.next().is_none() {
+                    refused.extend(clean);
+                }
                 rows = Cow::Owned(rows.only(&|unit| !refused.iter().any(|r| r.unit == unit)));
             }
             Err(Pass::Failed(error)) if !Failure::of(&error).blames_a_row() => return Err(error),
@@ -64,7 +76,11 @@ fn pass<R: Rows>(db: &mut Db, step: &str, chunk: i64, mode: Mode, rows: &R) -> R
     db.write(|db| {
         let mut tx = Tx::new(db, step, Some(chunk), mode);
         rows.write(&mut tx)?;
-        if tx.dirty { Err(Pass::Again(tx.refused)) } else { Ok(tx.refused) }
+        if tx.dirty.is_empty() {
+            return Ok(tx.refused);
+        }
+        let (dirty, clean) = tx.refused.into_iter().partition(|refused| tx.dirty.contains(refused.unit));
+        Err(Pass::Again { dirty, clean })
     })
 }
 
@@ -79,9 +95,9 @@ fn by_halves<R: Rows>(
     let half = rows.only(&|unit| (from..to).contains(&unit));
     match pass(db, step, chunk, Mode::Direct, &half) {
         Ok(refused) => Ok(refused),
-        Err(Pass::Again(refused)) => {
-            let kept = half.only(&|unit| !refused.iter().any(|r| r.unit == unit));
-            let mut all = refused;
+        Err(Pass::Again { dirty, clean }) => {
+            let mut all = [dirty, clean].concat();
+            let kept = half.only(&|unit| !all.iter().any(|r| r.unit == unit));
             all.extend(by_halves(db, step, chunk, (from, to), &kept)?);
             Ok(all)
         }

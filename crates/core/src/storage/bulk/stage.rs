@@ -40,7 +40,11 @@ UNION ALL
 SELECT c.conname,
        format('%s AND NOT EXISTS (SELECT FROM %I.%I p WHERE %s)',
               string_agg(format('s.%I IS NOT NULL', a.attname), ' AND '), n.nspname, t.relname,
-              string_agg(format('p.%I = s.%I', f.attname, a.attname), ' AND ')), 3
+              string_agg(format('p.%I = s.%I', f.attname, a.attname), ' AND '))
+       -- A row may point to another one of its batch.
+       || CASE WHEN c.confrelid = c.conrelid THEN
+            format(' AND NOT EXISTS (SELECT FROM pg_temp.%I p WHERE %s)', t.relname,
+                   string_agg(format('p.%I = s.%I', f.attname, a.attname), ' AND ')) ELSE '' END, 3
   FROM pg_constraint c
   JOIN pg_class t ON t.oid = c.confrelid
   JOIN pg_namespace n ON n.oid = t.relnamespace
@@ -48,7 +52,7 @@ SELECT c.conname,
   JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.mine
   JOIN pg_attribute f ON f.attrelid = c.confrelid AND f.attnum = k.theirs
  WHERE c.conrelid = format('public.%I', $1)::regclass AND c.contype = 'f'
- GROUP BY c.conname, n.nspname, t.relname
+ GROUP BY c.conname, c.conrelid, c.confrelid, n.nspname, t.relname
  ORDER BY place, name";
 
 #[derive(QueryableByName)]
@@ -62,13 +66,27 @@ SELECT a.attname::text AS name
   FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
  WHERE i.indrelid = format('public.%I', $1)::regclass AND i.indisprimary ORDER BY a.attnum";
 
+#[derive(QueryableByName)]
+struct Defaults {
+    #[diesel(sql_type = Text)]
+    actions: String,
+}
+
+/// A model may leave columns to their defaults: the stage has them too.
+const DEFAULTS: &str = "
+SELECT coalesce(string_agg(format(', ALTER COLUMN %I SET DEFAULT %s', a.attname, CASE a.attidentity WHEN '' THEN pg_get_expr(d.adbin, d.adrelid)
+         ELSE format('nextval(%L)', pg_get_serial_sequence(format('public.%I', $1), a.attname)) END), ''), '') AS actions
+  FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+ WHERE a.attrelid = format('public.%I', $1)::regclass AND a.attnum > 0 AND NOT a.attisdropped
+   AND (a.attidentity <> '' OR (d.adbin IS NOT NULL AND a.attgenerated = ''))";
+
 /// Inserts a batch through a stage. The units of rows that a constraint refuses are refused in `tx`.
 pub(super) fn insert<T: Insert>(tx: &mut Tx<'_>, batch: &Batch<T>) -> QueryResult<()> {
     let shape = T::shape();
     let table = quoted(shape.name);
     let columns = shape.columns.iter().map(|c| quoted(c.name)).collect::<Vec<_>>().join(", ");
     let Db::Pg(pg) = &mut *tx.db else { unreachable!("only PostgreSQL stages") };
-    open(pg, &table)?;
+    open(pg, shape.name)?;
     T::copy(pg, &batch.rows)?;
 
     let mut refused: Vec<(usize, String)> = Vec::new();
@@ -82,14 +100,22 @@ pub(super) fn insert<T: Insert>(tx: &mut Tx<'_>, batch: &Batch<T>) -> QueryResul
     let key = diesel::sql_query(PRIMARY_KEY).bind::<Text, _>(shape.name).load::<KeyColumn>(pg)?;
     let key_columns = key.iter().map(|k| quoted(&k.name)).collect::<Vec<_>>();
     let same = key_columns.iter().map(|c| format!("i.{c} = s.{c}")).collect::<Vec<_>>().join(" AND ");
+    // Of rows with one key only the first can go in: what came back could not tell them apart.
+    let sql = format!(
+        "DELETE FROM pg_temp.{table} s USING (SELECT {ROW}, row_number() OVER (PARTITION BY {0} ORDER BY {ROW}) AS nth FROM pg_temp.{table}) d \
+         WHERE d.{ROW} = s.{ROW} AND d.nth > 1 RETURNING s.{ROW}",
+        key_columns.join(", ")
+    );
+    let mut taken = diesel::sql_query(sql).load::<Staged>(pg)?;
     let sql = format!(
         "WITH inserted AS (INSERT INTO public.{table} ({columns}) SELECT {columns} FROM pg_temp.{table} ORDER BY {ROW} \
          ON CONFLICT DO NOTHING RETURNING {}) \
          SELECT s.{ROW} FROM pg_temp.{table} s WHERE NOT EXISTS (SELECT FROM inserted i WHERE {same})",
         key_columns.join(", ")
     );
-    let taken: Vec<usize> =
-        diesel::sql_query(sql).load::<Staged>(pg)?.iter().map(|row| place(row.replant_row)).collect();
+    taken.extend(diesel::sql_query(sql).load::<Staged>(pg)?);
+    let mut taken: Vec<usize> = taken.iter().map(|row| place(row.replant_row)).collect();
+    taken.sort_unstable();
     diesel::sql_query(format!("DROP TABLE pg_temp.{table}")).execute(pg)?;
 
     // Which unique index it was, only the server can say: the few rows are tried again one by one.
@@ -110,7 +136,9 @@ pub(super) fn insert<T: Insert>(tx: &mut Tx<'_>, batch: &Batch<T>) -> QueryResul
     let left_out: roaring::RoaringBitmap = refused.iter().map(|(place, _)| place_u32(*place)).collect();
     for (place, unit) in batch.units.iter().enumerate() {
         if !left_out.contains(place_u32(place)) {
-            tx.dirty |= tx.is_refused(*unit);
+            if tx.is_refused(*unit) {
+                tx.dirty.insert(*unit);
+            }
             tx.touched.insert(*unit);
         }
     }
@@ -121,7 +149,7 @@ pub(super) fn insert<T: Insert>(tx: &mut Tx<'_>, batch: &Batch<T>) -> QueryResul
 pub(super) fn replace<T: Replace>(pg: &mut PgConnection, rows: &[T]) -> QueryResult<()> {
     let shape = T::shape();
     let table = quoted(shape.name);
-    open(pg, &table)?;
+    open(pg, shape.name)?;
     T::copy(pg, rows)?;
     let columns: Vec<String> = shape.columns.iter().map(|c| quoted(c.name)).filter(|c| c != "\"id\"").collect();
     let sql = format!(
@@ -134,11 +162,13 @@ pub(super) fn replace<T: Replace>(pg: &mut PgConnection, rows: &[T]) -> QueryRes
     Ok(())
 }
 
-/// A table without any constraint, with the columns of the public one and a row number.
-fn open(pg: &mut PgConnection, table: &str) -> QueryResult<()> {
+/// A table without any constraint, with the columns of the public one, their defaults and a row number.
+fn open(pg: &mut PgConnection, name: &str) -> QueryResult<()> {
+    let table = quoted(name);
+    let Defaults { actions } = diesel::sql_query(DEFAULTS).bind::<Text, _>(name).get_result(pg)?;
     diesel::sql_query(format!("CREATE TEMP TABLE {table} ON COMMIT DROP AS TABLE public.{table} WITH NO DATA"))
         .execute(pg)?;
-    diesel::sql_query(format!("ALTER TABLE pg_temp.{table} ADD COLUMN {ROW} bigserial")).execute(pg)?;
+    diesel::sql_query(format!("ALTER TABLE pg_temp.{table} ADD COLUMN {ROW} bigserial{actions}")).execute(pg)?;
     Ok(())
 }
 

@@ -42,12 +42,19 @@ pub enum Next {
     },
 }
 
-/// Claims the next free chunk of a step, or one whose lease has run out.
+/// Claims the next free chunk of a step, or one whose lease has run out. One that `owner` is said to hold but does not
+/// have in hand is free as well: the answer to that claim was lost with its connection.
 ///
 /// # Errors
 /// The database fails.
-pub fn next(db: &mut Db, step: &str, owner: &Owner, lease: Duration) -> Result<Next, LedgerError> {
-    let claimed = db.write(|db| claim(db, step, owner, lease)).attempt("asked for a chunk")?;
+pub fn next(
+    db: &mut Db,
+    step: &str,
+    owner: &Owner,
+    in_hand: &[i64],
+    lease: Duration,
+) -> Result<Next, LedgerError> {
+    let claimed = db.write(|db| claim(db, step, owner, in_hand, lease)).attempt("asked for a chunk")?;
     if let Some(claim) = claimed {
         return Ok(Next::Chunk(claim));
     }
@@ -66,7 +73,13 @@ pub fn next(db: &mut Db, step: &str, owner: &Owner, lease: Duration) -> Result<N
 
 type Found = (i64, i64, i64, i64, i64);
 
-fn claim(db: &mut Db, step: &str, owner: &Owner, lease: Duration) -> QueryResult<Option<Claim>> {
+fn claim(
+    db: &mut Db,
+    step: &str,
+    owner: &Owner,
+    in_hand: &[i64],
+    lease: Duration,
+) -> QueryResult<Option<Claim>> {
     let columns = (c::id, c::lo, c::hi, c::epoch, c::attempts);
     let found: Option<Found> = match db {
         Db::Pg(pg) => {
@@ -74,7 +87,13 @@ fn claim(db: &mut Db, step: &str, owner: &Owner, lease: Duration) -> QueryResult
             diesel::sql_query("SET LOCAL synchronous_commit = off").execute(pg)?;
             c::table
                 .filter(c::step.eq(step.to_owned()))
-                .filter(c::state.eq("free").or(c::state.eq("claimed").and(sql::<Bool>("lease_until < now()"))))
+                .filter(
+                    c::state
+                        .eq("free")
+                        .or(c::state.eq("claimed").and(sql::<Bool>("lease_until < now()")))
+                        .or(c::owner.eq(owner.as_str().to_owned()).and(c::id.ne_all(in_hand.to_vec())).assume_not_null()),
+                )
+                .filter(c::state.ne("done"))
                 .order(c::lo)
                 .select(columns)
                 .limit(1)

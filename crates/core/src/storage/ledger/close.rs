@@ -1,7 +1,6 @@
 //! Closing a chunk: its counts, outcomes, repairs, quarantine and money, in the transaction that wrote its rows.
 
 use diesel::prelude::*;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::bulk;
@@ -141,7 +140,7 @@ pub fn close(db: &mut Db, owner: &Owner, claim: &Claim, result: &ChunkResult) ->
             c::quarantined.eq(counts.quarantined.cast_signed()),
             c::repairs.eq(counts.repairs.cast_signed()),
             c::busy_ms.eq(result.busy_ms.cast_signed()),
-            c::done_at.eq(Instant(Timestamp::now())),
+            c::done_at.eq(Instant::now()),
             c::reason.eq(None::<String>),
             c::record.eq(record),
         ))

@@ -35,14 +35,16 @@ impl IdBlock {
         None
     }
 
-    /// Whether an id is one of them.
-    pub fn contains(&self, id: i64) -> bool {
-        self.ranges.iter().any(|(first, ids)| (*first..first + ids.cast_signed()).contains(&id))
-    }
-
-    /// The ranges: first id and number of ids, ascending.
-    pub fn ranges(&self) -> &[(i64, u64)] {
-        &self.ranges
+    /// The place of an id; `None` where it is not one of them.
+    pub fn place(&self, id: i64) -> Option<u64> {
+        let mut before = 0;
+        for (first, ids) in &self.ranges {
+            if (*first..first + ids.cast_signed()).contains(&id) {
+                return Some(before + (id - first).cast_unsigned());
+            }
+            before += ids;
+        }
+        None
     }
 }
 
@@ -134,7 +136,7 @@ pub fn save(db: &mut Db, step: NewStep<'_>, keys: &KeySet, chunk_rows: u64) -> R
             s::legacy_rows.eq(keys.len().cast_signed()),
             s::legacy_keys.eq(postcard::to_stdvec(keys).map_err(|_| unwritable())?),
             s::state.eq("planned"),
-            s::planned_at.eq(Instant(jiff::Timestamp::now())),
+            s::planned_at.eq(Instant::now()),
         ))
         .execute(db)
         .attempt("written")?;
@@ -223,7 +225,7 @@ fn reserve(db: &mut Db, table: &str, ids: u64) -> QueryResult<Vec<(i64, i64)>> {
 /// The database fails.
 pub fn finish(db: &mut Db, step: &str) -> QueryResult<()> {
     diesel::update(s::table.find(step.to_owned()))
-        .set((s::state.eq("done"), s::done_at.eq(Instant(jiff::Timestamp::now()))))
+        .set((s::state.eq("done"), s::done_at.eq(Instant::now())))
         .execute(db)
         .map(|_| ())
 }
@@ -257,6 +259,6 @@ mod tests {
         let ids = IdBlock::new(vec![(20, 2), (10, 3)]);
         let all: Vec<_> = (0..6).map(|place| ids.id(place)).collect();
         assert_eq!(all, [Some(10), Some(11), Some(12), Some(20), Some(21), None]);
-        assert!(ids.contains(21) && !ids.contains(13));
+        assert_eq!((ids.place(21), ids.place(13)), (Some(4), None));
     }
 }

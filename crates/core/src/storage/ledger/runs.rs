@@ -63,7 +63,7 @@ pub fn begin(db: &mut Db, owner: &Owner, environment: &str, snapshot: Timestamp)
             r::environment.eq(environment),
             r::version.eq(env!("CARGO_PKG_VERSION")),
             r::snapshot_at.eq(Instant(snapshot)),
-            r::started_at.eq(Instant(Timestamp::now())),
+            r::started_at.eq(Instant::now()),
             r::state.eq("running"),
         ))
         .execute(db)
@@ -82,7 +82,7 @@ pub fn end(db: &mut Db, owner: &Owner, end: End, reason: Option<&str>) -> Result
         End::Failed => "failed",
     };
     diesel::update(r::table.find(owner.as_str().to_owned()))
-        .set((r::state.eq(state), r::ended_at.eq(Instant(Timestamp::now())), r::reason.eq(reason)))
+        .set((r::state.eq(state), r::ended_at.eq(Instant::now()), r::reason.eq(reason)))
         .execute(db)
         .attempt("written")?;
     Ok(())
@@ -212,7 +212,7 @@ fn free(db: &mut Db, owner: &str) -> QueryResult<usize> {
         .set((c::state.eq("free"), c::reason.eq("its worker died")))
         .execute(db)?;
     diesel::update(r::table.find(owner.to_owned()).filter(r::state.eq("running")))
-        .set((r::state.eq("stopped"), r::ended_at.eq(Instant(Timestamp::now())), r::reason.eq("killed")))
+        .set((r::state.eq("stopped"), r::ended_at.eq(Instant::now()), r::reason.eq("killed")))
         .execute(db)?;
     Ok(freed)
 }

@@ -88,11 +88,7 @@ impl Step for Things {
         Some(&lookups.followers)
     }
 
-    fn transform(
-        lookups: &ThingLookups,
-        unit: &Unit<'_, Thing>,
-        draft: &mut Draft<ItemRows>,
-    ) -> Result<i64, Refusal> {
+    fn transform(lookups: &ThingLookups, unit: &Unit<'_, Thing>, draft: &mut Draft<ItemRows>) -> Result<i64, Refusal> {
         let thing = unit.leader();
         if let Some(gate) = &lookups.gate {
             gate(thing.id);
@@ -115,7 +111,10 @@ impl Step for Things {
         draft.write(NewItem { id, name: name.clone(), parent_id, qty, colour });
         for row in unit.rows() {
             for note in row.note.text("note")?.unwrap_or_default().split(';') {
-                say(lookups, draft, (id, &name), row.id, note);
+                match note {
+                    "box" if row.id == thing.id => {}
+                    note => say(lookups, draft, (id, &name), row.id, note),
+                }
             }
         }
         // Were the frozen reading not the first one, the fingerprint would show it.
@@ -126,7 +125,9 @@ impl Step for Things {
     /// The site counts the items that came in: done twice, it would show.
     fn finish(_: &ThingLookups, tx: &mut Tx<'_>) -> Result<(), FinishError> {
         diesel::RunQueryDsl::execute(
-            diesel::sql_query("INSERT INTO finishes (id, items) SELECT coalesce(max(f.id), 0) + 1, (SELECT count(*) FROM items) FROM finishes f"),
+            diesel::sql_query(
+                "INSERT INTO finishes (id, items) SELECT coalesce(max(f.id), 0) + 1, (SELECT count(*) FROM items) FROM finishes f",
+            ),
             tx.db(),
         )?;
         Ok(())
@@ -212,12 +213,7 @@ impl Step for Parts {
         let id = lookups.plan.id_of(part.id).expect("every planned row has an id");
         // A rule with a defect: money in this currency grows on the way.
         let leak = i64::from(currency.as_str() == "LEK");
-        draft.write(NewPart {
-            id,
-            item_id,
-            amount_minor: amount.minor + leak,
-            currency: currency.as_str().to_owned(),
-        });
+        draft.write(NewPart { id, item_id, amount_minor: amount.minor + leak, currency: currency.as_str().to_owned() });
         Ok(id)
     }
 }

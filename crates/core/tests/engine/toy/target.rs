@@ -102,7 +102,14 @@ impl Write for Rename {
             tx.touch(unit);
             let what = "renamed";
             let after = Some(rename.name.clone());
-            changes.push(Change { table: "items", id: rename.id, legacy_key: Some(rename.key), what, before: None, after });
+            changes.push(Change {
+                table: "items",
+                id: rename.id,
+                legacy_key: Some(rename.key),
+                what,
+                before: None,
+                after,
+            });
         }
         tx.changed(changes)
     }
