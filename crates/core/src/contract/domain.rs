@@ -1,7 +1,7 @@
 //! A domain is a list of steps; the registry puts the steps of all domains in the order in which they can run.
 
 use petgraph::algo::{tarjan_scc, toposort};
-use petgraph::graph::DiGraph;
+use petgraph::graph::{DiGraph, NodeIndex};
 use rustc_hash::FxHashMap;
 
 use super::legacy::Fate;
@@ -120,7 +120,8 @@ impl Registry {
         match toposort(&graph, None) {
             Ok(order) => Ok(order.into_iter().map(|node| steps[graph[node]]).collect()),
             Err(_) => {
-                let circle = tarjan_scc(&graph).into_iter().find(|group| group.len() > 1).unwrap_or_default();
+                let circles = |group: &Vec<NodeIndex>| group.len() > 1 || graph.contains_edge(group[0], group[0]);
+                let circle = tarjan_scc(&graph).into_iter().find(circles).unwrap_or_default();
                 Err(OrderError::Circle(circle.into_iter().map(|node| steps[graph[node]].name()).collect()))
             }
         }

@@ -56,6 +56,8 @@ pub(super) struct Rows<S: Step> {
     pub(super) starts: Option<Vec<usize>>,
     pub(super) found: u64,
     pub(super) planned: u64,
+    /// Whether these are the keys that were planned.
+    pub(super) as_planned: bool,
     pub(super) lookups: Arc<S::Lookups>,
 }
 
@@ -67,7 +69,7 @@ struct Judged<S: Step> {
 
 impl<S: Step> ReadRows for Rows<S> {
     fn transform(self: Box<Self>) -> Result<Box<dyn ReadyChunk>, ChunkError> {
-        if self.found != self.planned {
+        if !self.as_planned {
             return Err(ChunkError::SourceChanged { planned: self.planned, found: self.found });
         }
         let units = self.starts.as_ref().map_or(self.rows.len(), Vec::len);
@@ -219,8 +221,8 @@ impl<S: Step> Judged<S> {
                 chunk_id: claim.chunk,
                 code: repair.code.as_str(),
                 column_name: repair.column,
-                value_before: repair.before.clone(),
-                value_after: repair.after.clone(),
+                value_before: repair.before.as_deref().map(storable),
+                value_after: repair.after.as_deref().map(storable),
             })
             .collect();
         result.counts.repairs = result.repairs.len() as u64;
@@ -234,6 +236,11 @@ impl<S: Step> Judged<S> {
             }
         });
     }
+}
+
+/// PostgreSQL keeps no NUL in a text: its picture stands there instead.
+fn storable(value: &str) -> String {
+    value.replace('\0', "\u{2400}")
 }
 
 /// The end of a row of a unit, given that of its leader.

@@ -3,6 +3,7 @@
 use crate::contract::domain::OrderError;
 use crate::contract::prepare::PrepareError;
 use crate::contract::step::FinishError;
+use crate::policy::retry::{Action, action};
 use crate::storage::failure::Failure;
 use crate::storage::ledger::LedgerError;
 use crate::storage::ledger::runs::HeldError;
@@ -85,7 +86,7 @@ pub enum ChunkError {
     Pool(#[from] PoolError),
     /// The legacy table has changed since it was planned.
     #[error(
-        "{found} legacy rows were read where {planned} were planned: the legacy database must not change while it is migrated"
+        "the legacy rows are not those that were planned ({found} read, {planned} planned): the legacy database must not change while it is migrated"
     )]
     SourceChanged {
         /// Rows that were planned.
@@ -148,13 +149,29 @@ impl RunError {
             Self::Pool(_) => Kind::Unavailable,
             Self::Ledger(LedgerError::Database { source, .. }) => of(&Failure::of(source)),
             Self::Ledger(_) => Kind::Refused,
-            Self::Prepare { source: PrepareError::Pool(_), .. } => Kind::Unavailable,
-            Self::Prepare { source: PrepareError::Query { source, .. }, .. } => of(&Failure::of(source)),
-            Self::Prepare { .. } => Kind::Failed,
-            Self::Finish { source: FinishError::Database(error), .. } => of(&Failure::of(error)),
-            Self::Finish { .. } => Kind::Failed,
+            Self::Prepare { .. } | Self::Finish { .. } => self.failure().map_or(Kind::Failed, |failure| of(&failure)),
             Self::Chunk { source, .. } => source.failure().map_or(Kind::Failed, |failure| of(&failure)),
         }
+    }
+
+    /// The failure of a database behind it, if that is what it is.
+    fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Pool(_) | Self::Prepare { source: PrepareError::Pool(_), .. } => Some(Failure::Lost),
+            Self::Ledger(LedgerError::Database { source, .. })
+            | Self::Prepare {
+                source: PrepareError::Query { source, .. } | PrepareError::Ledger(LedgerError::Database { source, .. }),
+                ..
+            }
+            | Self::Finish { source: FinishError::Database(source), .. } => Some(Failure::of(source)),
+            Self::Chunk { source, .. } => source.failure(),
+            _ => None,
+        }
+    }
+
+    /// Whether it may be over when the same is tried again.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.failure().is_some_and(|failure| action(&failure, true) == Action::Again)
     }
 
     /// What to do about it.

@@ -5,6 +5,8 @@ pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod pipeline;
 pub(crate) mod preflight;
+pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod settings;
 pub(crate) mod step;
 pub(crate) mod stop;

@@ -87,8 +87,8 @@ pub(super) fn run(line: &Line<'_>) -> Result<(Counts, bool), RunError> {
             scope.spawn(move || shared.writer(&receive));
         }
         drop(receive);
-        let joined = readers.into_iter().map(|reader| reader.join().unwrap_or_else(|defect| resume_unwind(defect)));
-        finished = joined.fold(true, |all, done| all && done);
+        // A worker that panicked shows a defect: the scope passes it on.
+        finished = readers.into_iter().all(|reader| reader.join().unwrap_or_else(|defect| resume_unwind(defect)));
     });
     let state = shared.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     match state.failed {

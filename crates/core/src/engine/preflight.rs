@@ -75,7 +75,7 @@ fn sequences_behind(db: &mut Db, tables: &[&'static str]) -> QueryResult<Vec<Str
         };
         // A sequence is read like a table, by its own name, which the catalogue has quoted.
         let sql = format!(
-            "SELECT coalesce((SELECT max(id) FROM public.\"{table}\"), 0) AS highest, last_value AS last FROM {sequence}"
+            "SELECT coalesce((SELECT max(id) FROM public.\"{table}\"), 0) AS highest, last_value - (NOT is_called)::int AS last FROM {sequence}"
         );
         let Behind { highest, last } = diesel::sql_query(sql).get_result(pg)?;
         if last < highest {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use backon::BlockingRetryable;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use jiff::Timestamp;
 
@@ -10,12 +11,13 @@ use super::error::RunError;
 use super::event::{Event, Reporter};
 use super::pipeline::{self, Line};
 use super::preflight;
+use super::report::{Outlook, Report, StepReport};
+use super::settings::Settings;
 use super::step::{AnyStep, PreparedStep};
 use super::stop::Stop;
 use crate::contract::domain::Registry;
 use crate::contract::prepare::{LookupCache, Prepare};
 use crate::contract::step::FinishError;
-use crate::policy::retry::Retries;
 use crate::storage::bulk::Tx;
 use crate::storage::db::{Backend, Db, DbUrl, Role};
 use crate::storage::ledger::plan::{self, NewStep, StepPlan};
@@ -23,51 +25,6 @@ use crate::storage::ledger::runs::{self, Alive, End, Owner};
 use crate::storage::ledger::{self, LedgerError, claim};
 use crate::storage::pool::Pool;
 use crate::words::Counts;
-
-/// How a run works.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The name of the environment, for the ledger.
-    pub environment: String,
-    /// Legacy rows a chunk.
-    pub chunk_rows: u64,
-    /// Threads that read and judge.
-    pub readers: usize,
-    /// Threads that write. SQLite has one writer.
-    pub writers: usize,
-    /// Judged chunks that may wait for a writer.
-    pub queue: usize,
-    /// Connections to the legacy database at the most.
-    pub legacy_pool: u32,
-    /// Connections to the target at the most.
-    pub target_pool: u32,
-    /// How long a chunk is held without a sign of life.
-    pub lease: Duration,
-    /// How failures that may pass are met.
-    pub retries: Retries,
-    /// Domains or steps to run, with all that they wait for; none: all.
-    pub only: Vec<String>,
-    /// Do everything but commit.
-    pub dry_run: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            environment: "local".to_owned(),
-            chunk_rows: 5_000,
-            readers: 2,
-            writers: 2,
-            queue: 2,
-            legacy_pool: 4,
-            target_pool: 6,
-            lease: Duration::from_secs(60),
-            retries: Retries::default(),
-            only: Vec::new(),
-            dry_run: false,
-        }
-    }
-}
 
 /// Reads when the legacy database was frozen.
 pub type ReadSnapshot = fn(&mut Db) -> Result<Timestamp, String>;
@@ -84,49 +41,6 @@ pub struct Migration<'a> {
     pub target: DbUrl,
     /// How it works.
     pub settings: Settings,
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    /// Whether nothing is left to do.
-    pub complete: bool,
-    /// What this run did, by step.
-    pub steps: Vec<StepReport>,
-}
-
-/// What a run did of a step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StepReport {
-    /// The step.
-    pub step: &'static str,
-    /// Whether an earlier run had done it.
-    pub already_done: bool,
-    /// What this run did.
-    pub counts: Counts,
-    /// How long it took, with planning and preparing.
-    pub elapsed: Duration,
-}
-
-/// A step as it stands before a run.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Outlook {
-    /// The step.
-    pub step: &'static str,
-    /// What moves.
-    pub about: &'static str,
-    /// What it waits for.
-    pub after: &'static [&'static str],
-    /// The legacy table.
-    pub legacy_table: &'static str,
-    /// The target table.
-    pub target_table: &'static str,
-    /// Legacy rows.
-    pub rows: u64,
-    /// Chunks that they are cut into.
-    pub chunks: u64,
-    /// Whether it is done.
-    pub done: bool,
 }
 
 struct Databases {
@@ -214,8 +128,11 @@ impl Migration<'_> {
             Err(error) => (End::Failed, Some(error.to_string())),
         };
         // A run whose end cannot be written is found dead by the next one.
-        if let Ok(mut target) = databases.target.get() {
-            let _ = runs::end(&mut target, &owner, end, reason.as_deref());
+        for _ in 0..=databases.target.size() {
+            let Ok(mut target) = databases.target.get() else { break };
+            if runs::end(&mut target, &owner, end, reason.as_deref()).is_ok() {
+                break;
+            }
         }
         outcome
     }
@@ -293,6 +210,15 @@ impl Running<'_> {
         }
     }
 
+    /// Does something between the chunks, again after a wait while that may help. It can be done twice: what it leaves
+    /// behind, it finds.
+    fn patiently<T>(&self, step: &'static str, work: impl FnMut() -> Result<T, RunError>) -> Result<T, RunError> {
+        work.retry(self.migration.settings.retries.backoff())
+            .when(|error| !self.stop.requested() && error.may_pass())
+            .notify(|error, wait| self.reporter.event(&Event::Retrying { step, reason: error.to_string(), wait }))
+            .call()
+    }
+
     fn steps(&self, steps: &[&dyn AnyStep]) -> Result<Report, RunError> {
         let cache = LookupCache::default();
         let mut report = Report { complete: true, steps: Vec::new() };
@@ -302,7 +228,7 @@ impl Running<'_> {
                 break;
             }
             let began = Instant::now();
-            let plan = Arc::new(self.plan(*step)?);
+            let plan = Arc::new(self.patiently(step.name(), || self.plan(*step))?);
             let mut done = StepReport {
                 step: step.name(),
                 already_done: plan.done,
@@ -373,9 +299,13 @@ impl Running<'_> {
             plan,
             cache,
         };
-        let prepared = step.prepare(&cx).map_err(|source| RunError::Prepare { step: step.name(), source })?;
         let settings = &self.migration.settings;
-        let done = ledger::status::rows_done(&mut *self.databases.target.get()?, step.name())?;
+        let prepared = self.patiently(step.name(), || {
+            step.prepare(&cx).map_err(|source| RunError::Prepare { step: step.name(), source })
+        })?;
+        let done = self.patiently(step.name(), || {
+            Ok(ledger::status::rows_done(&mut *self.databases.target.get()?, step.name())?)
+        })?;
         self.reporter.event(&Event::StepStarted { step: step.name(), rows: plan.keys.len(), done });
         let one_writer = settings.dry_run || self.databases.target.backend() == Backend::Sqlite;
         let line = Line {
@@ -395,7 +325,7 @@ impl Running<'_> {
         };
         let (counts, complete) = pipeline::run(&line)?;
         if complete {
-            self.finish(step, &*prepared)?;
+            self.patiently(step.name(), || self.finish(step, &*prepared))?;
         }
         Ok((counts, complete))
     }

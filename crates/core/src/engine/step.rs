@@ -121,16 +121,20 @@ impl<S: Step> PreparedStep for Ready<S> {
         let mut rows = S::Legacy::range(legacy, range)?;
         let found = rows.len() as u64;
         let planned = self.plan.keys.count(range);
+        let mut as_planned = self.plan.keys.range(range).eq(rows.iter().map(S::Legacy::key));
         let mut starts = None;
         if let Some(followers) = S::followers(&self.lookups).filter(|followers| !followers.is_empty()) {
             // A unit stands together: by its leader, then by key. Rows that follow a leader elsewhere go there.
             rows.retain(|row| followers.leader_of(row.key()).is_none_or(|leader| range.contains(leader)));
-            rows.extend(S::Legacy::with_keys(legacy, &followers.joining(&self.plan.keys, range))?);
+            let joining = followers.joining(&self.plan.keys, range);
+            let joined = S::Legacy::with_keys(legacy, &joining)?;
+            as_planned &= joined.len() == joining.len();
+            rows.extend(joined);
             rows.sort_by_cached_key(|row| (followers.leader_of(row.key()).unwrap_or(row.key()), row.key()));
             let leads = |row: &S::Legacy| followers.leader_of(row.key()).is_none();
             starts = Some((0..rows.len()).filter(|place| leads(&rows[*place])).collect());
         }
-        Ok(Box::new(Rows::<S> { rows, starts, found, planned, lookups: Arc::clone(&self.lookups) }))
+        Ok(Box::new(Rows::<S> { rows, starts, found, planned, as_planned, lookups: Arc::clone(&self.lookups) }))
     }
 
     fn finish(&self, tx: &mut Tx<'_>) -> Result<(), FinishError> {

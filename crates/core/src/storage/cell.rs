@@ -144,7 +144,21 @@ fn shown_mysql(value: MysqlValue<'_>) -> String {
     {
         return format!("{:04}-{:02}-{:02} {:02}:{:02}:{:02}", t.year, t.month, t.day, t.hour, t.minute, t.second);
     }
-    shown(value.as_bytes())
+    let bytes = value.as_bytes();
+    let signed = match value.value_type() {
+        MysqlType::Tiny | MysqlType::Short | MysqlType::Long | MysqlType::LongLong => true,
+        MysqlType::UnsignedTiny | MysqlType::UnsignedShort | MysqlType::UnsignedLong | MysqlType::UnsignedLongLong => {
+            false
+        }
+        _ => return shown(bytes),
+    };
+    // An integer comes as so many bytes of this machine.
+    let big_end_first: Vec<u8> = match cfg!(target_endian = "big") {
+        true => bytes.to_vec(),
+        false => bytes.iter().rev().copied().collect(),
+    };
+    let first = if signed && big_end_first.first().is_some_and(|byte| *byte >= 0x80) { -1 } else { 0 };
+    big_end_first.iter().fold(first, |number: i128, byte| (number << 8) | i128::from(*byte)).to_string()
 }
 
 impl Lenient for Pg {
@@ -171,7 +185,7 @@ impl Lenient for Sqlite {
         let stored = value.value_type();
         let wanted = <Sqlite as HasSqlType<ST>>::metadata(&mut ());
         let text = |value: &mut Self::RawValue<'_>| match stored {
-            Some(SqliteType::Binary) => shown(value.read_blob()),
+            Some(SqliteType::Binary | SqliteType::Text) => shown(value.read_blob()),
             _ => value.read_text().to_owned(),
         };
         if let Some(stored) = stored {
@@ -182,6 +196,15 @@ impl Lenient for Sqlite {
             }
             if have == Class::Text && std::str::from_utf8(value.read_blob()).is_err() {
                 return Cell::Bad { raw: shown(value.read_blob()), why: "not valid UTF-8".to_owned() };
+            }
+            // A number that is too large for its type would be cut to it in silence.
+            let within = match wanted {
+                SqliteType::SmallInt => i16::try_from(value.read_long()).is_ok(),
+                SqliteType::Integer => i32::try_from(value.read_long()).is_ok(),
+                _ => true,
+            };
+            if !within {
+                return Cell::Bad { raw: text(&mut value), why: "out of range".to_owned() };
             }
         }
         let kept = text(&mut value);

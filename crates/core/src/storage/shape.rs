@@ -200,7 +200,10 @@ fn kind_fits(kind: Kind, declared: &str, backend: Backend) -> bool {
     let declared = declared.to_lowercase();
     let starts = |words: &[&str]| words.iter().any(|word| declared.starts_with(word));
     match kind {
-        Kind::Integer => starts(&["int", "bigint", "smallint", "mediumint", "tinyint"]),
+        Kind::Integer => {
+            starts(&["int", "bigint", "smallint", "mediumint", "tinyint"])
+                && !starts(&["interval", "int4range", "int8range"])
+        }
         Kind::Float => starts(&["float", "real"]),
         Kind::Double => starts(&["double"]),
         Kind::Text => starts(&["text", "char", "varchar", "mediumtext", "longtext", "tinytext"]),

@@ -1,6 +1,6 @@
 //! The toy domain through the conformance kit.
 
-use crate::world::{World, on_both, ordinary};
+use crate::world::{World, on_both, ordinary, thing};
 
 #[test]
 fn the_toy_conforms() {
@@ -11,6 +11,7 @@ fn the_toy_conforms() {
 
 #[test]
 fn a_rehearsal_leaves_nothing() {
-    let world = World::new(&ordinary(60));
+    let refused = thing(900, "native", "0", "label:x;label:x") + &thing(901, "over", "1", "rename:2=native");
+    let world = World::new(&(ordinary(60) + &refused));
     on_both(|fresh| world.subject().a_dry_run_leaves_nothing(&fresh()));
 }

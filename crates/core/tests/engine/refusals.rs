@@ -303,3 +303,24 @@ fn refusals_leave_the_rest_of_an_ordinary_run_as_it_is() {
         assert_eq!(fate(&target, "toy.things", 2).code.as_deref(), Some("constraint_violated"));
     });
 }
+
+#[test]
+fn identities_that_are_always_generated_take_the_planned_ids_on_every_path() {
+    let Some(target) = postgres() else { return };
+    site(&target.url, "ALTER TABLE items ALTER COLUMN id SET GENERATED ALWAYS");
+    let world = World::new(&[thing(1, "a", "1", ""), thing(2, "b", "0", ""), thing(3, "c", "1", "")].concat());
+    world.complete(&target, chunks_of(10));
+    assert_eq!(quarantine(&target, "toy.things").len(), 1);
+    assert_eq!(fate(&target, "toy.things", 3).outcome, Outcome::Migrated);
+}
+
+#[test]
+fn a_constraint_that_is_checked_at_commit_refuses_its_row_alone() {
+    let Some(target) = postgres() else { return };
+    site(&target.url, "ALTER TABLE items ALTER CONSTRAINT items_parent_id_fkey DEFERRABLE INITIALLY DEFERRED");
+    let world = World::new(&[thing(1, "a", "1", ""), child(2, "b", "77777", "1", ""), thing(3, "c", "1", "")].concat());
+    world.complete(&target, chunks_of(10));
+    let found = quarantine(&target, "toy.things");
+    assert_eq!(found.iter().map(|row| row.legacy_key).collect::<Vec<_>>(), [2]);
+    assert!(found[0].reason.contains("items_parent_id_fkey"));
+}

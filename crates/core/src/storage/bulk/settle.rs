@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use diesel::connection::SimpleConnection;
 use diesel::result::Error;
 
-use super::{Mode, Refused, Rows, Tx, UnitIndex};
+use super::tx::Mode;
+use super::{Refused, Rows, Tx, UnitIndex};
 use crate::storage::db::Db;
 use crate::storage::failure::Failure;
 use crate::words::Code;
@@ -76,6 +78,10 @@ fn pass<R: Rows>(db: &mut Db, step: &str, chunk: i64, mode: Mode, rows: &R) -> R
     db.write(|db| {
         let mut tx = Tx::new(db, step, Some(chunk), mode);
         rows.write(&mut tx)?;
+        if let Db::Pg(pg) = tx.db() {
+            // What a constraint would refuse at the commit is still one row's fault here.
+            pg.batch_execute("SET CONSTRAINTS ALL IMMEDIATE")?;
+        }
         if tx.dirty.is_empty() {
             return Ok(tx.refused);
         }

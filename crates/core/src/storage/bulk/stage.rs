@@ -108,7 +108,7 @@ pub(super) fn insert<T: Insert>(tx: &mut Tx<'_>, batch: &Batch<T>) -> QueryResul
     );
     let mut taken = diesel::sql_query(sql).load::<Staged>(pg)?;
     let sql = format!(
-        "WITH inserted AS (INSERT INTO public.{table} ({columns}) SELECT {columns} FROM pg_temp.{table} ORDER BY {ROW} \
+        "WITH inserted AS (INSERT INTO public.{table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM pg_temp.{table} ORDER BY {ROW} \
          ON CONFLICT DO NOTHING RETURNING {}) \
          SELECT s.{ROW} FROM pg_temp.{table} s WHERE NOT EXISTS (SELECT FROM inserted i WHERE {same})",
         key_columns.join(", ")

@@ -47,13 +47,7 @@ pub enum Next {
 ///
 /// # Errors
 /// The database fails.
-pub fn next(
-    db: &mut Db,
-    step: &str,
-    owner: &Owner,
-    in_hand: &[i64],
-    lease: Duration,
-) -> Result<Next, LedgerError> {
+pub fn next(db: &mut Db, step: &str, owner: &Owner, in_hand: &[i64], lease: Duration) -> Result<Next, LedgerError> {
     let claimed = db.write(|db| claim(db, step, owner, in_hand, lease)).attempt("asked for a chunk")?;
     if let Some(claim) = claimed {
         return Ok(Next::Chunk(claim));
@@ -73,43 +67,35 @@ pub fn next(
 
 type Found = (i64, i64, i64, i64, i64);
 
-fn claim(
-    db: &mut Db,
-    step: &str,
-    owner: &Owner,
-    in_hand: &[i64],
-    lease: Duration,
-) -> QueryResult<Option<Claim>> {
+fn claim(db: &mut Db, step: &str, owner: &Owner, in_hand: &[i64], lease: Duration) -> QueryResult<Option<Claim>> {
     let columns = (c::id, c::lo, c::hi, c::epoch, c::attempts);
-    let found: Option<Found> = match db {
-        Db::Pg(pg) => {
-            // A claim that a crash of the server undoes does no harm: it need not wait for the disk.
-            diesel::sql_query("SET LOCAL synchronous_commit = off").execute(pg)?;
-            c::table
+    let found: Option<Found> =
+        match db {
+            Db::Pg(pg) => {
+                // A claim that a crash of the server undoes does no harm: it need not wait for the disk.
+                diesel::sql_query("SET LOCAL synchronous_commit = off").execute(pg)?;
+                c::table
+                    .filter(c::step.eq(step.to_owned()))
+                    .filter(c::state.eq("free").or(c::state.eq("claimed").and(sql::<Bool>("lease_until < now()"))).or(
+                        c::owner.eq(owner.as_str().to_owned()).and(c::id.ne_all(in_hand.to_vec())).assume_not_null(),
+                    ))
+                    .filter(c::state.ne("done"))
+                    .order(c::lo)
+                    .select(columns)
+                    .limit(1)
+                    .for_update()
+                    .skip_locked()
+                    .first(pg)
+                    .optional()?
+            }
+            _ => c::table
                 .filter(c::step.eq(step.to_owned()))
-                .filter(
-                    c::state
-                        .eq("free")
-                        .or(c::state.eq("claimed").and(sql::<Bool>("lease_until < now()")))
-                        .or(c::owner.eq(owner.as_str().to_owned()).and(c::id.ne_all(in_hand.to_vec())).assume_not_null()),
-                )
-                .filter(c::state.ne("done"))
+                .filter(c::state.eq("free"))
                 .order(c::lo)
                 .select(columns)
-                .limit(1)
-                .for_update()
-                .skip_locked()
-                .first(pg)
-                .optional()?
-        }
-        _ => c::table
-            .filter(c::step.eq(step.to_owned()))
-            .filter(c::state.eq("free"))
-            .order(c::lo)
-            .select(columns)
-            .first(db)
-            .optional()?,
-    };
+                .first(db)
+                .optional()?,
+        };
     let Some((chunk, lo, hi, epoch, attempts)) = found else { return Ok(None) };
     diesel::update(c::table.find(chunk))
         .set((

@@ -1,0 +1,48 @@
+//! What a run did, and what one would do.
+
+use std::time::Duration;
+
+use crate::words::Counts;
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Whether nothing is left to do.
+    pub complete: bool,
+    /// What this run did, by step.
+    pub steps: Vec<StepReport>,
+}
+
+/// What a run did of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepReport {
+    /// The step.
+    pub step: &'static str,
+    /// Whether an earlier run had done it.
+    pub already_done: bool,
+    /// What this run did.
+    pub counts: Counts,
+    /// How long it took, with planning and preparing.
+    pub elapsed: Duration,
+}
+
+/// A step as it stands before a run.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Outlook {
+    /// The step.
+    pub step: &'static str,
+    /// What moves.
+    pub about: &'static str,
+    /// What it waits for.
+    pub after: &'static [&'static str],
+    /// The legacy table.
+    pub legacy_table: &'static str,
+    /// The target table.
+    pub target_table: &'static str,
+    /// Legacy rows.
+    pub rows: u64,
+    /// Chunks that they are cut into.
+    pub chunks: u64,
+    /// Whether it is done.
+    pub done: bool,
+}
