@@ -136,7 +136,7 @@ impl Reporter for Progress {
                 };
                 info!(step, "done: {} rows in {took}, {} rows/s", grouped(counts.read), grouped(pace));
             }
-            Event::Draining => {
+            Event::StepStopped { .. } => {
                 self.end();
                 info!("stopped; to go on: {}", self.again);
             }

@@ -119,6 +119,9 @@ fn mark(text: &str) -> Option<(&str, Mark)> {
 
 /// The digits before and after the decimal separator, the former with their groups checked but not joined.
 fn halves(number: &str) -> Option<(&str, &str)> {
+    if !(number.starts_with(|c: char| c.is_ascii_digit()) && number.ends_with(|c: char| c.is_ascii_digit())) {
+        return None;
+    }
     let separator = |c: char| !c.is_ascii_digit();
     let Some(last) = number.rfind(separator) else {
         return Some((number, ""));
@@ -326,6 +329,12 @@ mod tests {
             "5)",
             "£5-",
             "()",
+            "£()",
+            "GBP( )",
+            "()p",
+            "£(5,)",
+            "(005,)$",
+            "GBP (1 234.)",
             "5 (5)",
             "\u{2013}5",
             "(+5)",

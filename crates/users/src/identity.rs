@@ -7,7 +7,7 @@ use petgraph::unionfind::UnionFind;
 use replant_clean::{self as clean, Snapshot};
 use replant_core::prelude::*;
 use replant_core::{Refusal, StepPlan};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::codes::End;
 use crate::legacy::{Activity, Identifying, Paid, Planted, Subscribed};
@@ -31,11 +31,9 @@ pub(crate) fn judge(kind: &Cell<String>, email: &Cell<String>) -> Result<String,
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Group {
     /// The group's account.
-    pub account: PlatformAccount,
+    pub(crate) account: PlatformAccount,
     /// The accounts that go into it.
-    pub others: Vec<PlatformAccount>,
-    /// Addresses that belong to the group already.
-    pub known: Vec<String>,
+    pub(crate) others: Vec<i64>,
 }
 
 /// Groups, and what a group cannot tell from its own rows.
@@ -115,18 +113,10 @@ impl Identity {
         for (node, account) in accounts {
             by_group.entry(groups.find(node)).or_default().push(account);
         }
-        let mut known: FxHashMap<i64, Vec<String>> = FxHashMap::default();
-        for (email, account) in &platform.emails {
-            known.entry(platform.standing_for(*account)).or_default().push(email.clone());
-        }
         for (root, mut members) in by_group {
             members.sort_unstable_by_key(|account| (account.opened == Opened::PreLaunch, account.id));
-            let addresses = members.iter().filter_map(|account| known.get(&account.id)).flatten().cloned().collect();
-            let group = Group {
-                account: members[0].clone(),
-                others: members[1..].iter().map(|account| (*account).clone()).collect(),
-                known: addresses,
-            };
+            let group =
+                Group { account: members[0].clone(), others: members[1..].iter().map(|account| account.id).collect() };
             match leaders.get(&root) {
                 Some(leader) => {
                     identity.groups.insert(*leader, group);
@@ -215,28 +205,5 @@ impl Earliest {
     fn of(&self, key: Key) -> Option<Timestamp> {
         let seconds = *self.seconds.get(self.place(key)?)?;
         (seconds != NONE).then(|| Timestamp::from_second(FIRST + i64::from(seconds)).ok()).flatten()
-    }
-}
-
-/// Addresses in first-come order, each once.
-#[derive(Debug, Default)]
-pub(crate) struct Addresses {
-    seen: FxHashSet<String>,
-    ordered: Vec<String>,
-}
-
-impl Addresses {
-    pub(crate) fn but(not: impl IntoIterator<Item = String>) -> Self {
-        Self { seen: not.into_iter().collect(), ordered: Vec::new() }
-    }
-
-    pub(crate) fn add(&mut self, address: String) {
-        if self.seen.insert(address.clone()) {
-            self.ordered.push(address);
-        }
-    }
-
-    pub(crate) fn into_vec(self) -> Vec<String> {
-        self.ordered
     }
 }

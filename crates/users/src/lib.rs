@@ -10,18 +10,20 @@ mod target;
 mod transform;
 mod write;
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use reference::Countries;
 use replant_clean::Snapshot;
+use replant_core::db::Db;
 use replant_core::prelude::*;
 use replant_core::shape_of;
 
-use crate::identity::Identity;
+use crate::identity::{Group, Identity};
 use crate::schema::legacy as from;
 use crate::schema::target as to;
 use crate::transform::Lookups;
-use crate::write::{Closing, Wish};
+use crate::write::{Address, Closing, Wish};
 
 pub use crate::legacy::User;
 pub use crate::target::{Account, NewAccountEmail};
@@ -33,7 +35,7 @@ pub fn domain() -> Domain {
 
 replant_core::rows! {
     /// What a chunk of users writes. Accounts are closed first: that frees their e-mails.
-    pub struct Rows { closings: Closing, wishes: Wish, accounts: Account, emails: NewAccountEmail }
+    pub struct Rows { closings: Closing, wishes: Wish, accounts: Account, addresses: Address }
 }
 
 /// Legacy users to accounts.
@@ -108,6 +110,10 @@ impl Step for Accounts {
     }
 
     fn finish(lookups: &Lookups, tx: &mut Tx<'_>) -> Result<(), FinishError> {
+        if let Db::Pg(pg) = tx.db() {
+            // The index waits for all writers; asked for last, while rows are locked, that could be a deadlock.
+            pg.batch_execute("LOCK TABLE accounts IN SHARE ROW EXCLUSIVE MODE")?;
+        }
         consolidate_without_users(lookups, tx)?;
         one_per_email(tx)
     }
@@ -115,26 +121,10 @@ impl Step for Accounts {
 
 /// Groups of platform accounts alone are consolidated too.
 fn consolidate_without_users(lookups: &Lookups, tx: &mut Tx<'_>) -> QueryResult<()> {
-    let groups = &lookups.identity.without_users;
-    let closings: Vec<Closing> = groups
-        .iter()
-        .map(|group| Closing {
-            into: group.account.id,
-            others: group.others.iter().map(|other| other.id).collect(),
-            legacy_key: None,
-        })
-        .collect();
-    Closing::apply(tx, closings.iter())?;
-    for group in groups {
-        let own = replant_clean::email(&group.account.email);
-        for email in transform::further_addresses(group, own, Vec::new()) {
-            let row = NewAccountEmail { email, account_id: group.account.id };
-            diesel::insert_into(to::account_emails::table)
-                .values((to::account_emails::email.eq(row.email), to::account_emails::account_id.eq(row.account_id)))
-                .execute(tx.db())?;
-        }
-    }
-    Ok(())
+    let groups = lookups.identity.without_users.iter();
+    let closing = |group: &Group| Closing { into: group.account.id, others: group.others.clone(), legacy_key: None };
+    let closings: Vec<Closing> = groups.map(closing).collect();
+    Closing::finish(tx, &closings)
 }
 
 #[derive(QueryableByName)]
@@ -149,7 +139,7 @@ struct Shared {
 /// address, their ids are named. The index is no part of diesel's query builder.
 fn one_per_email(tx: &mut Tx<'_>) -> Result<(), FinishError> {
     let ids = match tx.db() {
-        replant_core::db::Db::Pg(_) => "string_agg(id::text, ', ' ORDER BY id)",
+        Db::Pg(_) => "string_agg(id::text, ', ' ORDER BY id)",
         _ => "group_concat(id, ', ')",
     };
     let shared: Vec<Shared> = diesel::sql_query(format!(

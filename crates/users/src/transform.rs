@@ -10,12 +10,12 @@ use replant_core::prelude::*;
 
 use crate::Rows;
 use crate::codes::Repair;
-use crate::identity::{Addresses, Group, Identity, judge};
+use crate::identity::{Group, Identity, judge};
 use crate::legacy::User;
 use crate::person::Person;
 use crate::platform::Opened;
-use crate::target::{Account, NewAccountEmail};
-use crate::write::{Closing, Wish};
+use crate::target::Account;
+use crate::write::{Address, Closing, Wish};
 
 /// What `transform` asks.
 pub struct Lookups {
@@ -101,15 +101,10 @@ fn joined(
     draft: &mut Draft<Rows>,
 ) -> Result<i64, Refusal> {
     let account = &group.account;
-    let own = clean::email(&account.email);
-    let email = own.clone().unwrap_or_else(|| account.email.clone());
+    let email = clean::email(&account.email).unwrap_or_else(|| account.email.clone());
     let facts = facts(lookups, leader, people, &email, account.country.as_deref(), draft);
     if !group.others.is_empty() {
-        draft.write(Closing {
-            into: account.id,
-            others: group.others.iter().map(|o| o.id).collect(),
-            legacy_key: Some(leader.id),
-        });
+        draft.write(Closing { into: account.id, others: group.others.clone(), legacy_key: Some(leader.id) });
     }
     draft.write(Wish {
         account: account.id,
@@ -125,21 +120,10 @@ fn joined(
         created_at: facts.created.into(),
         last_seen_at: facts.last_seen.map(Instant),
     });
-    for email in further_addresses(group, own, emails) {
-        draft.write(NewAccountEmail { email, account_id: account.id });
+    for email in emails {
+        draft.write(Address { email, account_id: account.id });
     }
     Ok(account.id)
-}
-
-/// The addresses of a group that its account does not have yet: those of the accounts that go into it, and those of its
-/// users.
-pub(crate) fn further_addresses(group: &Group, own: Option<String>, users: Vec<String>) -> Vec<String> {
-    let mut addresses = Addresses::but(group.known.iter().cloned().chain(own));
-    for other in &group.others {
-        addresses.add(clean::email(&other.email).unwrap_or_else(|| other.email.to_lowercase()));
-    }
-    users.into_iter().for_each(|email| addresses.add(email));
-    addresses.into_vec()
 }
 
 /// The first value that there is, the freshest user's first.

@@ -82,8 +82,11 @@ pub enum Event {
         /// How long this run took for it.
         elapsed: Duration,
     },
-    /// The run was asked to stop, and finishes what is under way.
-    Draining,
+    /// A step ended early, because the run was asked to stop: what was under way is done.
+    StepStopped {
+        /// The step.
+        step: &'static str,
+    },
 }
 
 /// Whoever watches a run.

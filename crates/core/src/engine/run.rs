@@ -245,7 +245,7 @@ impl Running<'_> {
                 if complete {
                     self.reporter.event(&Event::StepDone { step: step.name(), counts, elapsed: done.elapsed });
                 } else {
-                    self.reporter.event(&Event::Draining);
+                    self.reporter.event(&Event::StepStopped { step: step.name() });
                 }
             }
             report.steps.push(done);

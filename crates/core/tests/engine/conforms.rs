@@ -4,7 +4,7 @@ use crate::world::{World, on_both, ordinary, thing};
 
 #[test]
 fn the_toy_conforms() {
-    let world = World::new(&ordinary(330));
+    let world = World::new(&ordinary(210));
     on_both(|fresh| world.subject().conforms(fresh));
     world.subject().every_column_has_a_fate();
 }

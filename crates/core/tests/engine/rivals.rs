@@ -97,7 +97,7 @@ fn stopped_at(world: &World, target: &Target, chunk_rows: u64, n: u32) -> Report
     let report = world.migration(&target.url, chunks_of(chunk_rows)).run(&stop, &watch).unwrap();
     assert!(!report.complete);
     // Of the last chunks all may be under way: then the step is done nevertheless.
-    assert!(n > 4 || watch.any(|event| matches!(event, Event::Draining)));
+    assert!(n > 4 || watch.any(|event| matches!(event, Event::StepStopped { .. })));
     report
 }
 

@@ -18,6 +18,7 @@ use replant_core::{
 };
 use replant_testkit::conformance::{Subject, Target};
 use replant_testkit::postgres;
+use replant_testkit::servers::{self, Kind};
 use replant_testkit::state::State;
 
 use crate::toy;
@@ -75,7 +76,7 @@ pub(crate) fn postgres() -> Option<Target> {
 /// Tries something on a target of each kind that there is.
 pub(crate) fn on_both(test: impl Fn(&dyn Fn() -> Target)) {
     test(&sqlite);
-    if postgres().is_some() {
+    if servers::available(Kind::Postgres).is_some() {
         test(&|| postgres().unwrap());
     }
 }

@@ -1,9 +1,15 @@
 //! Platform accounts of one person go into one: closed, their rows pointed at it (rules: Users, 3).
 
 use diesel::prelude::*;
+use replant_clean as clean;
 use replant_core::Batch;
 use replant_core::prelude::*;
+use rustc_hash::FxHashMap;
 use serde::Serialize;
+
+use crate::target::Account;
+use crate::write::standing::{refuse_gone, standing};
+use crate::write::{Address, add};
 
 /// Accounts that go into another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,9 +42,21 @@ WINDOW latest AS (PARTITION BY coalesce(m.winner, s.account_id), s.plan ORDER BY
 
 impl Closing {
     /// Closes the accounts of many groups with a few statements. They are of one form in PostgreSQL and in SQLite, where
-    /// diesel has no common UPDATE ... FROM: raw SQL, made of ids alone.
-    pub(crate) fn apply<'a>(tx: &mut Tx<'_>, closings: impl Iterator<Item = &'a Self>) -> QueryResult<()> {
-        let pairs: Vec<String> = closings.flat_map(Self::pairs).collect();
+    /// diesel has no common UPDATE ... FROM: raw SQL, made of ids alone. `standing`: all these accounts, locked.
+    fn apply(tx: &mut Tx<'_>, closings: &[&Self], standing: &FxHashMap<i64, Account>) -> QueryResult<()> {
+        let mut pairs = Vec::new();
+        let mut addresses = Vec::new();
+        for closing in closings {
+            for other in closing.others.iter().filter_map(|other| standing.get(other)) {
+                // The platform may have merged it elsewhere meanwhile.
+                if other.merged_into.is_none() {
+                    let key = closing.legacy_key.map_or("CAST(NULL AS bigint)".to_owned(), |key| key.to_string());
+                    pairs.push(format!("({}, {}, {key})", other.id, closing.into));
+                    let email = clean::email(&other.email).unwrap_or_else(|| other.email.to_lowercase());
+                    addresses.push(Address { email, account_id: closing.into });
+                }
+            }
+        }
         if pairs.is_empty() {
             return Ok(());
         }
@@ -87,13 +105,28 @@ impl Closing {
         let set = format!(
             "status = 'closed', merged_into = m.winner, email = 'merged-' || accounts.id || '@invalid', updated_at = {now}"
         );
-        sql.update(tx, "accounts", &set, "merged m", "accounts.id = m.loser")
+        sql.update(tx, "accounts", &set, "merged m", "accounts.id = m.loser")?;
+        add(tx.db(), &addresses)
     }
 
-    fn pairs(&self) -> impl Iterator<Item = String> + '_ {
-        let key = self.legacy_key.map_or("CAST(NULL AS bigint)".to_owned(), |key| key.to_string());
-        self.others.iter().map(move |other| format!("({other}, {}, {key})", self.into))
+    /// Closes the accounts of groups that have no user. A group whose account is gone meanwhile is left as it is.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(crate) fn finish(tx: &mut Tx<'_>, closings: &[Self]) -> QueryResult<()> {
+        let standing = standing(tx.db(), &ids(closings.iter()))?;
+        let due: Vec<&Self> = closings.iter().filter(|closing| closing.stands(&standing)).collect();
+        Self::apply(tx, &due, &standing)
     }
+
+    /// Whether the account that stays is there, and still stands for itself.
+    fn stands(&self, standing: &FxHashMap<i64, Account>) -> bool {
+        standing.get(&self.into).is_some_and(|account| account.merged_into.is_none())
+    }
+}
+
+fn ids<'a>(closings: impl Iterator<Item = &'a Closing>) -> Vec<i64> {
+    closings.flat_map(|closing| closing.others.iter().copied().chain([closing.into])).collect()
 }
 
 /// Statements over the pairs of accounts that are merged.
@@ -132,8 +165,17 @@ impl Statements {
 
 impl Write for Closing {
     fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()> {
-        batch.iter().for_each(|(unit, _)| tx.touch(unit));
-        Self::apply(tx, batch.rows().iter())
+        let standing = standing(tx.db(), &ids(batch.rows().iter()))?;
+        let mut due = Vec::with_capacity(batch.rows().len());
+        for (unit, closing) in batch.iter() {
+            if closing.stands(&standing) {
+                tx.touch(unit);
+                due.push(closing);
+            } else {
+                refuse_gone(tx, unit, closing.into, standing.get(&closing.into));
+            }
+        }
+        Self::apply(tx, &due, &standing)
     }
 }
 

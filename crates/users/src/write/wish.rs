@@ -2,16 +2,16 @@
 
 use diesel::prelude::*;
 use replant_clean as clean;
+use replant_core::Batch;
 use replant_core::db::Db;
 use replant_core::prelude::*;
-use replant_core::{Batch, UnitIndex};
-use rustc_hash::FxHashMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::platform::WrittenBy;
-use crate::schema::target::{accounts, legacy_user_map};
+use crate::schema::target::legacy_user_map;
 use crate::target::{Account, Written};
+use crate::write::standing::{refuse_gone, standing};
 
 /// Values for an account that is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -77,40 +77,18 @@ impl Write for Wish {
                     let wished = wish.granted(account, written.get(&wish.account).map_or(&[], Vec::as_slice));
                     if wished != *account {
                         let wished = Account { updated_at: now, ..wished };
-                        changes.push(change(account, &wished, wish.legacy_key));
+                        changes.push((unit, change(account, &wished, wish.legacy_key)));
                         replaced.push(unit, wished);
                     }
                 }
-                found => gone(tx, unit, wish.account, found.is_some()),
+                found => refuse_gone(tx, unit, wish.account, found),
             }
         }
         tx.replace(&replaced)?;
-        tx.changed(changes)
+        let made = changes.into_iter().filter(|(unit, _)| !tx.is_refused(*unit)).map(|(_, change)| change);
+        let made = made.collect();
+        tx.changed(made)
     }
-}
-
-fn gone(tx: &mut Tx<'_>, unit: UnitIndex, account: i64, merged: bool) {
-    let how = if merged { "was merged into another one" } else { "was deleted" };
-    tx.refuse(
-        unit,
-        Code::TARGET_ROW_GONE,
-        format!("account {account} {how} on the platform after the migration began"),
-    );
-}
-
-/// The accounts as they stand now. PostgreSQL keeps them so until the chunk is committed; in the order of their ids, so
-/// that two chunks cannot wait for each other.
-fn standing(db: &mut Db, ids: &[i64]) -> QueryResult<FxHashMap<i64, Account>> {
-    let mut standing = FxHashMap::default();
-    for some in ids.chunks(1_000) {
-        let wanted = accounts::table.filter(accounts::id.eq_any(some.to_vec())).order(accounts::id);
-        let found: Vec<Account> = match db {
-            Db::Pg(pg) => wanted.select(Account::as_select()).for_update().load(pg)?,
-            _ => wanted.select(Account::as_select()).load(db)?,
-        };
-        standing.extend(found.into_iter().map(|account| (account.id, account)));
-    }
-    Ok(standing)
 }
 
 fn written(db: &mut Db, ids: &[i64]) -> QueryResult<WrittenBy> {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use diesel::connection::SimpleConnection;
 use diesel::result::Error;
+use roaring::RoaringBitmap;
 
 use super::tx::Mode;
 use super::{Refused, Rows, Tx, UnitIndex};
@@ -60,7 +61,7 @@ pub(crate) fn settle<R: Rows>(
                 if chances.next().is_none() {
                     refused.extend(clean);
                 }
-                rows = Cow::Owned(rows.only(&|unit| !refused.iter().any(|r| r.unit == unit)));
+                rows = Cow::Owned(without(&*rows, &refused));
             }
             Err(Pass::Failed(error)) if !Failure::of(&error).blames_a_row() => return Err(error),
             Err(Pass::Failed(_)) if mode == Mode::Direct => {
@@ -72,6 +73,12 @@ pub(crate) fn settle<R: Rows>(
             }
         }
     }
+}
+
+/// The rows of the units that were not refused.
+fn without<R: Rows>(rows: &R, refused: &[Refused]) -> R {
+    let out: RoaringBitmap = refused.iter().map(|refused| refused.unit).collect();
+    rows.only(&|unit| !out.contains(unit))
 }
 
 fn pass<R: Rows>(db: &mut Db, step: &str, chunk: i64, mode: Mode, rows: &R) -> Result<Vec<Refused>, Pass> {
@@ -103,7 +110,7 @@ fn by_halves<R: Rows>(
         Ok(refused) => Ok(refused),
         Err(Pass::Again { dirty, clean }) => {
             let mut all = [dirty, clean].concat();
-            let kept = half.only(&|unit| !all.iter().any(|r| r.unit == unit));
+            let kept = without(&half, &all);
             all.extend(by_halves(db, step, chunk, (from, to), &kept)?);
             Ok(all)
         }

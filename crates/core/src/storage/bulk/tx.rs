@@ -35,6 +35,8 @@ pub struct Tx<'a> {
     pub(super) chunk: Option<i64>,
     pub(super) step: &'a str,
     pub(super) refused: Vec<Refused>,
+    /// The refused units.
+    pub(super) out: roaring::RoaringBitmap,
     /// Units that have written something in this pass.
     pub(super) touched: roaring::RoaringBitmap,
     /// Of these, the refused ones: what they have written must be taken back.
@@ -43,8 +45,8 @@ pub struct Tx<'a> {
 
 impl<'a> Tx<'a> {
     pub(super) fn new(db: &'a mut Db, step: &'a str, chunk: Option<i64>, mode: Mode) -> Self {
-        let (touched, dirty) = Default::default();
-        Self { db, mode, chunk, step, refused: Vec::new(), touched, dirty }
+        let (out, touched, dirty) = Default::default();
+        Self { db, mode, chunk, step, refused: Vec::new(), out, touched, dirty }
     }
 
     /// The transaction in which a step is finished: it belongs to no chunk.
@@ -64,7 +66,7 @@ impl<'a> Tx<'a> {
 
     /// Refuses a unit: its rows are quarantined, and nothing of it stays in the target.
     pub fn refuse(&mut self, unit: UnitIndex, code: impl Into<Code>, reason: impl Into<String>) {
-        if self.is_refused(unit) {
+        if !self.out.insert(unit) {
             return;
         }
         if self.touched.contains(unit) {
@@ -79,7 +81,7 @@ impl<'a> Tx<'a> {
 
     /// Whether the unit was refused in this pass.
     pub fn is_refused(&self, unit: UnitIndex) -> bool {
-        self.refused.iter().any(|refused| refused.unit == unit)
+        self.out.contains(unit)
     }
 
     /// Says that `unit` has changed the target by other means than `insert` and `replace`.
@@ -96,9 +98,7 @@ impl<'a> Tx<'a> {
         if self.refused.is_empty() {
             return self.insert_all(batch);
         }
-        let refused = std::mem::take(&mut self.refused);
-        let kept = batch.only(&|unit| !refused.iter().any(|r| r.unit == unit));
-        self.refused = refused;
+        let kept = batch.only(&|unit| !self.out.contains(unit));
         self.insert_all(&kept)
     }
 
@@ -153,7 +153,7 @@ impl<'a> Tx<'a> {
         write: impl FnOnce(&mut SqliteConnection) -> QueryResult<usize>,
     ) -> QueryResult<()> {
         let Db::Lite(lite) = &mut *self.db else { unreachable!("only called on SQLite") };
-        if self.refused.iter().any(|refused| refused.unit == unit) {
+        if self.out.contains(unit) {
             return Ok(());
         }
         match write(lite) {

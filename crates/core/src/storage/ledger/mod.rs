@@ -20,6 +20,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::bulk::{Change, Insert};
 use super::db::Db;
+use super::failure::Failure;
 use tables::replant_changes;
 
 const POSTGRES: EmbeddedMigrations = embed_migrations!("../../schemas/ledger/postgres");
@@ -29,7 +30,7 @@ const SQLITE: EmbeddedMigrations = embed_migrations!("../../schemas/ledger/sqlit
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The database refused something.
-    #[error("the ledger in the target database could not be {attempted}: {}", super::failure::Failure::of(.source).describe())]
+    #[error("the ledger in the target database could not be {attempted}: {}", Failure::of(.source).describe())]
     Database {
         /// What was tried.
         attempted: &'static str,
@@ -76,13 +77,12 @@ impl<T> Attempt<T> for QueryResult<T> {
 /// A right is missing, or a later version wrote the ledger.
 pub fn install(db: &mut Db) -> Result<(), LedgerError> {
     let hint = "the user needs the right to create a schema and tables there";
-    let failed = |_| LedgerError::Install { hint };
     match db {
         Db::Pg(pg) => pg.transaction(|pg| {
             // diesel keeps its own table where the search path points first: not among the platform's.
             pg.batch_execute("SELECT pg_advisory_xact_lock(7364129880112)").attempt("locked")?;
             pg.batch_execute("CREATE SCHEMA IF NOT EXISTS replant; SET LOCAL search_path = replant, public")
-                .map_err(|_| LedgerError::Install { hint })?;
+                .attempt("made")?;
             migrate(pg, POSTGRES, hint)
         }),
         Db::Lite(lite) => migrate(lite, SQLITE, hint),
@@ -90,7 +90,9 @@ pub fn install(db: &mut Db) -> Result<(), LedgerError> {
         Db::My(_) => Err(LedgerError::Install { hint: "MariaDB is no target" }).map_err(|e: LedgerError| e),
     }
     .map_err(|error| match error {
-        LedgerError::Database { .. } => failed(()),
+        LedgerError::Database { source, .. } if matches!(Failure::of(&source), Failure::Other(_)) => {
+            LedgerError::Install { hint }
+        }
         other => other,
     })
 }

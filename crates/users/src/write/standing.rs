@@ -1,0 +1,34 @@
+//! Accounts as they stand in the transaction that is about to change them.
+
+use diesel::prelude::*;
+use replant_core::UnitIndex;
+use replant_core::db::Db;
+use replant_core::prelude::*;
+use rustc_hash::FxHashMap;
+
+use crate::schema::target::accounts;
+use crate::target::Account;
+
+/// The accounts as they stand now. PostgreSQL keeps them so until the chunk is committed; in the order of their ids, so
+/// that two chunks cannot wait for each other.
+pub(super) fn standing(db: &mut Db, ids: &[i64]) -> QueryResult<FxHashMap<i64, Account>> {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    let mut standing = FxHashMap::default();
+    for some in ids.chunks(1_000) {
+        let wanted = accounts::table.filter(accounts::id.eq_any(some.to_vec())).order(accounts::id);
+        let found: Vec<Account> = match db {
+            Db::Pg(pg) => wanted.select(Account::as_select()).for_update().load(pg)?,
+            _ => wanted.select(Account::as_select()).load(db)?,
+        };
+        standing.extend(found.into_iter().map(|account| (account.id, account)));
+    }
+    Ok(standing)
+}
+
+/// Refuses a unit whose account is not there any more as it was when the groups were formed.
+pub(super) fn refuse_gone(tx: &mut Tx<'_>, unit: UnitIndex, account: i64, found: Option<&Account>) {
+    let how = if found.is_some() { "was merged into another one" } else { "was deleted" };
+    let reason = format!("account {account} {how} on the platform after the migration began");
+    tx.refuse(unit, Code::TARGET_ROW_GONE, reason);
+}
