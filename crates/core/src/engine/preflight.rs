@@ -1,7 +1,7 @@
 //! What is looked at before anything is written.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 
 use super::error::RunError;
 use super::step::AnyStep;
@@ -16,7 +16,7 @@ pub(super) fn check(steps: &[&dyn AnyStep], legacy: &Pool, target: &Pool) -> Res
     side(legacy, Role::Legacy, Use::Read, reads, |_| Ok(Vec::new()))?;
     let writes = steps.iter().flat_map(|step| step.writes()).collect();
     let tables: Vec<&'static str> = steps.iter().map(|step| step.target_table()).collect();
-    side(target, Role::Target, Use::Write, writes, |db| sequences_behind(db, &tables))
+    side(target, Role::Target, Use::Write, writes, |db| rights_and_sequences(db, &tables))
 }
 
 fn side(
@@ -55,24 +55,48 @@ struct Behind {
     last: i64,
 }
 
-/// Ids are taken from the sequences: one that lags behind its table would hand out ids that are taken.
-fn sequences_behind(db: &mut Db, tables: &[&'static str]) -> QueryResult<Vec<String>> {
+#[derive(QueryableByName)]
+struct Rights {
+    #[diesel(sql_type = diesel::sql_types::Nullable<Text>)]
+    sequence: Option<String>,
+    #[diesel(sql_type = Bool)]
+    reads: bool,
+    #[diesel(sql_type = Bool)]
+    inserts: bool,
+    #[diesel(sql_type = Bool)]
+    takes_ids: bool,
+}
+
+/// What the user may do with a table, and with the sequence of its `id`.
+const RIGHTS: &str = "
+SELECT s.sequence, has_table_privilege(t.name, 'SELECT') AS reads, has_table_privilege(t.name, 'INSERT') AS inserts,
+       coalesce(has_sequence_privilege(s.sequence, 'USAGE') AND has_sequence_privilege(s.sequence, 'SELECT'), false) AS takes_ids
+  FROM (SELECT format('public.%I', $1) AS name) t
+  CROSS JOIN LATERAL (SELECT pg_get_serial_sequence(t.name, 'id') AS sequence) s";
+
+/// The rights to read and write, and the sequences, from which ids are taken: one that lags behind its table would hand out ids that are taken.
+fn rights_and_sequences(db: &mut Db, tables: &[&'static str]) -> QueryResult<Vec<String>> {
     let mut problems = Vec::new();
     let Db::Pg(pg) = db else { return Ok(problems) };
     for table in tables {
-        #[derive(QueryableByName)]
-        struct Sequence {
-            #[diesel(sql_type = diesel::sql_types::Nullable<Text>)]
-            sequence: Option<String>,
-        }
-        let found: Sequence =
-            diesel::sql_query("SELECT pg_get_serial_sequence(format('public.%I', $1), 'id') AS sequence")
-                .bind::<Text, _>(table)
-                .get_result(pg)?;
+        let found: Rights = diesel::sql_query(RIGHTS).bind::<Text, _>(table).get_result(pg)?;
+        let lacking = [(found.reads, "SELECT"), (found.inserts, "INSERT")];
+        problems.extend(
+            lacking
+                .iter()
+                .filter(|(granted, _)| !granted)
+                .map(|(_, right)| format!("the database user lacks a right: {right} on `{table}`")),
+        );
         let Some(sequence) = found.sequence else {
             problems.push(format!("`{table}.id` has no sequence to take ids from"));
             continue;
         };
+        if !found.takes_ids {
+            problems.push(format!("the database user lacks a right: SELECT and USAGE on the sequence {sequence}"));
+        }
+        if !found.takes_ids || !found.reads {
+            continue;
+        }
         // A sequence is read like a table, by its own name, which the catalogue has quoted.
         let sql = format!(
             "SELECT coalesce((SELECT max(id) FROM public.\"{table}\"), 0) AS highest, last_value - (NOT is_called)::int AS last FROM {sequence}"
