@@ -28,9 +28,7 @@ pub(crate) fn brand(lookups: &Lookups, row: &Brand, draft: &mut Draft<Rows>) -> 
     // The price is counted whatever becomes of the brand.
     let price = price(row, &lookups.currencies.0, draft);
     let user = lookups.users.of(row.user_id.reference("user_id")?);
-    let place = lookups.plan.keys.rank(row.id);
-    let id = place.and_then(|place| lookups.plan.ids.id(place));
-    let id = id.ok_or_else(|| Refusal::unforeseen("the plan has no id for this key"))?;
+    let id = lookups.plan.id_of(row.id).ok_or_else(|| Refusal::unforeseen("the plan has no id for this key"))?;
     let brand = new_brand(id, row, &user, price, draft)?;
     draft.write(BrandAccount { account_id: brand.account_id, made: lookups.users.made(brand.account_id) });
     draft.write(brand);

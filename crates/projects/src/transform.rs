@@ -47,9 +47,7 @@ pub(crate) fn project(lookups: &Lookups, unit: &Unit<'_, Project>, draft: &mut D
     if let Some(own) = lookups.platform.get(&fields.slug) {
         return Ok(*own);
     }
-    let place = lookups.plan.keys.rank(leader.id);
-    let id = place.and_then(|place| lookups.plan.ids.id(place));
-    let id = id.ok_or_else(|| Refusal::unforeseen("the plan has no id for this key"))?;
+    let id = lookups.plan.id_of(leader.id).ok_or_else(|| Refusal::unforeseen("the plan has no id for this key"))?;
     let (latitude, longitude) = fields.coordinates.unzip();
     draft.write(NewProject {
         id,

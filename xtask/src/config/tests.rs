@@ -9,7 +9,7 @@ const SECRET: &str = "hunter2";
 
 fn places() -> Places {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
-    Places { config, work: PathBuf::from("/tmp/work") }
+    Places { config, work: PathBuf::from("/tmp/files") }
 }
 
 fn vars(pairs: &[(&str, &str)]) -> Vars {
@@ -62,7 +62,7 @@ fn no_file_but_local_holds_an_address() {
 #[test]
 fn local_is_sqlite_in_the_work_folder() {
     let target = load("local", &[]).unwrap().target().unwrap();
-    assert_eq!(target.sqlite_path().unwrap(), Path::new("/tmp/work/local/platform.db"));
+    assert_eq!(target.sqlite_path().unwrap(), Path::new("/tmp/files/local/platform.db"));
 }
 
 #[test]
