@@ -1,9 +1,8 @@
 //! The rules of brands.
 
+use reference::{Price, PriceCells};
 use replant_clean as clean;
-use replant_clean::{Fault, Minor, Repair};
 use replant_core::prelude::*;
-use rust_decimal::Decimal;
 
 use crate::Lookups;
 use crate::legacy::Brand;
@@ -61,65 +60,21 @@ fn new_brand(
         vat_number: text(&row.vat_no, "vat_no")?,
         group_name: text(&row.group_name, "group_name")?,
         billing_mode: billing_mode(row, draft)?.into(),
-        currency: price.currency.as_str().to_owned(),
-        price_per_tree_minor: price.minor,
+        currency: price.currency.code.to_string(),
+        price_per_tree_minor: price.amount.map(|amount| amount.money.minor),
     })
-}
-
-/// The price of a tree, if there is one, and the currency of the brand.
-#[derive(Debug, PartialEq, Eq)]
-struct Price {
-    currency: Currency,
-    minor: Option<i64>,
 }
 
 /// Reads the price and counts it, for as long as it can be read.
 fn price(row: &Brand, currencies: &clean::Currencies, draft: &mut Draft<Rows>) -> Result<Price, Refusal> {
-    reference::text(&row.price_per_tree, "price_per_tree", row.id, draft)?;
-    reference::text(&row.currency, "currency", row.id, draft)?;
-    let raw = row.price_per_tree.text("price_per_tree")?;
-    let amount = raw.map_or(Ok(None), clean::amount);
-    if let Err(fault @ Fault::AmountInvalid) = amount {
-        return Err(faulty(fault));
+    let cells = PriceCells { amount: &row.price_per_tree, amount_column: "price_per_tree", currency: &row.currency };
+    let price = cells.take(row.id, currencies, draft)?;
+    match price.amount {
+        Some(amount) if amount.money.minor < 0 => {
+            Err(Refusal::quarantine(BrandCode::AmountNotPositive, "the price is negative"))
+        }
+        _ => Ok(price),
     }
-    // A number that is out of range comes after the currency, of which its text then says nothing.
-    let mark = amount.as_ref().ok().and_then(|amount| amount.as_ref()?.currency);
-    let own = row.currency.text("currency")?;
-    let known = clean::currency(own, mark, currencies).map_err(faulty)?;
-    let currency = Currency::new(known.code.as_str()).ok_or_else(|| faulty(Fault::CurrencyUnknown))?;
-    if known.defaulted {
-        draft.repair(row.id, Repair::CurrencyDefaulted, "currency", own.map(str::to_owned), currency.to_string());
-    }
-    let Some(amount) = amount.map_err(faulty)? else { return Ok(Price { currency, minor: None }) };
-    let Minor { value: minor, rounded } = clean::to_minor(amount.value, known.exponent).map_err(faulty)?;
-    let exact = exact_minor(amount.value, known.exponent).ok_or_else(|| faulty(Fault::ValueOutOfRange))?;
-    draft.money(row.id, Money { currency, minor }, exact);
-    if minor < 0 {
-        return Err(Refusal::quarantine(BrandCode::AmountNotPositive, "the price is negative"));
-    }
-    if rounded {
-        let after = Decimal::from_i128_with_scale(minor.into(), known.exponent);
-        draft.repair(row.id, Repair::AmountRounded, "price_per_tree", raw.map(str::to_owned), after.to_string());
-    }
-    Ok(Price { currency, minor: Some(minor) })
-}
-
-/// An amount in minor units as it was read, fractions and all.
-fn exact_minor(amount: Decimal, exponent: u32) -> Option<Decimal> {
-    match amount.scale().checked_sub(exponent) {
-        Some(scale) => Decimal::try_from_i128_with_scale(amount.mantissa(), scale).ok(),
-        None => amount.checked_mul(Decimal::from(10_u64.checked_pow(exponent)?)),
-    }
-}
-
-fn faulty(fault: Fault) -> Refusal {
-    let reason = match fault {
-        Fault::AmountInvalid => "the price is no amount",
-        Fault::CurrencyConflict => "the column and the price name different currencies",
-        Fault::CurrencyUnknown => "the platform does not have the currency",
-        Fault::ValueOutOfRange => "the price does not fit its column",
-    };
-    Refusal::quarantine(fault, reason)
 }
 
 fn billing_mode(row: &Brand, draft: &mut Draft<Rows>) -> Result<BillingMode, Refusal> {
@@ -310,21 +265,6 @@ mod tests {
             ("99999999999999999999999999999999", "BTC", "currency_unknown"),
         ] {
             check_code(&priced(price, currency), &LIVE, code);
-        }
-    }
-
-    #[test]
-    fn minor_units_are_exact_before_they_are_rounded() {
-        for (amount, exponent, expect) in [
-            ("0.60", 2, "60"),
-            ("0.125", 2, "12.5"),
-            ("1.5", 0, "1.5"),
-            ("5", 3, "5000"),
-            ("0.1234567890123456789012345678", 2, "12.34567890123456789012345678"),
-            ("9223372036854775.807", 3, "9223372036854775807"),
-        ] {
-            let exact = exact_minor(Decimal::from_str_exact(amount).expect("a decimal"), exponent);
-            assert_eq!(exact, Some(Decimal::from_str_exact(expect).expect("a decimal")), "{amount}");
         }
     }
 }

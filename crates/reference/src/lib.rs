@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod cells;
+mod money;
 mod schema;
 
 use diesel::prelude::*;
@@ -11,6 +12,7 @@ use replant_core::prelude::*;
 use schema::{countries, currencies, meta};
 
 pub use cells::text;
+pub use money::{Amount, KnownCurrency, Price, PriceCells, faulty};
 
 /// Reads when the legacy database was frozen.
 ///

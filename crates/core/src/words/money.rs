@@ -85,17 +85,16 @@ pub struct MoneyTotals(BTreeMap<Currency, MoneyFlow>);
 
 impl MoneyTotals {
     /// Counts an amount that was read on a row which then had `outcome`. Of a migrated row only what the repairs took
-    /// is counted here: what it wrote is counted from the target rows themselves, by [`Self::written`].
+    /// is counted here: what it wrote is counted from the target rows themselves, by [`Self::written`]. On other rows no
+    /// repair took anything.
     pub fn row(&mut self, amount: Money, exact_minor: Decimal, outcome: Outcome) {
         let flow = self.0.entry(amount.currency).or_default();
-        let minor = Decimal::from(amount.minor);
         flow.read += exact_minor;
-        flow.repaired += exact_minor - minor;
         match outcome {
-            Outcome::Migrated => {}
-            Outcome::Merged => flow.merged += minor,
-            Outcome::Skipped => flow.skipped += minor,
-            Outcome::Quarantined => flow.quarantined += minor,
+            Outcome::Migrated => flow.repaired += exact_minor - Decimal::from(amount.minor),
+            Outcome::Merged => flow.merged += exact_minor,
+            Outcome::Skipped => flow.skipped += exact_minor,
+            Outcome::Quarantined => flow.quarantined += exact_minor,
         }
     }
 
