@@ -1,0 +1,1 @@
+//! Bank transfers that no list showed become payments.

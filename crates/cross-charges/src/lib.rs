@@ -1,0 +1,1 @@
+//! What brands of a group are charged internally.

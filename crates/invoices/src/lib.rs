@@ -1,0 +1,1 @@
+//! Legacy invoices become invoices.

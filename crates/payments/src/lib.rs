@@ -1,0 +1,1 @@
+//! Legacy transactions become payments and refunds, and settle invoices.

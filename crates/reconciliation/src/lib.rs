@@ -1,0 +1,1 @@
+//! Both sides held against each other, and a customer's whole history.

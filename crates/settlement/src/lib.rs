@@ -1,0 +1,1 @@
+//! Who pays what: verdicts on transactions and transfers, refunds, matching, allocation.

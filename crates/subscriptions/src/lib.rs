@@ -1,0 +1,1 @@
+//! Legacy subscriptions become subscriptions.
