@@ -3,12 +3,12 @@
 use diesel::prelude::*;
 use replant_core::db::MultiBackend;
 use replant_core::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::schema::brand;
 
 /// A row of `brand`.
-#[derive(Debug, Queryable, Selectable, Serialize)]
+#[derive(Debug, Queryable, Selectable, Serialize, Deserialize)]
 #[diesel(table_name = brand, check_for_backend(MultiBackend))]
 pub struct Brand {
     /// The key.

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod accounts;
 mod legacy;
 mod schema;
 mod target;
@@ -10,6 +11,8 @@ use std::sync::Arc;
 use reference::Currencies;
 use replant_core::prelude::*;
 use replant_core::{StepPlan, shape_of};
+
+pub use accounts::BrandAccounts;
 
 /// The domain.
 pub fn domain() -> Domain {

@@ -9,9 +9,9 @@ mod words;
 pub mod prelude;
 
 pub use contract::domain::{Domain, OrderError, Registry, StepFates};
-pub use contract::draft::{Draft, Repair, Unit};
+pub use contract::draft::{Draft, Unit};
 pub use contract::legacy::{Fate, LegacyRow};
-pub use contract::prepare::{Lookup, Prepare, PrepareError};
+pub use contract::prepare::{Frozen, Lookup, Prepare, PrepareError};
 pub use contract::refusal::Refusal;
 pub use contract::standing::{Standing, Standings};
 pub use contract::step::{FinishError, Step};
@@ -27,13 +27,13 @@ pub use storage::bulk::{Batch, Change, Holds, Insert, Replace, Rows, Tx, UnitInd
 pub use storage::cell::{BadCell, Cell};
 pub use storage::db;
 pub use storage::failure::Failure;
-pub use storage::ledger::plan::{IdBlock, StepPlan};
+pub use storage::ledger::plan::{IdBlock, Ours, StepPlan};
 pub use storage::ledger::{self, LedgerError};
 pub use storage::pool::{Pool, PoolError};
 pub use storage::shape::{self, TableShape, shape_of};
 pub use storage::types::{Instant, Utc, Wall};
 pub use words::{
-    Code, Counts, Currency, Followers, Key, KeyRange, KeySet, Money, MoneyFlow, MoneyTotals, Outcome, Root,
+    Code, Counts, Currency, Followers, Key, KeyRange, KeySet, Money, MoneyFlow, MoneyTotals, Outcome, Repair, Root,
 };
 
 #[doc(hidden)]

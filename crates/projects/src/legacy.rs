@@ -3,12 +3,12 @@
 use diesel::prelude::*;
 use replant_core::prelude::*;
 use replant_core::{BadCell, db::MultiBackend};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::schema::project;
 
 /// A row of `project`.
-#[derive(Debug, Queryable, Selectable, Serialize)]
+#[derive(Debug, Queryable, Selectable, Serialize, Deserialize)]
 #[diesel(table_name = project, check_for_backend(MultiBackend))]
 pub struct Project {
     /// The key.

@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use diesel::prelude::*;
 use reference::Countries;
+use replant_core::db::Db;
 use replant_core::prelude::*;
 use replant_core::{StepPlan, shape_of};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
+use serde::{Deserialize, Serialize};
 
 use schema::{project_species, projects};
 
@@ -31,6 +33,25 @@ pub struct Lookups {
     /// Projects with the slug of another one.
     followers: Followers,
     plan: Arc<StepPlan>,
+}
+
+/// The projects that the platform had: slug and id.
+#[derive(Serialize, Deserialize)]
+struct Platform(Vec<(String, i64)>);
+
+impl Frozen for Platform {
+    const NAME: &'static str = "projects.platform";
+
+    fn read(db: &mut Db, ours: &Ours) -> QueryResult<Self> {
+        let mut found: Vec<(String, i64)> = projects::table.select((projects::slug, projects::id)).load(db)?;
+        found.retain(|(_, id)| !ours.made("projects", *id));
+        Ok(Self(found))
+    }
+
+    fn extend(&mut self, now: Self) {
+        let known: FxHashSet<i64> = self.0.iter().map(|(_, id)| *id).collect();
+        self.0.extend(now.0.into_iter().filter(|(_, id)| !known.contains(id)));
+    }
 }
 
 impl Step for Projects {
@@ -62,8 +83,7 @@ impl Step for Projects {
     }
 
     fn prepare(cx: &Prepare<'_>) -> Result<Lookups, PrepareError> {
-        let platform: Vec<(String, i64)> =
-            cx.frozen("projects.platform", |db| projects::table.select((projects::slug, projects::id)).load(db))?;
+        let platform: Platform = cx.frozen()?;
         let mut leaders = FxHashMap::default();
         let mut followers = Followers::default();
         cx.scan(|row: legacy::Project| {
@@ -78,7 +98,7 @@ impl Step for Projects {
         })?;
         Ok(Lookups {
             countries: cx.lookup::<Countries>()?,
-            platform: platform.into_iter().collect(),
+            platform: platform.0.into_iter().collect(),
             followers,
             plan: cx.plan(),
         })

@@ -40,13 +40,14 @@ const LEDGER: &[&str] = &[
      || what || ' ' || coalesce(value_before, 'NULL') || ' -> ' || coalesce(value_after, 'NULL') AS line FROM replant_changes",
 ];
 
-/// The ids that were reserved for the steps, by target table.
-type Blocks = HashMap<String, IdBlock>;
+/// The ids that were reserved, by target table: those of each step.
+type Blocks = HashMap<String, Vec<IdBlock>>;
 
 /// What stands for an id of a block: the same whatever ids the target gave. It sorts behind ids and as they do.
 fn place(blocks: &Blocks, table: &str, id: &str) -> Option<String> {
-    let place = blocks.get(table)?.place(id.parse().ok()?)?;
-    Some(format!("new {place:010}"))
+    let id = id.parse().ok()?;
+    let of_step = |(step, ids): (usize, &IdBlock)| Some(format!("new {step} {:010}", ids.place(id)?));
+    blocks.get(table)?.iter().enumerate().find_map(of_step)
 }
 
 impl State {
@@ -57,10 +58,8 @@ impl State {
     /// The database fails, or has no ledger.
     pub fn but_for_ids(db: &mut Db, began: jiff::Timestamp) -> Result<Self, LedgerError> {
         let mut blocks = Blocks::default();
-        for step in history::known_steps(db)? {
-            if let Some(plan) = plan::load(db, &step.name)? {
-                blocks.insert(step.target_table, plan.ids);
-            }
+        for (table, ids) in plan::blocks(db)? {
+            blocks.entry(table).or_default().push(ids);
         }
         let mut state = Self::of(db, began)?;
         for table in &mut state.tables {

@@ -49,7 +49,7 @@ pub(crate) struct Identity {
 }
 
 /// A hash that stands for an e-mail: two that meet by chance are not to be expected in the lifetime of a company.
-fn hashed(email: &str) -> u128 {
+pub(crate) fn hashed(email: &str) -> u128 {
     xxhash_rust::xxh3::xxh3_128(email.as_bytes())
 }
 
@@ -59,20 +59,70 @@ impl Identity {
     /// # Errors
     /// A source cannot be read.
     pub(crate) fn build(cx: &Prepare<'_>) -> Result<Self, PrepareError> {
-        let platform = cx.frozen("users.platform", Platform::read)?;
+        let mut identity = Self::of(Groups::read(cx)?);
+        identity.earliest = Earliest::read(cx)?;
+        Ok(identity)
+    }
+
+    /// What a unit has to know of its group.
+    fn of(groups: Groups) -> Self {
+        let mut identity = Self::default();
+        for (key, address) in &groups.users {
+            if let Some(leader) = groups.leader(*address)
+                && leader != *key
+            {
+                identity.followers.insert(leader, *key);
+            }
+        }
+        for (root, group) in groups.accounts {
+            match groups.leaders.get(&root) {
+                Some(leader) => {
+                    identity.groups.insert(*leader, group);
+                }
+                None if !group.others.is_empty() => identity.without_users.push(group),
+                None => {}
+            }
+        }
+        identity.without_users.sort_unstable_by_key(|group| group.account.id);
+        identity
+    }
+
+    /// The earliest known time of what a user did.
+    pub(crate) fn earliest(&self, key: Key) -> Option<Timestamp> {
+        self.earliest.of(key)
+    }
+}
+
+/// The groups that addresses, `legacy_user_map` and `account_emails` form (rules: Users, 2).
+pub(crate) struct Groups {
+    nodes: FxHashMap<Node, u32>,
+    joined: UnionFind<u32>,
+    /// Users who are to have an account, by key, with the node of their address.
+    users: Vec<(Key, u32)>,
+    /// The lowest user, by the group's root.
+    leaders: FxHashMap<u32, Key>,
+    /// The accounts, by the group's root.
+    accounts: FxHashMap<u32, Group>,
+}
+
+impl Groups {
+    /// Reads the users and the platform as it was first seen.
+    ///
+    /// # Errors
+    /// A source cannot be read.
+    pub(crate) fn read(cx: &Prepare<'_>) -> Result<Self, PrepareError> {
+        let platform = cx.frozen::<Platform>()?;
         let mut users: Vec<(Key, u128)> = Vec::new();
         cx.scan(|user: Identifying| {
             if let Ok(email) = judge(&user.kind, &user.email) {
                 users.push((user.id, hashed(&email)));
             }
         })?;
-        let mut identity = Self::group(&platform, &users);
-        identity.earliest = Earliest::read(cx)?;
-        Ok(identity)
+        Ok(Self::form(&platform, &users))
     }
 
     /// Forms the groups. `users`: valid ones by key, with their hashed e-mails.
-    pub(crate) fn group(platform: &Platform, users: &[(Key, u128)]) -> Self {
+    pub(crate) fn form(platform: &Platform, users: &[(Key, u128)]) -> Self {
         let mut nodes = Nodes::default();
         let mut accounts: Vec<(u32, &PlatformAccount)> = Vec::with_capacity(platform.accounts.len());
         for account in &platform.accounts {
@@ -99,39 +149,43 @@ impl Identity {
                 nodes.joined.push((users[place].1, account));
             }
         }
-        let groups = nodes.grouped();
+        let joined = nodes.grouped();
 
-        let mut identity = Self::default();
         let mut leaders: FxHashMap<u32, Key> = FxHashMap::default();
         for (key, node) in &users {
-            let leader = *leaders.entry(groups.find(*node)).or_insert(*key);
-            if leader != *key {
-                identity.followers.insert(leader, *key);
-            }
+            leaders.entry(joined.find(*node)).or_insert(*key);
         }
-        let mut by_group: FxHashMap<u32, Vec<&PlatformAccount>> = FxHashMap::default();
+        let mut members: FxHashMap<u32, Vec<&PlatformAccount>> = FxHashMap::default();
         for (node, account) in accounts {
-            by_group.entry(groups.find(node)).or_default().push(account);
+            members.entry(joined.find(node)).or_default().push(account);
         }
-        for (root, mut members) in by_group {
-            members.sort_unstable_by_key(|account| (account.opened == Opened::PreLaunch, account.id));
-            let group =
-                Group { account: members[0].clone(), others: members[1..].iter().map(|account| account.id).collect() };
-            match leaders.get(&root) {
-                Some(leader) => {
-                    identity.groups.insert(*leader, group);
-                }
-                None if !group.others.is_empty() => identity.without_users.push(group),
-                None => {}
-            }
-        }
-        identity.without_users.sort_unstable_by_key(|group| group.account.id);
-        identity
+        let accounts = members.into_iter().map(|(root, members)| (root, Group::of(members))).collect();
+        Self { nodes: nodes.numbers, joined, users, leaders, accounts }
     }
 
-    /// The earliest known time of what a user did.
-    pub(crate) fn earliest(&self, key: Key) -> Option<Timestamp> {
-        self.earliest.of(key)
+    /// The lowest user of the group that a node belongs to.
+    fn leader(&self, node: u32) -> Option<Key> {
+        self.leaders.get(&self.joined.find(node)).copied()
+    }
+
+    /// Every address, hashed, with the lowest user and the account of its group.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (u128, Option<Key>, Option<i64>)> {
+        self.nodes.iter().filter_map(|(node, number)| match node {
+            Node::Email(hash) => {
+                let root = self.joined.find(*number);
+                let account = self.accounts.get(&root).map(|group| group.account.id);
+                Some((*hash, self.leaders.get(&root).copied(), account))
+            }
+            Node::Account(_) => None,
+        })
+    }
+}
+
+impl Group {
+    /// A group of its platform accounts: the native one stands first, then the lowest id.
+    fn of(mut members: Vec<&PlatformAccount>) -> Self {
+        members.sort_unstable_by_key(|account| (account.opened == Opened::PreLaunch, account.id));
+        Self { account: members[0].clone(), others: members[1..].iter().map(|account| account.id).collect() }
     }
 }
 

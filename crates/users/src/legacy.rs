@@ -3,12 +3,12 @@
 use diesel::{Queryable, Selectable};
 use replant_core::db::MultiBackend;
 use replant_core::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::schema::legacy::{finance_transaction, plantation, subscription, user};
 
 /// A row of `user`.
-#[derive(Debug, Clone, Queryable, Selectable, Serialize)]
+#[derive(Debug, Clone, Queryable, Selectable, Serialize, Deserialize)]
 #[diesel(table_name = user, check_for_backend(MultiBackend))]
 pub struct User {
     /// Primary key.
@@ -51,7 +51,7 @@ pub struct User {
 replant_core::legacy!(User => user, "user", key = id);
 
 /// What identifies a user: the columns that decide about groups.
-#[derive(Debug, Clone, Queryable, Selectable, Serialize)]
+#[derive(Debug, Clone, Queryable, Selectable, Serialize, Deserialize)]
 #[diesel(table_name = user, check_for_backend(MultiBackend))]
 pub(crate) struct Identifying {
     /// Primary key.
@@ -77,7 +77,7 @@ pub(crate) trait Activity: LegacyRow {
 macro_rules! activity {
     ($(#[$meta:meta])* $name:ident, $table:ident, $literal:literal, $when:ident, utc = $utc:literal) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Queryable, Selectable, Serialize)]
+        #[derive(Debug, Clone, Queryable, Selectable, Serialize, Deserialize)]
         #[diesel(table_name = $table, check_for_backend(MultiBackend))]
         pub(crate) struct $name {
             id: Key,

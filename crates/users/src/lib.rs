@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod codes;
+mod emails;
 mod identity;
 mod legacy;
 mod person;
@@ -25,6 +26,7 @@ use crate::schema::target as to;
 use crate::transform::Lookups;
 use crate::write::{Address, Closing, Wish};
 
+pub use crate::emails::{EmailOwner, Emails};
 pub use crate::legacy::User;
 pub use crate::target::{Account, NewAccountEmail};
 

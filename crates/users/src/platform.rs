@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 use replant_core::db::Db;
+use replant_core::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
@@ -44,12 +45,10 @@ pub(crate) struct Platform {
 
 type Found = (i64, String, Option<String>, Option<i64>);
 
-impl Platform {
-    /// Reads it.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub(crate) fn read(db: &mut Db) -> QueryResult<Self> {
+impl Frozen for Platform {
+    const NAME: &'static str = "users.platform";
+
+    fn read(db: &mut Db, ours: &Ours) -> QueryResult<Self> {
         let map: Vec<(i64, i64)> = legacy_user_map::table
             .order(legacy_user_map::legacy_user_id)
             .select((legacy_user_map::legacy_user_id, legacy_user_map::account_id))
@@ -62,6 +61,7 @@ impl Platform {
         let opened = |id| if pre_launch.contains(&id) { Opened::PreLaunch } else { Opened::Native };
         let accounts = found
             .into_iter()
+            .filter(|(id, ..)| !ours.made("accounts", *id))
             .map(|(id, email, country, merged_into)| PlatformAccount {
                 id,
                 email,
@@ -77,6 +77,17 @@ impl Platform {
         Ok(Self { accounts, map, emails })
     }
 
+    /// Accounts and addresses that were not there. Those of the migration's own making join what is joined already.
+    fn extend(&mut self, now: Self) {
+        let known: FxHashSet<i64> = self.accounts.iter().map(|account| account.id).collect();
+        self.accounts.extend(now.accounts.into_iter().filter(|account| !known.contains(&account.id)));
+        self.accounts.sort_unstable_by_key(|account| account.id);
+        let known: FxHashSet<String> = self.emails.iter().map(|(email, _)| email.clone()).collect();
+        self.emails.extend(now.emails.into_iter().filter(|(email, _)| !known.contains(email)));
+    }
+}
+
+impl Platform {
     /// The account that stands for `id`: itself, or the one that it went into, however often.
     pub(crate) fn standing_for(&self, id: i64) -> i64 {
         let mut at = id;

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::refusal::Refusal;
 use crate::storage::bulk::{Holds, Rows, UnitIndex, Write};
-use crate::words::{Code, Key, Money};
+use crate::words::{Code, Key, Money, Repair};
 
 /// Legacy rows that are judged together: a leader and the rows that follow it. Most have one row.
 #[derive(Debug)]
@@ -35,21 +35,6 @@ impl<'a, L> Unit<'a, L> {
     }
 }
 
-/// A value that a rule changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Repair {
-    /// The legacy row.
-    pub key: Key,
-    /// The rule.
-    pub code: Code,
-    /// The legacy column.
-    pub column: &'static str,
-    /// The value before.
-    pub before: Option<String>,
-    /// The value after.
-    pub after: Option<String>,
-}
-
 /// What became of a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verdict {
@@ -72,6 +57,8 @@ pub struct Draft<R> {
     pub(crate) rows: R,
     pub(crate) repairs: Vec<(UnitIndex, Repair)>,
     pub(crate) also: Vec<(UnitIndex, &'static str, i64)>,
+    /// Followers that are rows of their own: key, table, id.
+    pub(crate) own: Vec<(UnitIndex, Key, &'static str, i64)>,
     pub(crate) carried: Vec<Carried>,
     pub(crate) verdicts: Vec<Verdict>,
     fingerprint: u64,
@@ -84,6 +71,7 @@ impl<R: Rows> Default for Draft<R> {
             rows: R::default(),
             repairs: Vec::new(),
             also: Vec::new(),
+            own: Vec::new(),
             carried: Vec::new(),
             verdicts: Vec::new(),
             fingerprint: 0,
@@ -136,6 +124,13 @@ impl<R: Rows> Draft<R> {
         self.also.push((unit, table, id));
     }
 
+    /// Says that the follower with `key` is migrated too, as a row of its own, of another table than the step's. A
+    /// follower of which this is not said is merged into the leader's row.
+    pub fn migrated_as(&mut self, key: Key, table: &'static str, id: i64) {
+        let unit = self.unit();
+        self.own.push((unit, key, table, id));
+    }
+
     /// Counts an amount of the row with `key`, whatever becomes of the row: as it was read, exactly, and in the minor
     /// units that its target row is to carry.
     pub fn money(&mut self, key: Key, amount: Money, exact_minor: Decimal) {
@@ -154,6 +149,9 @@ impl<R: Rows> Draft<R> {
             while self.also.last().is_some_and(|(of, _, _)| *of == unit) {
                 self.also.pop();
             }
+            while self.own.last().is_some_and(|(of, ..)| *of == unit) {
+                self.own.pop();
+            }
         }
         self.verdicts.push(Verdict { result, fingerprint: std::mem::take(&mut self.fingerprint) });
     }
@@ -164,6 +162,7 @@ impl<R: Rows> Draft<R> {
         self.rows.append(other.rows, before);
         self.repairs.extend(other.repairs.into_iter().map(|(unit, repair)| (unit + before, repair)));
         self.also.extend(other.also.into_iter().map(|(unit, table, id)| (unit + before, table, id)));
+        self.own.extend(other.own.into_iter().map(|(unit, key, table, id)| (unit + before, key, table, id)));
         self.carried
             .extend(other.carried.into_iter().map(|carried| Carried { unit: carried.unit + before, ..carried }));
         self.verdicts.extend(other.verdicts);
@@ -172,6 +171,11 @@ impl<R: Rows> Draft<R> {
     /// The rows written so far: for tests of a `transform`.
     pub fn rows(&self) -> &R {
         &self.rows
+    }
+
+    /// The amounts counted so far, by the key of their row: for tests of a `transform`.
+    pub fn counted(&self) -> impl Iterator<Item = (Key, Money, Decimal)> {
+        self.carried.iter().map(|carried| (carried.key, carried.amount, carried.exact_minor))
     }
 
     /// The repairs noted so far: for tests of a `transform`.

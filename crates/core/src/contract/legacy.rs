@@ -2,13 +2,14 @@
 
 use diesel::QueryResult;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::storage::db::Db;
 use crate::storage::shape::TableShape;
 use crate::words::{Key, KeyRange};
 
 /// A row of a legacy table, or some of its columns. Implemented by [`legacy!`](crate::legacy).
-pub trait LegacyRow: Serialize + Send + Sync + Sized + 'static {
+pub trait LegacyRow: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
     /// The table.
     const TABLE: &'static str;
 
@@ -44,7 +45,8 @@ pub trait LegacyRow: Serialize + Send + Sync + Sized + 'static {
 }
 
 /// Lets a model read its legacy table by key: `legacy!(User => user, "user", key = id);`. The model derives
-/// `Queryable`, `Selectable` (for [`MultiBackend`](crate::db::MultiBackend)) and `Serialize`; its key is a plain `i64`.
+/// `Queryable`, `Selectable` (for [`MultiBackend`](crate::db::MultiBackend)), `Serialize` and `Deserialize`, with the names of
+/// the columns; its key is a plain `i64`.
 #[macro_export]
 macro_rules! legacy {
     ($model:ty => $table:ident, $name:literal, key = $key:ident) => {

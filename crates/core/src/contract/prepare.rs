@@ -14,7 +14,8 @@ use super::standing::Standings;
 use super::step::Step;
 use crate::storage::db::Db;
 use crate::storage::failure::Failure;
-use crate::storage::ledger::plan::StepPlan;
+use crate::storage::ledger::mends::Mends;
+use crate::storage::ledger::plan::{Ours, StepPlan};
 use crate::storage::ledger::{self, LedgerError};
 use crate::storage::pool::{Pool, PoolError};
 
@@ -44,6 +45,22 @@ pub enum PrepareError {
     /// The sources are not as they must be.
     #[error("{0}")]
     Source(String),
+}
+
+/// A reading of the live target. It changes while the migration runs, by customers and by the migration itself, so every
+/// process must have the same one: that of the first process is kept in the ledger.
+pub trait Frozen: Serialize + DeserializeOwned {
+    /// What the ledger keeps it as. Never renamed.
+    const NAME: &'static str;
+
+    /// Reads it. Rows that the migration made (`ours`) are left out: after the first reading there are some.
+    ///
+    /// # Errors
+    /// The database fails.
+    fn read(db: &mut Db, ours: &Ours) -> QueryResult<Self>;
+
+    /// Takes in what customers added until `now`: for a replay. What was read before stays as it was.
+    fn extend(&mut self, now: Self);
 }
 
 /// A lookup that is built from the sources once a process, and shared by the steps that ask for it.
@@ -83,6 +100,9 @@ pub struct Prepare<'a> {
     pub(crate) snapshot: Timestamp,
     pub(crate) plan: &'a Arc<StepPlan>,
     pub(crate) cache: &'a LookupCache,
+    pub(crate) mends: &'a Mends,
+    /// Whether steps that are done are judged again.
+    pub(crate) again: bool,
 }
 
 impl Prepare<'_> {
@@ -103,8 +123,10 @@ impl Prepare<'_> {
     pub fn scan<L: LegacyRow>(&self, mut each: impl FnMut(L)) -> Result<(), PrepareError> {
         let mut after = None;
         loop {
-            let page = L::page(&mut *self.legacy.get()?, after, PAGE).map_err(|source| self.query(L::TABLE, source))?;
+            let mut page =
+                L::page(&mut *self.legacy.get()?, after, PAGE).map_err(|source| self.query(L::TABLE, source))?;
             let Some(last) = page.last().map(L::key) else { return Ok(()) };
+            self.mends.apply(&mut page)?;
             page.into_iter().for_each(&mut each);
             after = Some(last);
         }
@@ -119,23 +141,31 @@ impl Prepare<'_> {
     }
 
     /// Reads something from the target that does change. The first reading of the first process is kept in the ledger,
-    /// and is what every later call returns, in any process.
+    /// and is what every later call returns, in any process; a replay takes in what customers added since.
     ///
     /// # Errors
     /// The database fails.
-    pub fn frozen<T>(&self, name: &str, read: impl FnOnce(&mut Db) -> QueryResult<T>) -> Result<T, PrepareError>
-    where
-        T: Serialize + DeserializeOwned,
-    {
+    pub fn frozen<T: Frozen>(&self) -> Result<T, PrepareError> {
         let mut target = self.target.get()?;
         target.write(|db| {
             ledger::plan::lock(db, self.step).map_err(LedgerError::from)?;
-            if let Some(frozen) = ledger::frozen::load(db, name)? {
-                return Ok(frozen);
+            let first: Option<T> = ledger::frozen::load(db, T::NAME)?;
+            match first {
+                Some(first) if !self.again => Ok(first),
+                first => {
+                    let ours = ledger::plan::ours(db)?;
+                    let now = T::read(db, &ours).map_err(|source| self.query(T::NAME, source))?;
+                    let reading = match first {
+                        None => now,
+                        Some(mut first) => {
+                            first.extend(now);
+                            first
+                        }
+                    };
+                    ledger::frozen::save(db, T::NAME, &reading)?;
+                    Ok(reading)
+                }
             }
-            let fresh = read(db).map_err(|source| self.query(name, source))?;
-            ledger::frozen::save(db, name, &fresh)?;
-            Ok(fresh)
         })
     }
 

@@ -14,7 +14,7 @@ pub enum Standing {
     Skipped,
     /// It is quarantined, because of this row (itself or one that it waits for).
     Quarantined(Root),
-    /// There is no such legacy row, or the reference is NULL.
+    /// There is no such legacy row, the reference is NULL, or the row went into another table than the step's.
     Missing,
 }
 
@@ -24,7 +24,11 @@ pub enum Standing {
 pub struct Standings {
     keys: KeySet,
     ids: IdBlock,
-    elsewhere: FxHashMap<Key, i64>,
+    /// Rows with another id than the planned one.
+    other_ids: FxHashMap<Key, i64>,
+    merged: KeySet,
+    /// Rows of another table.
+    elsewhere: KeySet,
     skipped: KeySet,
     quarantined: FxHashMap<Key, Root>,
 }
@@ -36,8 +40,43 @@ impl Standings {
 
     pub(crate) fn live(&mut self, key: Key, target: i64) {
         if self.planned(key) != Some(target) {
-            self.elsewhere.insert(key, target);
+            self.other_ids.insert(key, target);
         }
+    }
+
+    pub(crate) fn merged(&mut self, key: Key, target: i64) {
+        self.live(key, target);
+        self.merged.insert(key);
+    }
+
+    pub(crate) fn elsewhere(&mut self, key: Key) {
+        self.elsewhere.insert(key);
+    }
+
+    /// Standings made by hand: for tests of a `transform`.
+    pub fn from_rows(rows: impl IntoIterator<Item = (Key, Standing)>) -> Self {
+        let mut standings = Self::default();
+        for (key, standing) in rows {
+            standings.keys.insert(key);
+            match standing {
+                Standing::Live(target) => standings.live(key, target),
+                Standing::Skipped => standings.skipped.insert(key),
+                Standing::Quarantined(root) => {
+                    standings.quarantined.insert(key, root);
+                }
+                Standing::Missing => standings.elsewhere.insert(key),
+            }
+        }
+        standings
+    }
+
+    /// The migrated rows, by key, with the ids of their target rows. Rows that were merged into one are left out.
+    pub fn migrated(&self) -> impl Iterator<Item = (Key, i64)> + '_ {
+        let own = self.keys.iter().filter(|key| !self.merged.contains(*key));
+        own.filter_map(|key| match self.of(Some(key)) {
+            Standing::Live(id) => Some((key, id)),
+            Standing::Skipped | Standing::Quarantined(_) | Standing::Missing => None,
+        })
     }
 
     pub(crate) fn refused(&mut self, key: Key, outcome: Outcome, root: Option<Root>) {
@@ -56,12 +95,14 @@ impl Standings {
     /// What the row with `key` has become.
     pub fn of(&self, key: Option<Key>) -> Standing {
         let Some(key) = key.filter(|key| self.keys.contains(*key)) else { return Standing::Missing };
-        if let Some(target) = self.elsewhere.get(&key) {
+        if let Some(target) = self.other_ids.get(&key) {
             Standing::Live(*target)
         } else if let Some(root) = self.quarantined.get(&key) {
             Standing::Quarantined(root.clone())
         } else if self.skipped.contains(key) {
             Standing::Skipped
+        } else if self.elsewhere.contains(key) {
+            Standing::Missing
         } else {
             self.planned(key).map_or(Standing::Missing, Standing::Live)
         }

@@ -18,6 +18,8 @@ pub trait Step: Send + Sync + 'static {
     const AFTER: &'static [&'static str];
     /// The target table whose ids it hands out; the first in a row's lineage.
     const TARGET: &'static str;
+    /// Further target tables in which a legacy row may get an id: [`StepPlan::id_in`](crate::StepPlan::id_in).
+    const ALSO: &'static [&'static str] = &[];
     /// The code of a row that follows another one: why it was merged.
     const MERGED: Option<&'static str> = None;
     /// What becomes of each legacy column.
@@ -61,7 +63,8 @@ pub trait Step: Send + Sync + 'static {
         draft: &mut Draft<Self::Rows>,
     ) -> Result<i64, Refusal>;
 
-    /// What is left to do in the target once every chunk is done, exactly once, in one transaction.
+    /// What is left to do in the target once every chunk is done, in one transaction. A replay does it again: it brings about
+    /// a state, and finds what it brought about before. The repairs and the money of the last time are forgotten before.
     ///
     /// # Errors
     /// The database fails, or says why it cannot be done.

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
+use roaring::RoaringBitmap;
 
+use super::ends::Kept;
 use super::error::ChunkError;
+use super::rejudge::Rejudged;
 use crate::contract::draft::{Draft, Unit};
-use crate::contract::legacy::LegacyRow;
 use crate::contract::refusal::Refusal;
-use crate::contract::step::{Step, merged_code};
-use crate::storage::bulk::{Refused, Rows as _, UnitIndex, settle};
+use crate::contract::step::Step;
+use crate::storage::bulk::{UnitIndex, Writing, settle};
 use crate::storage::db::Db;
 use crate::storage::ledger::claim::Claim;
-use crate::storage::ledger::close::{self, ChunkResult, Migrated, NewOutcome, NewQuarantined, NewRepair};
+use crate::storage::ledger::close::{self, ChunkResult};
 use crate::storage::ledger::runs::Owner;
-use crate::storage::types::Instant as At;
-use crate::words::{Code, Counts, Key, Outcome, Root};
+use crate::words::Counts;
 
 /// Units that one rayon task judges.
 const TASK: usize = 256;
@@ -39,6 +39,13 @@ pub trait ReadyChunk: Send {
     /// # Errors
     /// The database fails, the chunk does not balance, or its lease was lost. Nothing is written then.
     fn commit(&self, db: &mut Db, owner: &Owner, claim: &Claim, started: Instant) -> Result<Committed, ChunkError>;
+
+    /// Writes what has changed since the chunk was closed, and closes it anew, in one transaction. Nothing is written where
+    /// nothing has changed.
+    ///
+    /// # Errors
+    /// The database fails, or the chunk does not balance. Nothing is written then.
+    fn commit_again(&self, db: &mut Db, chunk: i64, started: Instant) -> Result<Rejudged, ChunkError>;
 }
 
 /// What a committed chunk did.
@@ -61,10 +68,34 @@ pub(super) struct Rows<S: Step> {
     pub(super) lookups: Arc<S::Lookups>,
 }
 
-struct Judged<S: Step> {
-    rows: Vec<S::Legacy>,
+/// The rows of a chunk with their verdicts.
+pub(super) struct Judged<S: Step> {
+    pub(super) rows: Vec<S::Legacy>,
     starts: Option<Vec<usize>>,
-    draft: Draft<S::Rows>,
+    pub(super) draft: Draft<S::Rows>,
+}
+
+impl<S: Step> Judged<S> {
+    /// The rows of a unit, the leader first.
+    pub(super) fn unit(&self, unit: UnitIndex) -> &[S::Legacy] {
+        unit_rows(&self.rows, self.starts.as_deref(), unit as usize)
+    }
+}
+
+/// The second invariant: every row and all money is accounted for.
+///
+/// # Errors
+/// They are not.
+pub(super) fn balanced(result: &ChunkResult) -> Result<(), ChunkError> {
+    if !result.counts.balance() {
+        return Err(ChunkError::Unbalanced(format!("rows are unaccounted for: {:?}", result.counts)));
+    }
+    match result.money.imbalance() {
+        Some((currency, flow)) => {
+            Err(ChunkError::Unbalanced(format!("money in {currency} does not balance: {flow:?}")))
+        }
+        None => Ok(()),
+    }
 }
 
 impl<S: Step> ReadRows for Rows<S> {
@@ -108,157 +139,19 @@ impl<S: Step> ReadyChunk for Judged<S> {
     fn commit(&self, db: &mut Db, owner: &Owner, claim: &Claim, started: Instant) -> Result<Committed, ChunkError> {
         db.write(|db| {
             let units = UnitIndex::try_from(self.draft.verdicts.len()).expect("a chunk has fewer than 2^32 units");
-            let refused = settle(db, S::NAME, claim.chunk, units, &self.draft.rows)?;
-            let mut result = self.result(claim, &refused);
-            if !result.counts.balance() {
-                return Err(ChunkError::Unbalanced(format!("rows are unaccounted for: {:?}", result.counts)));
-            }
-            if let Some((currency, flow)) = result.money.imbalance() {
-                return Err(ChunkError::Unbalanced(format!("money in {currency} does not balance: {flow:?}")));
-            }
+            let writing = Writing { step: S::NAME, chunk: claim.chunk, units, again: &RoaringBitmap::new() };
+            let refused = settle(db, &writing, &self.draft.rows)?;
+            let mut result = self.result(claim.chunk, &refused, &Kept::default());
+            balanced(&result)?;
             result.busy_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            if !close::close(db, owner, claim, &result)? {
+            if !close::close(db, S::NAME, owner, claim, &result)? {
                 return Err(ChunkError::LeaseLost);
             }
             Ok(Committed { counts: result.counts, refused: refused.len() })
         })
     }
-}
 
-/// What became of one legacy row.
-struct RowEnd {
-    outcome: Outcome,
-    code: Option<Code>,
-    reason: String,
-    root: Option<Root>,
-    target: Option<i64>,
-}
-
-impl<S: Step> Judged<S> {
-    /// What the ledger keeps of the chunk, given the units that the target refused.
-    fn result(&self, claim: &Claim, refused: &[Refused]) -> ChunkResult {
-        let refused: FxHashMap<UnitIndex, &Refused> = refused.iter().map(|r| (r.unit, r)).collect();
-        let mut result = ChunkResult::default();
-        result.counts.read = self.rows.len() as u64;
-        let mut ends: FxHashMap<Key, Outcome> = FxHashMap::default();
-        let needs_ends = !self.draft.carried.is_empty();
-        let now = At::now();
-
-        for (unit, verdict) in (0..).zip(&self.draft.verdicts) {
-            let rows = unit_rows(&self.rows, self.starts.as_deref(), unit as usize);
-            let leader = rows[0].key();
-            let by_target = refused.get(&unit).map(|r| Refusal::quarantine_as(r.code, r.reason.clone()));
-            let judged = match &by_target {
-                Some(refusal) => Err(refusal),
-                None => verdict.result.as_ref().map(|target| *target),
-            };
-            for row in rows {
-                let end = end_of::<S>(judged, leader, row.key());
-                result.counts.add(end.outcome);
-                if needs_ends {
-                    ends.insert(row.key(), end.outcome);
-                }
-                match (end.outcome, end.code) {
-                    (Outcome::Migrated, _) | (_, None) => result.migrated.push(Migrated {
-                        key: row.key(),
-                        target: end.target.unwrap_or_default(),
-                        fingerprint: verdict.fingerprint.to_le_bytes(),
-                        also: Vec::new(),
-                    }),
-                    (outcome, Some(code)) => {
-                        if outcome == Outcome::Quarantined {
-                            let root = end.root.unwrap_or(Root { step: S::NAME.to_owned(), key: row.key() });
-                            result.quarantined.push(NewQuarantined {
-                                step: S::NAME.to_owned(),
-                                legacy_key: row.key(),
-                                chunk_id: claim.chunk,
-                                code: code.as_str(),
-                                reason: end.reason,
-                                root_step: root.step,
-                                root_key: root.key,
-                                legacy_row: serde_json::to_string(row).expect("a legacy row has a JSON form"),
-                                quarantined_at: now,
-                            });
-                        }
-                        result.outcomes.push(NewOutcome {
-                            step: S::NAME.to_owned(),
-                            legacy_key: row.key(),
-                            chunk_id: claim.chunk,
-                            outcome: outcome.as_str(),
-                            code: code.as_str(),
-                            target_id: end.target,
-                        });
-                    }
-                }
-            }
-        }
-        self.extras(claim, &refused, &ends, &mut result);
-        result
-    }
-
-    fn extras(
-        &self,
-        claim: &Claim,
-        refused: &FxHashMap<UnitIndex, &Refused>,
-        ends: &FxHashMap<Key, Outcome>,
-        result: &mut ChunkResult,
-    ) {
-        let stays = |unit: &UnitIndex| !refused.contains_key(unit);
-        for (unit, table, id) in self.draft.also.iter().filter(|(unit, _, _)| stays(unit)) {
-            let leader = unit_rows(&self.rows, self.starts.as_deref(), *unit as usize)[0].key();
-            if let Ok(place) = result.migrated.binary_search_by_key(&leader, |row| row.key) {
-                result.migrated[place].also.push(((*table).to_owned(), *id));
-            }
-        }
-        result.repairs = self
-            .draft
-            .repairs
-            .iter()
-            .filter(|(unit, _)| stays(unit))
-            .map(|(_, repair)| NewRepair {
-                step: S::NAME.to_owned(),
-                legacy_key: repair.key,
-                chunk_id: claim.chunk,
-                code: repair.code.as_str(),
-                column_name: repair.column,
-                value_before: repair.before.as_deref().map(storable),
-                value_after: repair.after.as_deref().map(storable),
-            })
-            .collect();
-        result.counts.repairs = result.repairs.len() as u64;
-        for carried in &self.draft.carried {
-            let outcome = ends.get(&carried.key).copied().unwrap_or(Outcome::Quarantined);
-            result.money.row(carried.amount, carried.exact_minor, outcome);
-        }
-        self.draft.rows.money(&mut |unit, money| {
-            if stays(&unit) {
-                result.money.written(money);
-            }
-        });
-    }
-}
-
-/// PostgreSQL keeps no NUL in a text: its picture stands there instead.
-fn storable(value: &str) -> String {
-    value.replace('\0', "\u{2400}")
-}
-
-/// The end of a row of a unit, given that of its leader.
-fn end_of<S: Step>(judged: Result<i64, &Refusal>, leader: Key, key: Key) -> RowEnd {
-    let leads = key == leader;
-    let end = |outcome, code: Option<Code>| RowEnd { outcome, code, reason: String::new(), root: None, target: None };
-    match judged {
-        Ok(target) if leads => RowEnd { target: Some(target), ..end(Outcome::Migrated, None) },
-        Ok(target) => RowEnd { target: Some(target), ..end(Outcome::Merged, Some(merged_code::<S>())) },
-        Err(Refusal::Skipped(code)) if leads => end(Outcome::Skipped, Some(*code)),
-        Err(Refusal::Skipped(_)) => end(Outcome::Skipped, Some(Code::PARENT_SKIPPED)),
-        Err(Refusal::Quarantined { code, reason, root }) if leads => {
-            RowEnd { reason: reason.clone(), root: root.clone(), ..end(Outcome::Quarantined, Some(*code)) }
-        }
-        Err(Refusal::Quarantined { root, .. }) => {
-            let root = root.clone().unwrap_or(Root { step: S::NAME.to_owned(), key: leader });
-            let reason = format!("waits for row {} of {}, with which it is one", root.key, root.step);
-            RowEnd { reason, root: Some(root), ..end(Outcome::Quarantined, Some(Code::PARENT_QUARANTINED)) }
-        }
+    fn commit_again(&self, db: &mut Db, chunk: i64, started: Instant) -> Result<Rejudged, ChunkError> {
+        db.write(|db| self.rejudge(db, chunk, started))
     }
 }

@@ -100,6 +100,9 @@ pub enum ChunkError {
     /// What reads or writes the rows panicked: a defect of the step.
     #[error("reading or writing its rows panicked: a defect of the step")]
     Panicked,
+    /// A mended row is not one of its table.
+    #[error(transparent)]
+    Mend(#[from] LedgerError),
     /// Another worker holds the chunk now.
     #[error("the lease was lost to another worker")]
     LeaseLost,
@@ -117,7 +120,7 @@ impl ChunkError {
         match self {
             Self::Database(failure) => Some(failure.clone()),
             Self::Pool(_) => Some(Failure::Lost),
-            Self::SourceChanged { .. } | Self::Unbalanced(_) | Self::Panicked | Self::LeaseLost => None,
+            Self::SourceChanged { .. } | Self::Unbalanced(_) | Self::Panicked | Self::Mend(_) | Self::LeaseLost => None,
         }
     }
 }

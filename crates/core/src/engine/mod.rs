@@ -1,10 +1,12 @@
 //! The run: steps in order, each through a pipeline of readers, rayon and writers.
 
 pub(crate) mod chunk;
+mod ends;
 pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod pipeline;
 pub(crate) mod preflight;
+mod rejudge;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod settings;

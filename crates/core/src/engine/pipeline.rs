@@ -16,6 +16,7 @@ use super::stop::Stop;
 use crate::policy::retry::{Action, Retries, action};
 use crate::storage::failure::Failure;
 use crate::storage::ledger::claim::{self, Claim, Next};
+use crate::storage::ledger::mends::Mends;
 use crate::storage::ledger::plan::StepPlan;
 use crate::storage::ledger::runs::{self, Owner};
 use crate::storage::pool::Pool;
@@ -31,6 +32,7 @@ pub(super) struct Line<'a> {
     pub(super) step: &'static str,
     pub(super) prepared: &'a dyn PreparedStep,
     pub(super) plan: &'a StepPlan,
+    pub(super) mends: &'a Mends,
     pub(super) legacy: &'a Pool,
     pub(super) target: &'a Pool,
     pub(super) owner: &'a Owner,
@@ -177,7 +179,7 @@ impl Shared<'_> {
 
     fn read(&self, claim: &Claim) -> Result<Box<dyn ReadyChunk>, ChunkError> {
         let line = self.line;
-        let rows = self.retried(|| Ok(line.prepared.read(&mut *line.legacy.get()?, claim.range)?))?;
+        let rows = self.retried(|| line.prepared.read(&mut *line.legacy.get()?, line.mends, claim.range))?;
         rows.transform()
     }
 

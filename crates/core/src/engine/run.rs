@@ -20,6 +20,7 @@ use crate::contract::prepare::{LookupCache, Prepare};
 use crate::contract::step::FinishError;
 use crate::storage::bulk::Tx;
 use crate::storage::db::{Backend, Db, DbUrl, Role};
+use crate::storage::ledger::mends::{self, Mends};
 use crate::storage::ledger::plan::{self, NewStep, StepPlan};
 use crate::storage::ledger::runs::{self, Alive, End, Owner};
 use crate::storage::ledger::{self, LedgerError, claim};
@@ -114,7 +115,8 @@ impl Migration<'_> {
             }
             runs::begin(&mut target, &owner, &self.settings.environment, snapshot)?;
         }
-        let run = Running { migration: self, databases: &databases, owner: &owner, snapshot, stop, reporter };
+        let mends = mends::load(&mut *databases.target.get()?)?;
+        let run = Running { migration: self, databases: &databases, owner: &owner, snapshot, mends, stop, reporter };
         let (end_heart, heart_ends) = bounded::<()>(1);
         let outcome = std::thread::scope(|scope| {
             scope.spawn(|| run.heart(alive, &heart_ends));
@@ -193,6 +195,7 @@ struct Running<'a> {
     databases: &'a Databases,
     owner: &'a Owner,
     snapshot: Timestamp,
+    mends: Mends,
     stop: &'a Stop,
     reporter: &'a dyn Reporter,
 }
@@ -267,6 +270,7 @@ impl Running<'_> {
             position,
             legacy_table: step.legacy_table(),
             target_table: step.target_table(),
+            also: step.also(),
         };
         let mut target = self.databases.target.get()?;
         target
@@ -298,6 +302,8 @@ impl Running<'_> {
             snapshot: self.snapshot,
             plan,
             cache,
+            mends: &self.mends,
+            again: false,
         };
         let settings = &self.migration.settings;
         let prepared = self.patiently(step.name(), || {
@@ -312,6 +318,7 @@ impl Running<'_> {
             step: step.name(),
             prepared: &*prepared,
             plan,
+            mends: &self.mends,
             legacy: &self.databases.legacy,
             target: &self.databases.target,
             owner: self.owner,
@@ -338,6 +345,7 @@ impl Running<'_> {
                 if plan::lock(db, step.name())? == Some(true) {
                     return Ok(());
                 }
+                ledger::close::forget_finish(db, step.name())?;
                 prepared.finish(&mut Tx::finishing(db, step.name()))?;
                 plan::finish(db, step.name())?;
                 Ok(())

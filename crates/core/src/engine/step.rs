@@ -6,11 +6,13 @@ use std::sync::Arc;
 use diesel::QueryResult;
 
 use super::chunk::{ReadRows, Rows};
+use super::error::ChunkError;
 use crate::contract::legacy::{Fate, LegacyRow};
 use crate::contract::prepare::{Prepare, PrepareError};
 use crate::contract::step::{FinishError, Step};
 use crate::storage::bulk::Tx;
 use crate::storage::db::Db;
+use crate::storage::ledger::mends::Mends;
 use crate::storage::ledger::plan::StepPlan;
 use crate::storage::shape::TableShape;
 use crate::words::{Key, KeyRange, KeySet};
@@ -30,6 +32,8 @@ pub trait AnyStep: Send + Sync {
     fn legacy_table(&self) -> &'static str;
     /// Its target table.
     fn target_table(&self) -> &'static str;
+    /// Further target tables in which its rows may get ids.
+    fn also(&self) -> &'static [&'static str];
     /// What becomes of each legacy column.
     fn fates(&self) -> &'static [(&'static str, Fate)];
     /// The legacy tables that it reads, its own first.
@@ -44,8 +48,9 @@ pub trait AnyStep: Send + Sync {
 
 /// A step with its lookups.
 pub trait PreparedStep: Send + Sync {
-    /// Reads the rows of a chunk: those of its range, with the followers of its leaders.
-    fn read(&self, legacy: &mut Db, range: KeyRange) -> QueryResult<Box<dyn ReadRows>>;
+    /// Reads the rows of a chunk: those of its range, with the followers of its leaders; mended rows in the place of
+    /// legacy ones.
+    fn read(&self, legacy: &mut Db, mends: &Mends, range: KeyRange) -> Result<Box<dyn ReadRows>, ChunkError>;
     /// Does what is left once every chunk is done.
     fn finish(&self, tx: &mut Tx<'_>) -> Result<(), FinishError>;
 }
@@ -85,6 +90,10 @@ impl<S: Step> AnyStep for Erased<S> {
         S::TARGET
     }
 
+    fn also(&self) -> &'static [&'static str] {
+        S::ALSO
+    }
+
     fn fates(&self) -> &'static [(&'static str, Fate)] {
         S::FATES
     }
@@ -117,7 +126,7 @@ impl<S: Step> AnyStep for Erased<S> {
 }
 
 impl<S: Step> PreparedStep for Ready<S> {
-    fn read(&self, legacy: &mut Db, range: KeyRange) -> QueryResult<Box<dyn ReadRows>> {
+    fn read(&self, legacy: &mut Db, mends: &Mends, range: KeyRange) -> Result<Box<dyn ReadRows>, ChunkError> {
         let mut rows = S::Legacy::range(legacy, range)?;
         let found = rows.len() as u64;
         let planned = self.plan.keys.count(range);
@@ -130,10 +139,14 @@ impl<S: Step> PreparedStep for Ready<S> {
             let joined = S::Legacy::with_keys(legacy, &joining)?;
             as_planned &= joined.len() == joining.len();
             rows.extend(joined);
-            rows.sort_by_cached_key(|row| (followers.leader_of(row.key()).unwrap_or(row.key()), row.key()));
+            rows.sort_by_cached_key(|row| {
+                let leader = followers.leader_of(row.key());
+                (leader.unwrap_or(row.key()), leader.is_some(), row.key())
+            });
             let leads = |row: &S::Legacy| followers.leader_of(row.key()).is_none();
             starts = Some((0..rows.len()).filter(|place| leads(&rows[*place])).collect());
         }
+        mends.apply(&mut rows)?;
         Ok(Box::new(Rows::<S> { rows, starts, found, planned, as_planned, lookups: Arc::clone(&self.lookups) }))
     }
 

@@ -7,6 +7,7 @@ use diesel::mysql::{Mysql, MysqlValue};
 use diesel::pg::{Pg, PgValue};
 use diesel::sql_types::HasSqlType;
 use diesel::sqlite::{Sqlite, SqliteType};
+use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::db::{MultiBackend, MultiRawValue};
@@ -90,6 +91,23 @@ impl<T: Serialize> Serialize for Cell<T> {
                 bad.end()
             }
         }
+    }
+}
+
+/// What a cell is written as: [`Serialize`] the other way round.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Cell<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Written<T> {
+            Bad { raw: String, why: String },
+            Value(Option<T>),
+        }
+        Ok(match Written::deserialize(deserializer)? {
+            Written::Bad { raw, why } => Self::Bad { raw, why },
+            Written::Value(Some(value)) => Self::Good(value),
+            Written::Value(None) => Self::Null,
+        })
     }
 }
 

@@ -134,6 +134,13 @@ impl Serialize for Wall {
     }
 }
 
+impl<'de> Deserialize<'de> for Wall {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(|_| serde::de::Error::custom("no time like 2019-04-01 00:00:00"))
+    }
+}
+
 #[cfg(feature = "mysql")]
 impl FromSql<sql_types::Timestamp, diesel::mysql::Mysql> for Wall {
     fn from_sql(value: diesel::mysql::MysqlValue<'_>) -> deserialize::Result<Self> {

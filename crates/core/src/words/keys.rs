@@ -91,7 +91,7 @@ impl FromIterator<Key> for KeySet {
 /// Rows that travel with another one: a duplicate user with the user that its account came from.
 ///
 /// A leader and its followers are one unit: they are read, judged and committed together, in the chunk of the leader.
-/// A leader has the lowest key of its unit and follows nobody.
+/// A leader follows nobody.
 #[derive(Debug, Clone, Default)]
 pub struct Followers {
     leader_of: FxHashMap<Key, Key>,
@@ -101,7 +101,7 @@ pub struct Followers {
 impl Followers {
     /// Lets `follower` travel with `leader`.
     pub fn insert(&mut self, leader: Key, follower: Key) {
-        debug_assert!(leader < follower, "a leader has the lowest key of its unit");
+        debug_assert!(leader != follower, "a leader follows nobody");
         self.leader_of.insert(follower, leader);
         self.followers_of.entry(leader).or_default().push(follower);
     }

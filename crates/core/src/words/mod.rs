@@ -8,4 +8,4 @@ mod outcome;
 pub use counts::Counts;
 pub use keys::{Followers, Key, KeyRange, KeySet};
 pub use money::{Currency, Money, MoneyFlow, MoneyTotals};
-pub use outcome::{Code, Outcome, Root};
+pub use outcome::{Code, Outcome, Repair, Root};

@@ -103,6 +103,13 @@ impl MoneyTotals {
         self.0.entry(amount.currency).or_default().migrated += Decimal::from(amount.minor);
     }
 
+    /// Counts an amount that was written without having been read.
+    pub fn given(&mut self, amount: Money) {
+        let flow = self.0.entry(amount.currency).or_default();
+        flow.migrated += Decimal::from(amount.minor);
+        flow.repaired -= Decimal::from(amount.minor);
+    }
+
     /// Adds a flow, as it is read back from the ledger.
     pub fn add(&mut self, currency: Currency, flow: &MoneyFlow) {
         self.0.entry(currency).or_default().add(flow);

@@ -80,6 +80,21 @@ impl fmt::Display for Code {
     }
 }
 
+/// A value that a rule changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repair {
+    /// The legacy row.
+    pub key: Key,
+    /// The rule.
+    pub code: Code,
+    /// The legacy column.
+    pub column: &'static str,
+    /// The value before.
+    pub before: Option<String>,
+    /// The value after.
+    pub after: Option<String>,
+}
+
 /// The quarantined row that others wait for: the step that quarantined it and its legacy key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Root {

@@ -6,7 +6,7 @@ use replant_core::db::{Db, MultiBackend, Role};
 use replant_core::prelude::*;
 use replant_core::{KeyRange, Settings};
 use replant_testkit::mariadb;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::world::{World, chunks_of, on_both, quarantine, thing, totals};
 
@@ -57,7 +57,7 @@ diesel::table! {
     }
 }
 
-#[derive(Debug, Queryable, Selectable, Serialize)]
+#[derive(Debug, Queryable, Selectable, Serialize, Deserialize)]
 #[diesel(table_name = odd, check_for_backend(MultiBackend))]
 struct Odd {
     id: Key,

@@ -25,10 +25,12 @@ CREATE TABLE replant_steps (           -- the plan: one row a step, written once
 );
 
 CREATE TABLE replant_id_blocks (       -- ids reserved from the target's sequences
-  step     TEXT NOT NULL REFERENCES replant_steps,
-  first_id BIGINT NOT NULL,
-  ids      BIGINT NOT NULL CHECK (ids > 0),
-  PRIMARY KEY (step, first_id)
+  step         TEXT NOT NULL REFERENCES replant_steps,
+  target_table TEXT NOT NULL,
+  first_id     BIGINT NOT NULL,
+  ids          BIGINT NOT NULL CHECK (ids > 0),
+  handed_out   TEXT NOT NULL CHECK (handed_out IN ('planned', 'finished')), -- one for each legacy row, or some at the end
+  PRIMARY KEY (target_table, first_id)
 );
 
 CREATE TABLE replant_chunks (
@@ -59,19 +61,22 @@ CREATE TABLE replant_chunks (
 CREATE INDEX replant_chunks_open ON replant_chunks (step, lo) WHERE state <> 'done';
 
 CREATE TABLE replant_money (           -- read = migrated + merged + skipped + quarantined + repaired, in minor units
-  chunk_id    BIGINT NOT NULL REFERENCES replant_chunks,
+  step        TEXT NOT NULL REFERENCES replant_steps,
+  chunk_id    BIGINT REFERENCES replant_chunks, -- NULL: when the step was finished
   currency    TEXT NOT NULL,
   flow        TEXT NOT NULL,            -- exact decimals, as JSON
-  PRIMARY KEY (chunk_id, currency)
+  UNIQUE (chunk_id, currency)
 );
+CREATE INDEX replant_money_step ON replant_money (step);
 
-CREATE TABLE replant_outcomes (        -- rows that were merged, skipped or quarantined; migrated rows are in replant_chunks.record
+CREATE TABLE replant_outcomes (        -- rows that were merged, skipped or quarantined, and followers; migrated leaders are in replant_chunks.record
   step       TEXT NOT NULL,
   legacy_key BIGINT NOT NULL,
   chunk_id   BIGINT NOT NULL REFERENCES replant_chunks,
-  outcome    TEXT NOT NULL CHECK (outcome IN ('merged', 'skipped', 'quarantined')),
-  code       TEXT NOT NULL,
-  target_id  BIGINT,                       -- of a merged row: what it went into
+  outcome    TEXT NOT NULL CHECK (outcome IN ('migrated', 'merged', 'skipped', 'quarantined')),
+  code       TEXT CHECK ((code IS NULL) = (outcome = 'migrated')),
+  target_table TEXT CHECK ((target_table IS NULL) = (outcome <> 'migrated')), -- of a follower that is a row of its own
+  target_id  BIGINT,                       -- its row; of a merged row: what it went into
   PRIMARY KEY (step, legacy_key)
 );
 CREATE INDEX replant_outcomes_chunk ON replant_outcomes (chunk_id);
@@ -79,7 +84,8 @@ CREATE INDEX replant_outcomes_chunk ON replant_outcomes (chunk_id);
 CREATE TABLE replant_repairs (
   step         TEXT NOT NULL,
   legacy_key   BIGINT NOT NULL,
-  chunk_id     BIGINT NOT NULL REFERENCES replant_chunks,
+  chunk_id     BIGINT REFERENCES replant_chunks, -- NULL: noted when another step was finished
+  by_step      TEXT,                    -- that step
   code         TEXT NOT NULL,
   column_name  TEXT NOT NULL,
   value_before TEXT,
@@ -96,6 +102,7 @@ CREATE TABLE replant_quarantine (
   root_step      TEXT NOT NULL,         -- the row that it waits for; its own where it waits for none
   root_key       BIGINT NOT NULL,
   legacy_row     TEXT NOT NULL,         -- the whole legacy row, as JSON
+  money          TEXT NOT NULL,         -- what it carries by currency, in exact minor units, as JSON
   quarantined_at TIMESTAMPTZ NOT NULL,
   PRIMARY KEY (step, legacy_key)
 );
@@ -116,4 +123,12 @@ CREATE INDEX replant_changes_row ON replant_changes (target_table, target_id);
 CREATE TABLE replant_frozen (          -- the live target as a step saw it first: later reads of it must not differ
   name TEXT NOT NULL PRIMARY KEY,
   data BLOB NOT NULL
+);
+
+CREATE TABLE replant_mends (           -- legacy rows as a person mended them: they are read in the place of the legacy ones
+  legacy_table TEXT NOT NULL,
+  legacy_key   BIGINT NOT NULL,
+  legacy_row   TEXT NOT NULL,           -- the whole row, as JSON
+  mended_at    TIMESTAMPTZ NOT NULL,
+  PRIMARY KEY (legacy_table, legacy_key)
 );

@@ -6,6 +6,7 @@
 mod settle;
 mod stage;
 mod tx;
+mod upsert;
 
 use diesel::{PgConnection, QueryResult, SqliteConnection};
 use serde::Serialize;
@@ -13,7 +14,7 @@ use serde::Serialize;
 use super::shape::TableShape;
 use crate::words::Money;
 
-pub(crate) use settle::settle;
+pub(crate) use settle::{Writing, settle};
 pub(crate) use tx::Refused;
 pub use tx::{Change, Tx};
 

@@ -15,6 +15,18 @@ use crate::words::Code;
 /// How often the units that were refused beside one that has to be taken back get another chance.
 const CHANCES: u32 = 8;
 
+/// What is written: whose rows they are.
+pub(crate) struct Writing<'a> {
+    /// The step.
+    pub(crate) step: &'a str,
+    /// The chunk.
+    pub(crate) chunk: i64,
+    /// How many units the chunk has.
+    pub(crate) units: UnitIndex,
+    /// Those that were written before, by an earlier run.
+    pub(crate) again: &'a RoaringBitmap,
+}
+
 /// How a pass ended, other than well.
 enum Pass {
     /// Some units were refused after they had written something: roll back and write the others again.
@@ -39,19 +51,13 @@ impl From<Error> for Pass {
 ///
 /// # Errors
 /// Those for which no row is to blame.
-pub(crate) fn settle<R: Rows>(
-    db: &mut Db,
-    step: &str,
-    chunk: i64,
-    units: UnitIndex,
-    rows: &R,
-) -> Result<Vec<Refused>, Error> {
+pub(crate) fn settle<R: Rows>(db: &mut Db, to: &Writing<'_>, rows: &R) -> Result<Vec<Refused>, Error> {
     let mut refused: Vec<Refused> = Vec::new();
     let mut mode = Mode::Direct;
     let mut rows = Cow::Borrowed(rows);
     let mut chances = 0..CHANCES;
     loop {
-        match pass(db, step, chunk, mode, &*rows) {
+        match pass(db, to, mode, &*rows) {
             Ok(more) => {
                 refused.extend(more);
                 return Ok(refused);
@@ -68,7 +74,7 @@ pub(crate) fn settle<R: Rows>(
                 mode = Mode::Staged;
             }
             Err(Pass::Failed(_)) => {
-                refused.extend(by_halves(db, step, chunk, (0, units), &*rows)?);
+                refused.extend(by_halves(db, to, (0, to.units), &*rows)?);
                 return Ok(refused);
             }
         }
@@ -81,9 +87,10 @@ fn without<R: Rows>(rows: &R, refused: &[Refused]) -> R {
     rows.only(&|unit| !out.contains(unit))
 }
 
-fn pass<R: Rows>(db: &mut Db, step: &str, chunk: i64, mode: Mode, rows: &R) -> Result<Vec<Refused>, Pass> {
+fn pass<R: Rows>(db: &mut Db, to: &Writing<'_>, mode: Mode, rows: &R) -> Result<Vec<Refused>, Pass> {
     db.write(|db| {
-        let mut tx = Tx::new(db, step, Some(chunk), mode);
+        let mut tx = Tx::new(db, to.step, Some(to.chunk), mode);
+        tx.again.clone_from(to.again);
         rows.write(&mut tx)?;
         if let Db::Pg(pg) = tx.db() {
             // What a constraint would refuse at the commit is still one row's fault here.
@@ -100,18 +107,17 @@ fn pass<R: Rows>(db: &mut Db, step: &str, chunk: i64, mode: Mode, rows: &R) -> R
 /// Writes the units from..to, in halves where a row is refused, down to the unit that is to blame.
 fn by_halves<R: Rows>(
     db: &mut Db,
-    step: &str,
-    chunk: i64,
+    writing: &Writing<'_>,
     (from, to): (UnitIndex, UnitIndex),
     rows: &R,
 ) -> Result<Vec<Refused>, Error> {
     let half = rows.only(&|unit| (from..to).contains(&unit));
-    match pass(db, step, chunk, Mode::Direct, &half) {
+    match pass(db, writing, Mode::Direct, &half) {
         Ok(refused) => Ok(refused),
         Err(Pass::Again { dirty, clean }) => {
             let mut all = [dirty, clean].concat();
             let kept = without(&half, &all);
-            all.extend(by_halves(db, step, chunk, (from, to), &kept)?);
+            all.extend(by_halves(db, writing, (from, to), &kept)?);
             Ok(all)
         }
         Err(Pass::Failed(error)) => match Failure::of(&error) {
@@ -125,8 +131,8 @@ fn by_halves<R: Rows>(
             }
             _ => {
                 let middle = from + (to - from) / 2;
-                let mut refused = by_halves(db, step, chunk, (from, middle), rows)?;
-                refused.extend(by_halves(db, step, chunk, (middle, to), rows)?);
+                let mut refused = by_halves(db, writing, (from, middle), rows)?;
+                refused.extend(by_halves(db, writing, (middle, to), rows)?);
                 Ok(refused)
             }
         },

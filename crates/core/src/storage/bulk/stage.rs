@@ -10,7 +10,7 @@ use crate::storage::db::Db;
 use crate::storage::failure::Failure;
 
 /// A number that counts the staged rows in the order of the batch, from 1.
-const ROW: &str = "replant_row";
+pub(super) const ROW: &str = "replant_row";
 
 #[derive(QueryableByName)]
 struct Staged {
@@ -56,12 +56,12 @@ SELECT c.conname,
  ORDER BY place, name";
 
 #[derive(QueryableByName)]
-struct KeyColumn {
+pub(super) struct KeyColumn {
     #[diesel(sql_type = Text)]
-    name: String,
+    pub(super) name: String,
 }
 
-const PRIMARY_KEY: &str = "
+pub(super) const PRIMARY_KEY: &str = "
 SELECT a.attname::text AS name
   FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
  WHERE i.indrelid = format('public.%I', $1)::regclass AND i.indisprimary ORDER BY a.attnum";
@@ -163,7 +163,7 @@ pub(super) fn replace<T: Replace>(pg: &mut PgConnection, rows: &[T]) -> QueryRes
 }
 
 /// A table without any constraint, with the columns of the public one, their defaults and a row number.
-fn open(pg: &mut PgConnection, name: &str) -> QueryResult<()> {
+pub(super) fn open(pg: &mut PgConnection, name: &str) -> QueryResult<()> {
     let table = quoted(name);
     let Defaults { actions } = diesel::sql_query(DEFAULTS).bind::<Text, _>(name).get_result(pg)?;
     diesel::sql_query(format!("CREATE TEMP TABLE {table} ON COMMIT DROP AS TABLE public.{table} WITH NO DATA"))
@@ -172,7 +172,7 @@ fn open(pg: &mut PgConnection, name: &str) -> QueryResult<()> {
     Ok(())
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -1,12 +1,14 @@
 //! The target inside the transaction of a chunk: what a step may do to it, and which units it refuses.
 
 use diesel::{QueryResult, SqliteConnection};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::{Batch, Insert, Replace, UnitIndex, stage};
+use super::{Batch, Insert, Replace, UnitIndex, stage, upsert};
 use crate::storage::db::Db;
 use crate::storage::failure::Failure;
-use crate::storage::ledger;
-use crate::words::Code;
+use crate::storage::ledger::{self, close::NewRepair, plan::Ours};
+use crate::words::{Code, Money, MoneyTotals, Repair};
 
 /// A unit that the target did not take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,12 +43,14 @@ pub struct Tx<'a> {
     pub(super) touched: roaring::RoaringBitmap,
     /// Of these, the refused ones: what they have written must be taken back.
     pub(super) dirty: roaring::RoaringBitmap,
+    /// Units that were written before, by an earlier run.
+    pub(super) again: roaring::RoaringBitmap,
 }
 
 impl<'a> Tx<'a> {
     pub(super) fn new(db: &'a mut Db, step: &'a str, chunk: Option<i64>, mode: Mode) -> Self {
-        let (out, touched, dirty) = Default::default();
-        Self { db, mode, chunk, step, refused: Vec::new(), out, touched, dirty }
+        let (out, touched, dirty, again) = Default::default();
+        Self { db, mode, chunk, step, refused: Vec::new(), out, touched, dirty, again }
     }
 
     /// The transaction in which a step is finished: it belongs to no chunk.
@@ -95,11 +99,16 @@ impl<'a> Tx<'a> {
     /// Those of the database. In a direct pass a refused row is one of them; in a staged one, and in SQLite, its unit is
     /// refused instead.
     pub fn insert<T: Insert>(&mut self, batch: &Batch<T>) -> QueryResult<()> {
-        if self.refused.is_empty() {
+        if self.refused.is_empty() && self.again.is_empty() {
             return self.insert_all(batch);
         }
-        let kept = batch.only(&|unit| !self.out.contains(unit));
-        self.insert_all(&kept)
+        let fresh = batch.only(&|unit| !self.out.contains(unit) && !self.again.contains(unit));
+        self.insert_all(&fresh)?;
+        let again = batch.only(&|unit| !self.out.contains(unit) && self.again.contains(unit));
+        match again.is_empty() {
+            true => Ok(()),
+            false => upsert::upsert(self, &again),
+        }
     }
 
     fn insert_all<T: Insert>(&mut self, batch: &Batch<T>) -> QueryResult<()> {
@@ -177,6 +186,94 @@ impl<'a> Tx<'a> {
     /// Those of the database.
     pub fn changed(&mut self, changes: Vec<Change>) -> QueryResult<()> {
         ledger::record_changes(self.db, self.step, self.chunk, changes)
+    }
+
+    /// Takes ids of a table while a step is finished; ascending.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn reserve(&mut self, table: &str, ids: u64) -> QueryResult<Vec<i64>> {
+        let ranges = ledger::plan::hand_out(self.db, self.step, table, ids, "finished")?;
+        Ok(ranges.into_iter().flat_map(|(first, ids)| first..first + ids).collect())
+    }
+
+    /// The ids of a table that earlier calls of `finish` have taken, ascending.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn reserved(&mut self, table: &str) -> QueryResult<Vec<i64>> {
+        ledger::plan::handed_out(self.db, self.step, table)
+    }
+
+    /// Notes repairs of rows of another step while this one is finished.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn repairs(&mut self, of_step: &str, repairs: Vec<Repair>) -> QueryResult<()> {
+        let rows: Vec<NewRepair> = repairs
+            .into_iter()
+            .map(|repair| NewRepair {
+                step: of_step.to_owned(),
+                legacy_key: repair.key,
+                chunk_id: None,
+                by_step: Some(self.step.to_owned()),
+                code: repair.code.as_str(),
+                column_name: repair.column,
+                value_before: repair.before,
+                value_after: repair.after,
+            })
+            .collect();
+        ledger::bulk(self.db, &rows)
+    }
+
+    /// Reads something of the target while a step is finished. The first reading of the first time is kept in the ledger and
+    /// is what every later call returns.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn frozen<T: Serialize + DeserializeOwned>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Db) -> QueryResult<T>,
+    ) -> QueryResult<T> {
+        let unreadable = |error: ledger::LedgerError| match error {
+            ledger::LedgerError::Database { source, .. } => source,
+            other => diesel::result::Error::DeserializationError(Box::new(other)),
+        };
+        if let Some(first) = ledger::frozen::load(self.db, name).map_err(unreadable)? {
+            return Ok(first);
+        }
+        let first = read(self.db)?;
+        ledger::frozen::save(self.db, name, &first).map_err(unreadable)?;
+        Ok(first)
+    }
+
+    /// The ids that the migration has handed out: which rows of the target are ours.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn ours(&mut self) -> QueryResult<Ours> {
+        ledger::plan::ours(self.db).map_err(|error| match error {
+            ledger::LedgerError::Database { source, .. } => source,
+            other => diesel::result::Error::DeserializationError(Box::new(other)),
+        })
+    }
+
+    /// Counts money that was written while a step is finished without having been read: a repair gave it.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn adjusted(&mut self, amounts: &[Money]) -> QueryResult<()> {
+        let mut totals = MoneyTotals::default();
+        for amount in amounts {
+            totals.given(*amount);
+        }
+        ledger::close::write_money(self.db, self.step, None, &totals)
+    }
+
+    /// Whether a replay writes the unit anew: it was written before.
+    pub fn is_again(&self, unit: UnitIndex) -> bool {
+        self.again.contains(unit)
     }
 
     /// The name of the step.

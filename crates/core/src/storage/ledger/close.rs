@@ -26,7 +26,7 @@ pub struct Migrated {
     pub also: Vec<(String, i64)>,
 }
 
-/// A row that was merged, skipped or quarantined.
+/// A row that was merged, skipped or quarantined, or a follower that was migrated as a row of its own.
 #[derive(Debug, Clone, Insertable, Serialize)]
 #[diesel(table_name = replant_outcomes, treat_none_as_default_value = false)]
 pub struct NewOutcome {
@@ -38,9 +38,11 @@ pub struct NewOutcome {
     pub chunk_id: i64,
     /// The outcome.
     pub outcome: &'static str,
-    /// Why.
-    pub code: &'static str,
-    /// What a merged row went into.
+    /// Why; none of a follower that was migrated as a row of its own.
+    pub code: Option<&'static str>,
+    /// The table of that row.
+    pub target_table: Option<&'static str>,
+    /// Its id; of a merged row what it went into.
     pub target_id: Option<i64>,
 }
 
@@ -52,8 +54,10 @@ pub struct NewRepair {
     pub step: String,
     /// The legacy key.
     pub legacy_key: Key,
-    /// The chunk.
-    pub chunk_id: i64,
+    /// The chunk; none where another step was being finished.
+    pub chunk_id: Option<i64>,
+    /// That other step.
+    pub by_step: Option<String>,
     /// The rule.
     pub code: &'static str,
     /// The column.
@@ -84,6 +88,8 @@ pub struct NewQuarantined {
     pub root_key: Key,
     /// The whole row as JSON.
     pub legacy_row: String,
+    /// What it carries, by currency, in exact minor units: JSON.
+    pub money: String,
     /// When.
     pub quarantined_at: Instant,
 }
@@ -91,7 +97,8 @@ pub struct NewQuarantined {
 #[derive(Clone, Insertable, Serialize)]
 #[diesel(table_name = replant_money, treat_none_as_default_value = false)]
 struct NewMoney {
-    chunk_id: i64,
+    step: String,
+    chunk_id: Option<i64>,
     currency: String,
     flow: String,
 }
@@ -124,42 +131,116 @@ pub struct ChunkResult {
 ///
 /// # Errors
 /// The database fails.
-pub fn close(db: &mut Db, owner: &Owner, claim: &Claim, result: &ChunkResult) -> QueryResult<bool> {
-    let unsendable = |error: postcard::Error| diesel::result::Error::SerializationError(Box::new(error));
-    let record = postcard::to_stdvec(&result.migrated).map_err(unsendable)?;
-    let counts = &result.counts;
+pub fn close(db: &mut Db, step: &str, owner: &Owner, claim: &Claim, result: &ChunkResult) -> QueryResult<bool> {
     let mine =
         c::table.find(claim.chunk).filter(c::owner.eq(owner.as_str().to_owned())).filter(c::epoch.eq(claim.epoch));
-    let closed = diesel::update(mine.filter(c::state.eq("claimed")))
-        .set((
-            c::state.eq("done"),
-            c::rows_read.eq(counts.read.cast_signed()),
-            c::migrated.eq(counts.migrated.cast_signed()),
-            c::merged.eq(counts.merged.cast_signed()),
-            c::skipped.eq(counts.skipped.cast_signed()),
-            c::quarantined.eq(counts.quarantined.cast_signed()),
-            c::repairs.eq(counts.repairs.cast_signed()),
-            c::busy_ms.eq(result.busy_ms.cast_signed()),
-            c::done_at.eq(Instant::now()),
-            c::reason.eq(None::<String>),
-            c::record.eq(record),
-        ))
-        .execute(db)?;
+    let closed =
+        diesel::update(mine.filter(c::state.eq("claimed"))).set((c::state.eq("done"), numbers(result)?)).execute(db)?;
     if closed != 1 {
         return Ok(false);
     }
+    rows(db, step, claim.chunk, result).map(|()| true)
+}
+
+/// What stands in the row of a chunk itself.
+#[derive(AsChangeset)]
+#[diesel(table_name = c, treat_none_as_null = true)]
+struct Numbers {
+    rows_read: i64,
+    migrated: i64,
+    merged: i64,
+    skipped: i64,
+    quarantined: i64,
+    repairs: i64,
+    busy_ms: i64,
+    done_at: Option<Instant>,
+    reason: Option<String>,
+    record: Option<Vec<u8>>,
+}
+
+fn numbers(result: &ChunkResult) -> QueryResult<Numbers> {
+    let unsendable = |error: postcard::Error| diesel::result::Error::SerializationError(Box::new(error));
+    let counts = &result.counts;
+    Ok(Numbers {
+        rows_read: counts.read.cast_signed(),
+        migrated: counts.migrated.cast_signed(),
+        merged: counts.merged.cast_signed(),
+        skipped: counts.skipped.cast_signed(),
+        quarantined: counts.quarantined.cast_signed(),
+        repairs: counts.repairs.cast_signed(),
+        busy_ms: result.busy_ms.cast_signed(),
+        done_at: Some(Instant::now()),
+        reason: None,
+        record: Some(postcard::to_stdvec(&result.migrated).map_err(unsendable)?),
+    })
+}
+
+/// Writes the rows that the ledger keeps of a chunk.
+fn rows(db: &mut Db, step: &str, chunk: i64, result: &ChunkResult) -> QueryResult<()> {
     bulk(db, &result.outcomes)?;
     bulk(db, &result.repairs)?;
     bulk(db, &result.quarantined)?;
-    let money: Vec<NewMoney> = result
-        .money
+    write_money(db, step, Some(chunk), &result.money)
+}
+
+/// Writes the money of a chunk, or that of the end of a step.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn write_money(db: &mut Db, step: &str, chunk: Option<i64>, money: &MoneyTotals) -> QueryResult<()> {
+    let rows: Vec<NewMoney> = money
         .iter()
         .map(|(currency, flow)| {
             let flow = serde_json::to_string(flow).expect("a money flow has a JSON form");
-            NewMoney { chunk_id: claim.chunk, currency: currency.to_string(), flow }
+            NewMoney { step: step.to_owned(), chunk_id: chunk, currency: currency.to_string(), flow }
         })
         .collect();
-    bulk(db, &money).map(|()| true)
+    bulk(db, &rows)
+}
+
+/// Closes a chunk again: what the ledger kept of it gives way to `result`, in the transaction that wrote its rows. Rows
+/// that came from other chunks (`moved`) are forgotten there; `kept` rows keep their repairs.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn close_again(
+    db: &mut Db,
+    step: &str,
+    chunk: i64,
+    moved: &[Key],
+    kept: &[Key],
+    result: &mut ChunkResult,
+) -> QueryResult<()> {
+    use {replant_outcomes as o, replant_quarantine as q, replant_repairs as r};
+    for some in moved.chunks(1_000) {
+        let some = || some.to_vec();
+        diesel::delete(o::table.filter(o::step.eq(step.to_owned())).filter(o::legacy_key.eq_any(some())))
+            .execute(db)?;
+        diesel::delete(q::table.filter(q::step.eq(step.to_owned())).filter(q::legacy_key.eq_any(some())))
+            .execute(db)?;
+        let own = r::table.filter(r::step.eq(step.to_owned())).filter(r::chunk_id.is_not_null());
+        diesel::delete(own.filter(r::legacy_key.eq_any(some()))).execute(db)?;
+    }
+    diesel::delete(o::table.filter(o::chunk_id.eq(chunk))).execute(db)?;
+    diesel::delete(q::table.filter(q::chunk_id.eq(chunk))).execute(db)?;
+    diesel::delete(m::table.filter(m::chunk_id.eq(chunk))).execute(db)?;
+    let repairs = || r::table.filter(r::chunk_id.eq(chunk));
+    diesel::delete(repairs().filter(r::legacy_key.ne_all(kept.to_vec()))).execute(db)?;
+    let stayed: i64 = repairs().count().get_result(db)?;
+    result.counts.repairs += stayed.cast_unsigned();
+    let done = c::table.find(chunk).filter(c::state.eq("done"));
+    diesel::update(done).set((numbers(result)?, c::epoch.eq(c::epoch + 1))).execute(db)?;
+    rows(db, step, chunk, result)
+}
+
+/// Forgets the repairs and the money of the last time that a step was finished.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn forget_finish(db: &mut Db, step: &str) -> QueryResult<()> {
+    diesel::delete(replant_repairs::table.filter(replant_repairs::by_step.eq(step.to_owned()))).execute(db)?;
+    let money = m::table.filter(m::step.eq(step.to_owned())).filter(m::chunk_id.is_null());
+    diesel::delete(money).execute(db).map(|_| ())
 }
 
 /// The money of a step, or of all.
@@ -167,9 +248,9 @@ pub fn close(db: &mut Db, owner: &Owner, claim: &Claim, result: &ChunkResult) ->
 /// # Errors
 /// The database fails.
 pub fn money(db: &mut Db, step: Option<&str>) -> QueryResult<MoneyTotals> {
-    let query = m::table.inner_join(c::table.on(c::id.eq(m::chunk_id))).select((m::currency, m::flow));
+    let query = m::table.select((m::currency, m::flow));
     let rows: Vec<(String, String)> = match step {
-        Some(step) => query.filter(c::step.eq(step.to_owned())).load(db)?,
+        Some(step) => query.filter(m::step.eq(step.to_owned())).load(db)?,
         None => query.load(db)?,
     };
     let mut totals = MoneyTotals::default();

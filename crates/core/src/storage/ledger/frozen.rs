@@ -19,13 +19,16 @@ pub fn load<T: DeserializeOwned>(db: &mut Db, name: &str) -> Result<Option<T>, L
     found.map(|bytes| postcard::from_bytes(&bytes).map_err(|_| unreadable())).transpose()
 }
 
-/// Freezes a value.
+/// Freezes a value, in the place of an earlier one of that name.
 ///
 /// # Errors
 /// The database fails.
 pub fn save<T: Serialize>(db: &mut Db, name: &str, value: &T) -> Result<(), LedgerError> {
     let data = postcard::to_stdvec(value)
         .map_err(|_| LedgerError::Unreadable { what: "frozen reading", of: name.to_owned() })?;
-    diesel::insert_into(f::table).values((f::name.eq(name), f::data.eq(data))).execute(db).attempt("written")?;
+    let known = diesel::update(f::table.find(name.to_owned())).set(f::data.eq(&data)).execute(db).attempt("written")?;
+    if known == 0 {
+        diesel::insert_into(f::table).values((f::name.eq(name), f::data.eq(data))).execute(db).attempt("written")?;
+    }
     Ok(())
 }

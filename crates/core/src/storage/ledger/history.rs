@@ -1,6 +1,7 @@
 //! What became of legacy rows, and where target rows came from.
 
 use diesel::prelude::*;
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::close::Migrated;
@@ -13,7 +14,7 @@ use super::{Attempt, LedgerError};
 use crate::contract::standing::Standings;
 use crate::storage::db::Db;
 use crate::storage::types::Instant;
-use crate::words::{Key, Outcome, Root};
+use crate::words::{Key, KeyRange, Outcome, Root};
 
 /// What became of one legacy row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -68,6 +69,8 @@ pub struct QuarantineEntry {
     pub root_key: Key,
     /// The whole legacy row, as JSON.
     pub legacy_row: String,
+    /// What it carries by currency, in exact minor units, as JSON.
+    pub money: String,
     /// When.
     pub quarantined_at: Instant,
 }
@@ -112,6 +115,21 @@ fn decode(step: &str, record: &[u8]) -> Result<Vec<Migrated>, LedgerError> {
     postcard::from_bytes(record).map_err(|_| LedgerError::Unreadable { what: "record of a chunk", of: step.to_owned() })
 }
 
+/// The committed chunks of a step, by key.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn done_chunks(db: &mut Db, step: &str) -> Result<Vec<(i64, KeyRange)>, LedgerError> {
+    let chunks: Vec<(i64, Key, Key)> = c::table
+        .filter(c::step.eq(step.to_owned()))
+        .filter(c::state.eq("done"))
+        .order(c::lo)
+        .select((c::id, c::lo, c::hi))
+        .load(db)
+        .attempt("read")?;
+    Ok(chunks.into_iter().map(|(id, lo, hi)| (id, KeyRange { lo, hi })).collect())
+}
+
 /// The ids of a step's committed chunks, by key.
 fn chunks(db: &mut Db, step: &str) -> Result<Vec<i64>, LedgerError> {
     c::table
@@ -126,6 +144,104 @@ fn chunks(db: &mut Db, step: &str) -> Result<Vec<i64>, LedgerError> {
 fn record(db: &mut Db, step: &str, chunk: i64) -> Result<Vec<Migrated>, LedgerError> {
     let record: Option<Vec<u8>> = c::table.find(chunk).select(c::record).first(db).attempt("read")?;
     decode(step, &record.unwrap_or_default())
+}
+
+/// What the ledger has recorded of a legacy row: more than lineage shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    pub(crate) outcome: Outcome,
+    pub(crate) code: Option<String>,
+    pub(crate) target: Option<i64>,
+    pub(crate) table: Option<String>,
+    pub(crate) fingerprint: Option<[u8; 8]>,
+    pub(crate) also: Vec<(String, i64)>,
+    pub(crate) root: Option<Root>,
+}
+
+impl From<Migrated> for Recorded {
+    fn from(row: Migrated) -> Self {
+        Self {
+            outcome: Outcome::Migrated,
+            code: None,
+            target: Some(row.target),
+            table: None,
+            fingerprint: Some(row.fingerprint),
+            also: row.also,
+            root: None,
+        }
+    }
+}
+
+/// The rows that a chunk has closed, by key. Whoever has read them may close the chunk again: it stays locked.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn recorded(db: &mut Db, step: &str, chunk: i64) -> Result<FxHashMap<Key, Recorded>, LedgerError> {
+    if let Db::Pg(pg) = db {
+        c::table.find(chunk).select(c::id).for_update().first::<i64>(pg).attempt("locked")?;
+    }
+    let mut rows: FxHashMap<Key, Recorded> =
+        record(db, step, chunk)?.into_iter().map(|row| (row.key, row.into())).collect();
+    let roots: Vec<(Key, String, Key)> = q::table
+        .filter(q::chunk_id.eq(chunk))
+        .select((q::legacy_key, q::root_step, q::root_key))
+        .load(db)
+        .attempt("read")?;
+    let roots: FxHashMap<Key, Root> =
+        roots.into_iter().map(|(key, step, root)| (key, Root { step, key: root })).collect();
+    let others: Vec<OutcomeRow> = o::table.filter(o::chunk_id.eq(chunk)).select(OUTCOME).load(db).attempt("read")?;
+    for row in others {
+        let root = roots.get(&row.0).cloned();
+        rows.insert(row.0, other(row, root));
+    }
+    Ok(rows)
+}
+
+fn other((_, outcome, code, table, target): OutcomeRow, root: Option<Root>) -> Recorded {
+    Recorded {
+        outcome: outcome.parse().unwrap_or(Outcome::Quarantined),
+        code,
+        target,
+        table,
+        fingerprint: None,
+        also: Vec::new(),
+        root,
+    }
+}
+
+/// What one row was recorded as, in whatever chunk.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn recorded_row(db: &mut Db, step: &str, key: Key) -> Result<Option<Recorded>, LedgerError> {
+    let found: Option<OutcomeRow> =
+        o::table.find((step.to_owned(), key)).select(OUTCOME).first(db).optional().attempt("read")?;
+    if let Some(found) = found {
+        let root: Option<(String, Key)> = q::table
+            .find((step.to_owned(), key))
+            .select((q::root_step, q::root_key))
+            .first(db)
+            .optional()
+            .attempt("read")?;
+        return Ok(Some(other(found, root.map(|(step, key)| Root { step, key }))));
+    }
+    match chunk_of(db, step, key)? {
+        None => Ok(None),
+        Some(chunk) => Ok(record(db, step, chunk)?.into_iter().find(|row| row.key == key).map(Recorded::from)),
+    }
+}
+
+/// The committed chunk in whose range a key lies.
+fn chunk_of(db: &mut Db, step: &str, key: Key) -> Result<Option<i64>, LedgerError> {
+    c::table
+        .filter(c::step.eq(step.to_owned()))
+        .filter(c::lo.le(key))
+        .filter(c::hi.ge(key))
+        .filter(c::state.eq("done"))
+        .select(c::id)
+        .first(db)
+        .optional()
+        .attempt("read")
 }
 
 /// What became of every row of a step; `None` where the step is not done.
@@ -145,22 +261,26 @@ pub(crate) fn standings(db: &mut Db, step: &str) -> Result<Option<Standings>, Le
     for (key, step, root) in roots {
         standings.refused(key, Outcome::Quarantined, Some(Root { step, key: root }));
     }
-    let others: Vec<(Key, String, Option<i64>)> = o::table
+    let others: Vec<OutcomeRow> = o::table
         .filter(o::step.eq(step.to_owned()))
         .filter(o::outcome.ne("quarantined"))
-        .select((o::legacy_key, o::outcome, o::target_id))
+        .select(OUTCOME)
         .load(db)
         .attempt("read")?;
-    for (key, outcome, target) in others {
-        match target {
-            Some(target) => standings.live(key, target),
-            None => standings.refused(key, outcome.parse().unwrap_or(Outcome::Skipped), None),
+    for (key, outcome, _, table, target) in others {
+        match (table, target) {
+            (Some(_), _) => standings.elsewhere(key),
+            (None, Some(target)) => standings.merged(key, target),
+            (None, None) => standings.refused(key, outcome.parse().unwrap_or(Outcome::Skipped), None),
         }
     }
     Ok(Some(standings))
 }
 
-type OutcomeRow = (Key, String, String, Option<i64>);
+/// Key, outcome, code, table and id of the target.
+type OutcomeRow = (Key, String, Option<String>, Option<String>, Option<i64>);
+type OutcomeColumns = (o::legacy_key, o::outcome, o::code, o::target_table, o::target_id);
+const OUTCOME: OutcomeColumns = (o::legacy_key, o::outcome, o::code, o::target_table, o::target_id);
 
 /// Calls `each` with what became of every row of a step, chunk by chunk.
 ///
@@ -171,6 +291,17 @@ pub fn lineage<E: From<LedgerError>>(
     step: &KnownStep,
     mut each: impl FnMut(Lineage) -> Result<(), E>,
 ) -> Result<(), E> {
+    // Repairs that later steps noted belong to no chunk of this one.
+    let late: Vec<(Key, String)> = r::table
+        .filter(r::step.eq(step.name.clone()))
+        .filter(r::chunk_id.is_null())
+        .select((r::legacy_key, r::code))
+        .load(db)
+        .attempt("read")?;
+    let mut late_of: std::collections::BTreeMap<Key, Vec<String>> = std::collections::BTreeMap::new();
+    for (key, code) in late {
+        late_of.entry(key).or_default().push(code);
+    }
     for chunk in chunks(db, &step.name)? {
         let mut repairs: Vec<(Key, String)> = r::table
             .filter(r::chunk_id.eq(chunk))
@@ -181,17 +312,19 @@ pub fn lineage<E: From<LedgerError>>(
         repairs.dedup();
         let mut rows: Vec<Lineage> =
             record(db, &step.name, chunk)?.into_iter().map(|row| migrated(step, chunk, row)).collect();
-        let others: Vec<OutcomeRow> = o::table
-            .filter(o::chunk_id.eq(chunk))
-            .select((o::legacy_key, o::outcome, o::code, o::target_id))
-            .load(db)
-            .attempt("read")?;
-        rows.extend(others.into_iter().map(|row| refused(step, chunk, row)));
+        let others: Vec<OutcomeRow> =
+            o::table.filter(o::chunk_id.eq(chunk)).select(OUTCOME).load(db).attempt("read")?;
+        rows.extend(others.into_iter().map(|row| other_row(step, chunk, row)));
         rows.sort_unstable_by_key(|row| row.legacy_id);
         for mut row in rows {
             let from = repairs.partition_point(|(key, _)| *key < row.legacy_id);
             let own = repairs[from..].iter().take_while(|(key, _)| *key == row.legacy_id);
             row.repairs = own.map(|(_, code)| code.clone()).collect();
+            if let Some(late) = late_of.remove(&row.legacy_id) {
+                row.repairs.extend(late);
+                row.repairs.sort_unstable();
+                row.repairs.dedup();
+            }
             each(row)?;
         }
     }
@@ -213,13 +346,14 @@ fn migrated(step: &KnownStep, chunk: i64, row: Migrated) -> Lineage {
     }
 }
 
-fn refused(step: &KnownStep, chunk: i64, (key, outcome, code, target): OutcomeRow) -> Lineage {
+fn other_row(step: &KnownStep, chunk: i64, (key, outcome, code, table, target): OutcomeRow) -> Lineage {
+    let table = table.unwrap_or_else(|| step.target_table.clone());
     Lineage {
         legacy_table: step.legacy_table.clone(),
         legacy_id: key,
         outcome: outcome.parse().unwrap_or(Outcome::Quarantined),
-        code: Some(code),
-        targets: target.map(|id| (step.target_table.clone(), id)).into_iter().collect(),
+        code,
+        targets: target.map(|id| (table, id)).into_iter().collect(),
         repairs: Vec::new(),
         chunk,
         fingerprint: None,
@@ -231,32 +365,17 @@ fn refused(step: &KnownStep, chunk: i64, (key, outcome, code, target): OutcomeRo
 /// # Errors
 /// The database fails.
 pub fn of_legacy(db: &mut Db, step: &KnownStep, key: Key) -> Result<Option<Lineage>, LedgerError> {
-    let other: Option<(i64, String, String, Option<i64>)> = o::table
-        .find((step.name.clone(), key))
-        .select((o::chunk_id, o::outcome, o::code, o::target_id))
-        .first(db)
-        .optional()
-        .attempt("read")?;
+    let other: Option<(i64, OutcomeRow)> =
+        o::table.find((step.name.clone(), key)).select((o::chunk_id, OUTCOME)).first(db).optional().attempt("read")?;
     let mut found = match other {
-        Some((chunk, outcome, code, target)) => Some(refused(step, chunk, (key, outcome, code, target))),
-        None => {
-            let chunk: Option<i64> = c::table
-                .filter(c::step.eq(step.name.clone()))
-                .filter(c::lo.le(key))
-                .filter(c::hi.ge(key))
-                .filter(c::state.eq("done"))
-                .select(c::id)
-                .first(db)
-                .optional()
-                .attempt("read")?;
-            match chunk {
-                None => None,
-                Some(chunk) => record(db, &step.name, chunk)?
-                    .into_iter()
-                    .find(|row| row.key == key)
-                    .map(|row| migrated(step, chunk, row)),
-            }
-        }
+        Some((chunk, row)) => Some(other_row(step, chunk, row)),
+        None => match chunk_of(db, &step.name, key)? {
+            None => None,
+            Some(chunk) => record(db, &step.name, chunk)?
+                .into_iter()
+                .find(|row| row.key == key)
+                .map(|row| migrated(step, chunk, row)),
+        },
     };
     if let Some(found) = &mut found {
         found.repairs = repairs(db, &step.name, key)?.into_iter().map(|repair| repair.code).collect();

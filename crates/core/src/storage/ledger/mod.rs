@@ -7,6 +7,7 @@ pub mod claim;
 pub mod close;
 pub mod frozen;
 pub mod history;
+pub mod mends;
 pub mod plan;
 pub mod runs;
 pub mod status;

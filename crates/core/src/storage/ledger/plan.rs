@@ -55,6 +55,8 @@ pub struct StepPlan {
     pub keys: KeySet,
     /// The ids of its target table.
     pub ids: IdBlock,
+    /// The ids of further tables, by their names.
+    pub also: Vec<(String, IdBlock)>,
     /// Whether every chunk is done and the step is finished.
     pub done: bool,
 }
@@ -64,6 +66,57 @@ impl StepPlan {
     pub fn id_of(&self, key: crate::words::Key) -> Option<i64> {
         self.keys.rank(key).and_then(|place| self.ids.id(place))
     }
+
+    /// The id that is planned for the row with `key` in a further table of the step.
+    pub fn id_in(&self, table: &str, key: crate::words::Key) -> Option<i64> {
+        let (_, ids) = self.also.iter().find(|(name, _)| name == table)?;
+        self.keys.rank(key).and_then(|place| ids.id(place))
+    }
+}
+
+/// The ids that steps have handed out: which rows of a target table are ours.
+#[derive(Debug, Clone, Default)]
+pub struct Ours(rustc_hash::FxHashMap<String, IdBlock>);
+
+impl Ours {
+    /// Whether the migration made the row.
+    pub fn made(&self, table: &str, id: i64) -> bool {
+        self.0.get(table).is_some_and(|ids| ids.place(id).is_some())
+    }
+}
+
+/// The ids that were handed out, block by block: the target table and the ids of each step in it, in the order of the run.
+///
+/// # Errors
+/// The database fails.
+pub fn blocks(db: &mut Db) -> Result<Vec<(String, IdBlock)>, LedgerError> {
+    let blocks: Vec<(String, String, String, i64, i64)> = b::table
+        .inner_join(s::table.on(s::name.eq(b::step)))
+        .order((s::position, b::step, b::handed_out.desc(), b::target_table, b::first_id))
+        .select((b::step, b::handed_out, b::target_table, b::first_id, b::ids))
+        .load(db)
+        .attempt("read")?;
+    let same = |a: &(String, String, String, i64, i64), b: &(String, String, String, i64, i64)| {
+        (&a.0, &a.1, &a.2) == (&b.0, &b.1, &b.2)
+    };
+    let ids = |block: &[(String, String, String, i64, i64)]| {
+        IdBlock::new(block.iter().map(|(.., first, ids)| (*first, ids.cast_unsigned())).collect())
+    };
+    Ok(blocks.chunk_by(same).map(|block| (block[0].2.clone(), ids(block))).collect())
+}
+
+/// All ids that were handed out.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn ours(db: &mut Db) -> Result<Ours, LedgerError> {
+    let blocks: Vec<(String, i64, i64)> =
+        b::table.select((b::target_table, b::first_id, b::ids)).load(db).attempt("read")?;
+    let mut ranges: rustc_hash::FxHashMap<String, Vec<(i64, u64)>> = rustc_hash::FxHashMap::default();
+    for (table, first, ids) in blocks {
+        ranges.entry(table).or_default().push((first, ids.cast_unsigned()));
+    }
+    Ok(Ours(ranges.into_iter().map(|(table, ranges)| (table, IdBlock::new(ranges))).collect()))
 }
 
 /// What a step is planned with.
@@ -77,6 +130,8 @@ pub struct NewStep<'a> {
     pub legacy_table: &'a str,
     /// The target table.
     pub target_table: &'a str,
+    /// Further tables in which its rows may get ids.
+    pub also: &'a [&'a str],
 }
 
 #[derive(Insertable, Clone, serde::Serialize)]
@@ -94,15 +149,31 @@ struct NewChunk<'a> {
 /// # Errors
 /// The database fails, or the keys cannot be read back.
 pub fn load(db: &mut Db, step: &str) -> Result<Option<StepPlan>, LedgerError> {
-    let found: Option<(Vec<u8>, String)> =
-        s::table.find(step.to_owned()).select((s::legacy_keys, s::state)).first(db).optional().attempt("read")?;
-    let Some((keys, state)) = found else { return Ok(None) };
+    let found: Option<(Vec<u8>, String, String)> = s::table
+        .find(step.to_owned())
+        .select((s::legacy_keys, s::state, s::target_table))
+        .first(db)
+        .optional()
+        .attempt("read")?;
+    let Some((keys, state, target)) = found else { return Ok(None) };
     let keys =
         postcard::from_bytes(&keys).map_err(|_| LedgerError::Unreadable { what: "keys", of: step.to_owned() })?;
-    let ranges: Vec<(i64, i64)> =
-        b::table.filter(b::step.eq(step.to_owned())).select((b::first_id, b::ids)).load(db).attempt("read")?;
-    let ids = IdBlock::new(ranges.into_iter().map(|(first, ids)| (first, ids.cast_unsigned())).collect());
-    Ok(Some(StepPlan { keys, ids, done: state == "done" }))
+    let blocks: Vec<(String, i64, i64)> = b::table
+        .filter(b::step.eq(step.to_owned()))
+        .filter(b::handed_out.eq("planned"))
+        .order(b::target_table)
+        .select((b::target_table, b::first_id, b::ids))
+        .load(db)
+        .attempt("read")?;
+    let mut plan = StepPlan { keys, ids: IdBlock::default(), also: Vec::new(), done: state == "done" };
+    for table in blocks.chunk_by(|a, b| a.0 == b.0) {
+        let ids = IdBlock::new(table.iter().map(|(_, first, ids)| (*first, ids.cast_unsigned())).collect());
+        match &table[0].0 {
+            name if *name == target => plan.ids = ids,
+            name => plan.also.push((name.clone(), ids)),
+        }
+    }
+    Ok(Some(plan))
 }
 
 /// Cuts keys at real keys into ranges of about `rows` keys each.
@@ -140,11 +211,8 @@ pub fn save(db: &mut Db, step: NewStep<'_>, keys: &KeySet, chunk_rows: u64) -> R
         ))
         .execute(db)
         .attempt("written")?;
-    for (first, ids) in reserve(db, step.target_table, keys.len()).attempt("given ids of the target's sequence")? {
-        diesel::insert_into(b::table)
-            .values((b::step.eq(step.name), b::first_id.eq(first), b::ids.eq(ids)))
-            .execute(db)
-            .attempt("written")?;
+    for table in std::iter::once(step.target_table).chain(step.also.iter().copied()) {
+        hand_out(db, step.name, table, keys.len(), "planned").attempt("given ids of the target's sequence")?;
     }
     let chunks: Vec<NewChunk<'_>> = cut(keys, chunk_rows)
         .into_iter()
@@ -177,6 +245,47 @@ struct Reserved {
     first_id: i64,
     #[diesel(sql_type = BigInt)]
     ids: i64,
+}
+
+/// Reserves ids for a step and writes down that it did. Returns them as ranges: first id and number of ids.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn hand_out(
+    db: &mut Db,
+    step: &str,
+    table: &str,
+    ids: u64,
+    when: &'static str,
+) -> QueryResult<Vec<(i64, i64)>> {
+    let ranges = reserve(db, table, ids)?;
+    for (first, ids) in &ranges {
+        diesel::insert_into(b::table)
+            .values((
+                b::step.eq(step),
+                b::target_table.eq(table),
+                b::first_id.eq(first),
+                b::ids.eq(ids),
+                b::handed_out.eq(when),
+            ))
+            .execute(db)?;
+    }
+    Ok(ranges)
+}
+
+/// The ids that were handed out in a table when a step was finished, ascending.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn handed_out(db: &mut Db, step: &str, table: &str) -> QueryResult<Vec<i64>> {
+    let ranges: Vec<(i64, i64)> = b::table
+        .filter(b::step.eq(step.to_owned()))
+        .filter(b::target_table.eq(table.to_owned()))
+        .filter(b::handed_out.eq("finished"))
+        .order(b::first_id)
+        .select((b::first_id, b::ids))
+        .load(db)?;
+    Ok(ranges.into_iter().flat_map(|(first, ids)| first..first + ids).collect())
 }
 
 /// Takes ids from the sequence of a table's `id`, as the live site does: safe beside it, and gaps where it came between.

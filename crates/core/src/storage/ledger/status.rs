@@ -152,8 +152,9 @@ pub fn rows_done(db: &mut Db, step: &str) -> Result<u64, LedgerError> {
 /// The database fails.
 pub fn codes(db: &mut Db) -> Result<Vec<CodeCount>, LedgerError> {
     let outcomes: Vec<(String, String, String, i64)> = o::table
+        .filter(o::code.is_not_null())
         .group_by((o::step, o::outcome, o::code))
-        .select((o::step, o::outcome, o::code, count_star()))
+        .select((o::step, o::outcome, o::code.assume_not_null(), count_star()))
         .load(db)
         .attempt("read")?;
     let repairs: Vec<(String, String, i64)> =

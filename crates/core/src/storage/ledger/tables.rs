@@ -36,10 +36,12 @@ diesel::table! {
 }
 
 diesel::table! {
-    replant_id_blocks (step, first_id) {
+    replant_id_blocks (target_table, first_id) {
         step -> Text,
+        target_table -> Text,
         first_id -> BigInt,
         ids -> BigInt,
+        handed_out -> Text,
     }
 }
 
@@ -71,8 +73,9 @@ diesel::table! {
 }
 
 diesel::table! {
-    replant_money (chunk_id, currency) {
-        chunk_id -> BigInt,
+    replant_money (step, chunk_id, currency) {
+        step -> Text,
+        chunk_id -> Nullable<BigInt>,
         currency -> Text,
         flow -> Text,
     }
@@ -84,7 +87,8 @@ diesel::table! {
         legacy_key -> BigInt,
         chunk_id -> BigInt,
         outcome -> Text,
-        code -> Text,
+        code -> Nullable<Text>,
+        target_table -> Nullable<Text>,
         target_id -> Nullable<BigInt>,
     }
 }
@@ -93,7 +97,8 @@ diesel::table! {
     replant_repairs (step, legacy_key, code, column_name) {
         step -> Text,
         legacy_key -> BigInt,
-        chunk_id -> BigInt,
+        chunk_id -> Nullable<BigInt>,
+        by_step -> Nullable<Text>,
         code -> Text,
         column_name -> Text,
         value_before -> Nullable<Text>,
@@ -113,6 +118,7 @@ diesel::table! {
         root_step -> Text,
         root_key -> BigInt,
         legacy_row -> Text,
+        money -> Text,
         quarantined_at -> Utc,
     }
 }
@@ -137,6 +143,18 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::Utc;
+    replant_mends (legacy_table, legacy_key) {
+        legacy_table -> Text,
+        legacy_key -> BigInt,
+        legacy_row -> Text,
+        mended_at -> Utc,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(replant_id_blocks, replant_steps);
 diesel::allow_tables_to_appear_in_same_query!(
     replant_chunks,
     replant_outcomes,

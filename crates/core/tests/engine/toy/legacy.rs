@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use replant_core::db::MultiBackend;
 use replant_core::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 diesel::table! {
     thing (id) {
@@ -31,7 +31,7 @@ diesel::table! {
     }
 }
 
-#[derive(Debug, Queryable, Selectable, Serialize)]
+#[derive(Debug, Queryable, Selectable, Serialize, Deserialize)]
 #[diesel(table_name = thing, check_for_backend(MultiBackend))]
 pub(crate) struct Thing {
     pub(crate) id: Key,
@@ -41,7 +41,7 @@ pub(crate) struct Thing {
     pub(crate) note: Cell<String>,
 }
 
-#[derive(Debug, Queryable, Selectable, Serialize)]
+#[derive(Debug, Queryable, Selectable, Serialize, Deserialize)]
 #[diesel(table_name = part, check_for_backend(MultiBackend))]
 pub(crate) struct Part {
     pub(crate) id: Key,
@@ -50,7 +50,7 @@ pub(crate) struct Part {
     pub(crate) currency: Cell<String>,
 }
 
-#[derive(Debug, Queryable, Selectable, Serialize)]
+#[derive(Debug, Queryable, Selectable, Serialize, Deserialize)]
 #[diesel(table_name = knob, check_for_backend(MultiBackend))]
 pub(crate) struct Knob {
     pub(crate) id: Key,

@@ -6,6 +6,7 @@ pub(crate) mod target;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
+use replant_core::db::Db;
 use replant_core::prelude::*;
 use replant_core::{StepPlan, shape_of};
 use rust_decimal::Decimal;
@@ -40,6 +41,21 @@ fn led_by(name: &str) -> Option<&str> {
     name.split_once('~').map(|(leader, _)| leader)
 }
 
+/// How many items the site had.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Natives(i64);
+
+impl Frozen for Natives {
+    const NAME: &'static str = "toy.natives";
+
+    fn read(db: &mut Db, _: &Ours) -> diesel::QueryResult<Self> {
+        use diesel::prelude::*;
+        items::table.count().get_result(db).map(Self)
+    }
+
+    fn extend(&mut self, _: Self) {}
+}
+
 impl Step for Things {
     const NAME: &'static str = "toy.things";
     const ABOUT: &'static str = "things become items";
@@ -66,8 +82,7 @@ impl Step for Things {
     }
 
     fn prepare(cx: &Prepare<'_>) -> Result<ThingLookups, PrepareError> {
-        use diesel::prelude::*;
-        let natives = cx.frozen("toy.natives", |db| items::table.count().get_result::<i64>(db))?;
+        let natives = cx.frozen::<Natives>()?.0;
         let mut leaders = HashMap::new();
         let mut followers = Followers::default();
         cx.scan(|thing: Thing| {

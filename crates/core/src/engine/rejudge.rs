@@ -1,0 +1,259 @@
+//! A chunk that is done, judged again: what has changed since is written, and the chunk closed anew.
+
+use std::time::Instant;
+
+use diesel::prelude::*;
+use roaring::RoaringBitmap;
+use rustc_hash::FxHashMap;
+
+use super::chunk::{Judged, balanced};
+use super::ends::{ByTarget, Kept, RowEnd, static_name};
+use super::error::ChunkError;
+use crate::contract::step::Step;
+use crate::storage::bulk::Change;
+use crate::storage::bulk::{Rows as _, UnitIndex, Writing, settle};
+use crate::storage::db::Db;
+use crate::storage::failure::Failure;
+use crate::storage::ledger::history::{self, Recorded};
+use crate::storage::ledger::plan::{self, Ours};
+use crate::storage::ledger::{close, record_changes};
+use crate::words::{Key, Outcome, Root};
+
+/// What judging chunks again came to, in legacy rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Rejudged {
+    /// Rows that were read and judged.
+    pub read: u64,
+    /// Rows that were out and are in the target now.
+    pub came_in: u64,
+    /// Rows that were in the target and were written anew.
+    pub rewritten: u64,
+    /// Rows that were in the target and were taken out.
+    pub taken_out: u64,
+    /// Rows that stay out, for another reason than before.
+    pub still_out: u64,
+    /// Rows that would come out otherwise now, but what was written for them cannot be taken back.
+    pub kept: u64,
+}
+
+impl Rejudged {
+    /// Whether anything was written.
+    pub fn changed(&self) -> bool {
+        self.came_in + self.rewritten + self.taken_out + self.still_out > 0
+    }
+}
+
+impl std::ops::AddAssign for Rejudged {
+    fn add_assign(&mut self, other: Self) {
+        self.read += other.read;
+        self.came_in += other.came_in;
+        self.rewritten += other.rewritten;
+        self.taken_out += other.taken_out;
+        self.still_out += other.still_out;
+        self.kept += other.kept;
+    }
+}
+
+type ByKey = FxHashMap<Key, Recorded>;
+
+/// What is to be done about the units of a chunk.
+#[derive(Default)]
+struct Due {
+    /// Units that are written.
+    write: RoaringBitmap,
+    /// Of these: units that were written before.
+    again: RoaringBitmap,
+    /// Units that were written and are refused now.
+    out: Vec<UnitIndex>,
+}
+
+fn is_in(recorded: &Recorded) -> bool {
+    matches!(recorded.outcome, Outcome::Migrated | Outcome::Merged)
+}
+
+impl<S: Step> Judged<S> {
+    /// See [`ReadyChunk::commit_again`](super::chunk::ReadyChunk::commit_again).
+    pub(super) fn rejudge(&self, db: &mut Db, chunk: i64, started: Instant) -> Result<Rejudged, ChunkError> {
+        let mut recorded = history::recorded(db, S::NAME, chunk)?;
+        let here = recorded.len();
+        let elsewhere = self.recorded_elsewhere(db, &mut recorded)?;
+        let due = self.due(&recorded);
+        let mut done = Rejudged { read: self.rows.len() as u64, ..Rejudged::default() };
+        if due.write.is_empty() && due.out.is_empty() && !self.ledger_differs(&recorded) && here == self.rows.len() {
+            return Ok(done);
+        }
+
+        let ours = plan::ours(db)?;
+        let mut kept = Kept::default();
+        for unit in &due.out {
+            if !self.take_out(db, *unit, chunk, &recorded, &ours)? {
+                let rows = self.ends(*unit, &ByTarget::new(&[])).into_iter();
+                kept.extend(rows.filter_map(|(key, _)| Some((key, recorded.get(&key).filter(|r| is_in(r))?.clone()))));
+            }
+        }
+        for unit in &due.again {
+            self.take_out_surplus(db, unit, &recorded, &ours)?;
+        }
+        let writing = Writing { step: S::NAME, chunk, units: self.units(), again: &due.again };
+        let refused = settle(db, &writing, &self.draft.rows.only(&|unit| due.write.contains(unit)))?;
+
+        let by_target = ByTarget::new(&refused);
+        for unit in 0..self.units() {
+            for (key, end) in self.ends(unit, &by_target) {
+                self.count(&recorded, key, &end, kept.contains_key(&key), due.again.contains(unit), &mut done);
+            }
+        }
+        if !done.changed() && here == self.rows.len() {
+            return Ok(done);
+        }
+        let mut result = self.result(chunk, &refused, &kept);
+        balanced(&result)?;
+        result.busy_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let kept: Vec<Key> = kept.into_keys().collect();
+        close::close_again(db, S::NAME, chunk, &elsewhere, &kept, &mut result)?;
+        Ok(done)
+    }
+
+    /// Adds what was recorded of rows that were in other chunks: rows that follow a leader of this one now.
+    fn recorded_elsewhere(&self, db: &mut Db, recorded: &mut ByKey) -> Result<Vec<Key>, ChunkError> {
+        let mut elsewhere = Vec::new();
+        for unit in 0..self.units() {
+            let rows = self.unit(unit);
+            for row in rows {
+                let key = crate::contract::legacy::LegacyRow::key(row);
+                if !recorded.contains_key(&key) {
+                    recorded.extend(history::recorded_row(db, S::NAME, key)?.map(|found| (key, found)));
+                    elsewhere.push(key);
+                }
+            }
+        }
+        Ok(elsewhere)
+    }
+
+    fn due(&self, recorded: &ByKey) -> Due {
+        let mut due = Due::default();
+        let nothing_refused = ByTarget::new(&[]);
+        for unit in 0..self.units() {
+            let verdict = &self.draft.verdicts[unit as usize];
+            let ends = self.ends(unit, &nothing_refused);
+            let was_in = ends.iter().any(|(key, _)| recorded.get(key).is_some_and(is_in));
+            match verdict.result {
+                Err(_) if was_in => due.out.push(unit),
+                Err(_) => {}
+                Ok(_) => {
+                    let same =
+                        ends.iter().all(|(key, end)| recorded.get(key).is_some_and(|was| is_same::<S>(was, *key, end)));
+                    let leader = ends[0].0;
+                    let fingerprint = recorded.get(&leader).and_then(|was| was.fingerprint);
+                    if !same || fingerprint != Some(verdict.fingerprint.to_le_bytes()) {
+                        due.write.insert(unit);
+                        if was_in {
+                            due.again.insert(unit);
+                        }
+                    }
+                }
+            }
+        }
+        due
+    }
+
+    /// Whether a row that stays out does so for another reason.
+    fn ledger_differs(&self, recorded: &ByKey) -> bool {
+        let nothing_refused = ByTarget::new(&[]);
+        (0..self.units()).any(|unit| {
+            self.draft.verdicts[unit as usize].result.is_err()
+                && self
+                    .ends(unit, &nothing_refused)
+                    .iter()
+                    .any(|(key, end)| !recorded.get(key).is_some_and(|was| is_same::<S>(was, *key, end)))
+        })
+    }
+
+    fn count(&self, recorded: &ByKey, key: Key, end: &RowEnd, kept: bool, again: bool, done: &mut Rejudged) {
+        let was = recorded.get(&key);
+        let was_in = was.is_some_and(is_in);
+        let is_in = matches!(end.outcome, Outcome::Migrated | Outcome::Merged);
+        match (was_in, is_in) {
+            _ if kept => done.kept += 1,
+            (false, true) => done.came_in += 1,
+            (true, true) if again => done.rewritten += 1,
+            (true, true) => {}
+            (true, false) => done.taken_out += 1,
+            (false, false) if was.is_some_and(|was| is_same::<S>(was, key, end)) => {}
+            (false, false) => done.still_out += 1,
+        }
+    }
+
+    /// Deletes what was written for a unit that is refused now. `false` where something points to it, or it was there before
+    /// the migration: then it stays.
+    fn take_out(
+        &self,
+        db: &mut Db,
+        unit: UnitIndex,
+        chunk: i64,
+        recorded: &ByKey,
+        ours: &Ours,
+    ) -> Result<bool, ChunkError> {
+        let keys = self.ends(unit, &ByTarget::new(&[]));
+        let mut targets: Vec<(String, i64, Key)> = Vec::new();
+        for (key, _) in &keys {
+            let Some(was) = recorded.get(key).filter(|was| was.outcome == Outcome::Migrated) else { continue };
+            let own = was.table.clone().unwrap_or_else(|| S::TARGET.to_owned());
+            let all = was.also.iter().cloned().chain(was.target.map(|id| (own, id)));
+            targets.extend(all.map(|(table, id)| (table, id, *key)));
+        }
+        if targets.is_empty() || targets.iter().any(|(table, id, _)| !ours.made(table, *id)) {
+            return Ok(false);
+        }
+        let deleted = db.write(|db| {
+            for (table, id, _) in &targets {
+                delete(db, table, *id)?;
+            }
+            Ok::<_, diesel::result::Error>(())
+        });
+        match deleted {
+            Ok(()) => {
+                let change = |(table, id, key): &(String, i64, Key)| Change {
+                    table: static_name::<S>(table),
+                    id: *id,
+                    legacy_key: Some(*key),
+                    what: "taken out",
+                    before: None,
+                    after: None,
+                };
+                record_changes(db, S::NAME, Some(chunk), targets.iter().map(change).collect())?;
+                Ok(true)
+            }
+            Err(error) if Failure::of(&error).blames_a_row() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Deletes further rows that were written for a unit and do not belong to it any more.
+    fn take_out_surplus(&self, db: &mut Db, unit: UnitIndex, recorded: &ByKey, ours: &Ours) -> Result<(), ChunkError> {
+        let leader = self.ends(unit, &ByTarget::new(&[]))[0].0;
+        let Some(was) = recorded.get(&leader) else { return Ok(()) };
+        let still = |table: &str, id: i64| {
+            self.draft.also.iter().any(|(of, name, also)| *of == unit && *name == table && *also == id)
+        };
+        for (table, id) in was.also.iter().filter(|(table, id)| !still(table, *id) && ours.made(table, *id)) {
+            delete(db, table, *id)?;
+        }
+        Ok(())
+    }
+}
+
+/// A row by its id, of a table that only the ledger names.
+fn delete(db: &mut Db, table: &str, id: i64) -> QueryResult<usize> {
+    diesel::sql_query(format!("DELETE FROM \"{}\" WHERE id = {id}", table.replace('"', "\"\""))).execute(db)
+}
+
+/// Whether a row comes out as it was recorded.
+fn is_same<S: Step>(was: &Recorded, key: Key, end: &RowEnd) -> bool {
+    let own = || Root { step: S::NAME.to_owned(), key };
+    was.outcome == end.outcome
+        && was.code.as_deref() == end.code.map(|code| code.as_str())
+        && was.target == end.target
+        && was.table.as_deref() == end.table
+        && (end.outcome != Outcome::Quarantined || was.root == Some(end.root.clone().unwrap_or_else(own)))
+}

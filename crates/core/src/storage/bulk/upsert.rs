@@ -1,0 +1,65 @@
+//! Rows that a replay writes anew: each takes the place of the one with its primary key.
+
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+
+use super::stage::{KeyColumn, PRIMARY_KEY, ROW, open, quoted};
+use super::{Batch, Insert, Tx};
+use crate::storage::db::Db;
+use crate::storage::failure::Failure;
+
+const PRIMARY_KEY_LITE: &str = "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk";
+
+/// INSERT ... ON CONFLICT from a temporary table of the same name, which hides the target's: so the model's own insertion
+/// fills it. diesel has no upsert over all columns of any table.
+pub(super) fn upsert<T: Insert>(tx: &mut Tx<'_>, batch: &Batch<T>) -> QueryResult<()> {
+    let shape = T::shape();
+    let table = quoted(shape.name);
+    let columns: Vec<String> = shape.columns.iter().map(|column| quoted(column.name)).collect();
+    match &mut *tx.db {
+        Db::Pg(pg) => {
+            let keys: Vec<KeyColumn> = diesel::sql_query(PRIMARY_KEY).bind::<Text, _>(shape.name).load(pg)?;
+            open(pg, shape.name)?;
+            T::copy(pg, batch.rows())?;
+            let from =
+                format!("OVERRIDING SYSTEM VALUE SELECT {} FROM pg_temp.{table} ORDER BY {ROW}", columns.join(", "));
+            diesel::sql_query(statement(&format!("public.{table}"), &columns, &from, &keys)).execute(pg)?;
+            diesel::sql_query(format!("DROP TABLE pg_temp.{table}")).execute(pg)?;
+            tx.touched.extend(batch.units.iter().copied());
+            Ok(())
+        }
+        Db::Lite(lite) => {
+            let keys: Vec<KeyColumn> = diesel::sql_query(PRIMARY_KEY_LITE).bind::<Text, _>(shape.name).load(lite)?;
+            let from = format!("SELECT {} FROM temp.{table} WHERE true", columns.join(", "));
+            let sql = statement(&format!("main.{table}"), &columns, &from, &keys);
+            for (unit, row) in batch.iter() {
+                let Db::Lite(lite) = &mut *tx.db else { unreachable!("the backend stays") };
+                diesel::sql_query(format!("CREATE TEMP TABLE {table} AS SELECT * FROM main.{table} WHERE false"))
+                    .execute(lite)?;
+                T::insert(lite, row)?;
+                let written = diesel::sql_query(&sql).execute(lite);
+                diesel::sql_query(format!("DROP TABLE temp.{table}")).execute(lite)?;
+                match written {
+                    Ok(_) => {
+                        tx.touched.insert(unit);
+                    }
+                    Err(error) => match Failure::of(&error) {
+                        Failure::Constraint(name) => tx.refuse_by(unit, &name),
+                        _ => return Err(error),
+                    },
+                }
+            }
+            Ok(())
+        }
+        #[cfg(feature = "mysql")]
+        Db::My(_) => Err(diesel::result::Error::QueryBuilderError("MariaDB is no target".into())),
+    }
+}
+
+fn statement(table: &str, columns: &[String], from: &str, keys: &[KeyColumn]) -> String {
+    let keys: Vec<String> = keys.iter().map(|key| quoted(&key.name)).collect();
+    let others = columns.iter().filter(|column| !keys.contains(column));
+    let set: Vec<String> = others.map(|column| format!("{column} = excluded.{column}")).collect();
+    let action = if set.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {}", set.join(", ")) };
+    format!("INSERT INTO {table} ({}) {from} ON CONFLICT ({}) DO {action}", columns.join(", "), keys.join(", "))
+}
