@@ -17,6 +17,8 @@ pub use contract::standing::{Standing, Standings};
 pub use contract::step::{FinishError, Step};
 pub use engine::error::{ChunkError, Kind, RunError};
 pub use engine::event::{Event, Reporter, Silent};
+pub use engine::rejudge::Rejudged;
+pub use engine::replay::Replay;
 pub use engine::report::{Outlook, Report, StepReport};
 pub use engine::run::{Migration, ReadSnapshot};
 pub use engine::settings::Settings;

@@ -20,6 +20,9 @@ pub trait Step: Send + Sync + 'static {
     const TARGET: &'static str;
     /// Further target tables in which a legacy row may get an id: [`StepPlan::id_in`](crate::StepPlan::id_in).
     const ALSO: &'static [&'static str] = &[];
+    /// Tables without ids whose rows belong to a row of the target, with the column that points to it: a replay that takes
+    /// that row out takes them out first.
+    const PARTS: &'static [(&'static str, &'static str)] = &[];
     /// The code of a row that follows another one: why it was merged.
     const MERGED: Option<&'static str> = None;
     /// What becomes of each legacy column.

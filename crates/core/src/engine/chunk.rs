@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 
 use super::ends::Kept;
 use super::error::ChunkError;
-use super::rejudge::Rejudged;
+use super::rejudge::{Moved, Rejudged};
 use crate::contract::draft::{Draft, Unit};
 use crate::contract::refusal::Refusal;
 use crate::contract::step::Step;
@@ -45,7 +45,13 @@ pub trait ReadyChunk: Send {
     ///
     /// # Errors
     /// The database fails, or the chunk does not balance. Nothing is written then.
-    fn commit_again(&self, db: &mut Db, chunk: i64, started: Instant) -> Result<Rejudged, ChunkError>;
+    fn commit_again(
+        &self,
+        db: &mut Db,
+        chunk: i64,
+        moved: &mut Moved,
+        started: Instant,
+    ) -> Result<Rejudged, ChunkError>;
 }
 
 /// What a committed chunk did.
@@ -151,7 +157,15 @@ impl<S: Step> ReadyChunk for Judged<S> {
         })
     }
 
-    fn commit_again(&self, db: &mut Db, chunk: i64, started: Instant) -> Result<Rejudged, ChunkError> {
-        db.write(|db| self.rejudge(db, chunk, started))
+    fn commit_again(
+        &self,
+        db: &mut Db,
+        chunk: i64,
+        moved: &mut Moved,
+        started: Instant,
+    ) -> Result<Rejudged, ChunkError> {
+        let (done, left) = db.write(|db| self.rejudge(db, chunk, moved, started))?;
+        moved.extend(left);
+        Ok(done)
     }
 }

@@ -61,6 +61,9 @@ pub enum RunError {
         /// Why.
         source: FinishError,
     },
+    /// A replay before the migration is done.
+    #[error("step {0} is not done: a replay judges again what a finished migration has judged")]
+    NotDone(&'static str),
     /// A chunk cannot be done.
     #[error("step {step} stopped at the chunk of legacy keys {lo} to {hi}: {source}")]
     Chunk {
@@ -151,7 +154,7 @@ impl RunError {
             Self::Pool(PoolError::Open(error)) if !error.transient => Kind::Usage,
             Self::Pool(_) => Kind::Unavailable,
             Self::Ledger(LedgerError::Database { source, .. }) => of(&Failure::of(source)),
-            Self::Ledger(_) => Kind::Refused,
+            Self::Ledger(_) | Self::NotDone(_) => Kind::Refused,
             Self::Prepare { .. } | Self::Finish { .. } => self.failure().map_or(Kind::Failed, |failure| of(&failure)),
             Self::Chunk { source, .. } => source.failure().map_or(Kind::Failed, |failure| of(&failure)),
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::rejudge::Rejudged;
 use crate::words::Counts;
 
 /// Something that happened in a run.
@@ -80,6 +81,22 @@ pub enum Event {
         /// What this run did of it.
         counts: Counts,
         /// How long this run took for it.
+        elapsed: Duration,
+    },
+    /// A chunk was judged again.
+    ChunkRejudged {
+        /// The step.
+        step: &'static str,
+        /// What came of it.
+        done: Rejudged,
+    },
+    /// All rows of a step were judged again.
+    StepRejudged {
+        /// The step.
+        step: &'static str,
+        /// What came of it.
+        done: Rejudged,
+        /// How long it took.
         elapsed: Duration,
     },
     /// A step ended early, because the run was asked to stop: what was under way is done.

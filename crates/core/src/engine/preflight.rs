@@ -15,7 +15,8 @@ pub(super) fn check(steps: &[&dyn AnyStep], legacy: &Pool, target: &Pool) -> Res
     let reads = steps.iter().flat_map(|step| step.reads()).collect();
     side(legacy, Role::Legacy, Use::Read, reads, |_| Ok(Vec::new()))?;
     let writes = steps.iter().flat_map(|step| step.writes()).collect();
-    let tables: Vec<&'static str> = steps.iter().map(|step| step.target_table()).collect();
+    let tables: Vec<&'static str> =
+        steps.iter().flat_map(|step| step.also().iter().copied().chain([step.target_table()])).collect();
     side(target, Role::Target, Use::Write, writes, |db| rights_and_sequences(db, &tables))
 }
 

@@ -4,14 +4,14 @@ use std::time::Instant;
 
 use diesel::prelude::*;
 use roaring::RoaringBitmap;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::chunk::{Judged, balanced};
 use super::ends::{ByTarget, Kept, RowEnd, static_name};
 use super::error::ChunkError;
+use crate::contract::legacy::LegacyRow;
 use crate::contract::step::Step;
-use crate::storage::bulk::Change;
-use crate::storage::bulk::{Rows as _, UnitIndex, Writing, settle};
+use crate::storage::bulk::{Change, Rows as _, UnitIndex, Writing, settle};
 use crate::storage::db::Db;
 use crate::storage::failure::Failure;
 use crate::storage::ledger::history::{self, Recorded};
@@ -34,6 +34,8 @@ pub struct Rejudged {
     pub still_out: u64,
     /// Rows that would come out otherwise now, but what was written for them cannot be taken back.
     pub kept: u64,
+    /// Units that the target refused.
+    pub refused: u64,
 }
 
 impl Rejudged {
@@ -51,10 +53,23 @@ impl std::ops::AddAssign for Rejudged {
         self.taken_out += other.taken_out;
         self.still_out += other.still_out;
         self.kept += other.kept;
+        self.refused += other.refused;
+    }
+}
+
+impl Rejudged {
+    /// The sum of two passes over the same rows.
+    #[must_use]
+    pub(super) fn and_then(mut self, next: Self) -> Self {
+        self += next;
+        Self { read: next.read, kept: next.kept, refused: next.refused, ..self }
     }
 }
 
 type ByKey = FxHashMap<Key, Recorded>;
+
+/// Rows that left their chunk because they follow a leader elsewhere now, as they were recorded.
+pub(super) type Moved = FxHashMap<Key, Recorded>;
 
 /// What is to be done about the units of a chunk.
 #[derive(Default)]
@@ -73,22 +88,29 @@ fn is_in(recorded: &Recorded) -> bool {
 
 impl<S: Step> Judged<S> {
     /// See [`ReadyChunk::commit_again`](super::chunk::ReadyChunk::commit_again).
-    pub(super) fn rejudge(&self, db: &mut Db, chunk: i64, started: Instant) -> Result<Rejudged, ChunkError> {
+    pub(super) fn rejudge(
+        &self,
+        db: &mut Db,
+        chunk: i64,
+        moved: &Moved,
+        started: Instant,
+    ) -> Result<(Rejudged, Moved), ChunkError> {
         let mut recorded = history::recorded(db, S::NAME, chunk)?;
-        let here = recorded.len();
-        let elsewhere = self.recorded_elsewhere(db, &mut recorded)?;
+        let own: FxHashSet<Key> = self.rows.iter().map(LegacyRow::key).collect();
+        let left: Moved = recorded.iter().filter(|(key, _)| !own.contains(key)).map(|(k, r)| (*k, r.clone())).collect();
+        let elsewhere = self.recorded_elsewhere(db, moved, &mut recorded)?;
+        let same_rows = left.is_empty() && elsewhere.is_empty();
         let due = self.due(&recorded);
         let mut done = Rejudged { read: self.rows.len() as u64, ..Rejudged::default() };
-        if due.write.is_empty() && due.out.is_empty() && !self.ledger_differs(&recorded) && here == self.rows.len() {
-            return Ok(done);
+        if due.write.is_empty() && due.out.is_empty() && !self.ledger_differs(&recorded) && same_rows {
+            return Ok((done, left));
         }
 
         let ours = plan::ours(db)?;
         let mut kept = Kept::default();
         for unit in &due.out {
             if !self.take_out(db, *unit, chunk, &recorded, &ours)? {
-                let rows = self.ends(*unit, &ByTarget::new(&[])).into_iter();
-                kept.extend(rows.filter_map(|(key, _)| Some((key, recorded.get(&key).filter(|r| is_in(r))?.clone()))));
+                kept.extend(self.stays(*unit, &recorded));
             }
         }
         for unit in &due.again {
@@ -97,34 +119,45 @@ impl<S: Step> Judged<S> {
         let writing = Writing { step: S::NAME, chunk, units: self.units(), again: &due.again };
         let refused = settle(db, &writing, &self.draft.rows.only(&|unit| due.write.contains(unit)))?;
 
+        done.refused = refused.len() as u64;
+        // What cannot be written anew stays as it is.
+        for unit in refused.iter().map(|refused| refused.unit).filter(|unit| due.again.contains(*unit)) {
+            kept.extend(self.stays(unit, &recorded));
+        }
         let by_target = ByTarget::new(&refused);
         for unit in 0..self.units() {
             for (key, end) in self.ends(unit, &by_target) {
                 self.count(&recorded, key, &end, kept.contains_key(&key), due.again.contains(unit), &mut done);
             }
         }
-        if !done.changed() && here == self.rows.len() {
-            return Ok(done);
+        if !done.changed() && same_rows {
+            return Ok((done, left));
         }
         let mut result = self.result(chunk, &refused, &kept);
         balanced(&result)?;
         result.busy_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let kept: Vec<Key> = kept.into_keys().collect();
         close::close_again(db, S::NAME, chunk, &elsewhere, &kept, &mut result)?;
-        Ok(done)
+        Ok((done, left))
+    }
+
+    /// The rows of a unit that are in the target, as they were recorded.
+    fn stays(&self, unit: UnitIndex, recorded: &ByKey) -> Vec<(Key, Recorded)> {
+        let keys = self.unit(unit).iter().map(LegacyRow::key);
+        keys.filter_map(|key| Some((key, recorded.get(&key).filter(|row| is_in(row))?.clone()))).collect()
     }
 
     /// Adds what was recorded of rows that were in other chunks: rows that follow a leader of this one now.
-    fn recorded_elsewhere(&self, db: &mut Db, recorded: &mut ByKey) -> Result<Vec<Key>, ChunkError> {
+    fn recorded_elsewhere(&self, db: &mut Db, moved: &Moved, recorded: &mut ByKey) -> Result<Vec<Key>, ChunkError> {
         let mut elsewhere = Vec::new();
-        for unit in 0..self.units() {
-            let rows = self.unit(unit);
-            for row in rows {
-                let key = crate::contract::legacy::LegacyRow::key(row);
-                if !recorded.contains_key(&key) {
-                    recorded.extend(history::recorded_row(db, S::NAME, key)?.map(|found| (key, found)));
-                    elsewhere.push(key);
-                }
+        for key in self.rows.iter().map(LegacyRow::key) {
+            if !recorded.contains_key(&key) {
+                let found = match moved.get(&key) {
+                    Some(found) => Some(found.clone()),
+                    None => history::recorded_row(db, S::NAME, key)?,
+                };
+                recorded.extend(found.map(|found| (key, found)));
+                elsewhere.push(key);
             }
         }
         Ok(elsewhere)
@@ -207,7 +240,10 @@ impl<S: Step> Judged<S> {
         }
         let deleted = db.write(|db| {
             for (table, id, _) in &targets {
-                delete(db, table, *id)?;
+                for (part, column) in S::PARTS.iter().filter(|_| table == S::TARGET) {
+                    delete(db, part, column, *id)?;
+                }
+                delete(db, table, "id", *id)?;
             }
             Ok::<_, diesel::result::Error>(())
         });
@@ -237,15 +273,16 @@ impl<S: Step> Judged<S> {
             self.draft.also.iter().any(|(of, name, also)| *of == unit && *name == table && *also == id)
         };
         for (table, id) in was.also.iter().filter(|(table, id)| !still(table, *id) && ours.made(table, *id)) {
-            delete(db, table, *id)?;
+            delete(db, table, "id", *id)?;
         }
         Ok(())
     }
 }
 
-/// A row by its id, of a table that only the ledger names.
-fn delete(db: &mut Db, table: &str, id: i64) -> QueryResult<usize> {
-    diesel::sql_query(format!("DELETE FROM \"{}\" WHERE id = {id}", table.replace('"', "\"\""))).execute(db)
+/// The rows of a table that only the ledger, or a constant of the step, names.
+fn delete(db: &mut Db, table: &str, column: &str, id: i64) -> QueryResult<usize> {
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    diesel::sql_query(format!("DELETE FROM {} WHERE {} = {id}", quoted(table), quoted(column))).execute(db)
 }
 
 /// Whether a row comes out as it was recorded.

@@ -11,6 +11,7 @@ use super::error::RunError;
 use super::event::{Event, Reporter};
 use super::pipeline::{self, Line};
 use super::preflight;
+use super::replay::Replay;
 use super::report::{Outlook, Report, StepReport};
 use super::settings::Settings;
 use super::step::{AnyStep, PreparedStep};
@@ -20,7 +21,7 @@ use crate::contract::prepare::{LookupCache, Prepare};
 use crate::contract::step::FinishError;
 use crate::storage::bulk::Tx;
 use crate::storage::db::{Backend, Db, DbUrl, Role};
-use crate::storage::ledger::mends::{self, Mends};
+use crate::storage::ledger::mends::{self, Mend, Mends};
 use crate::storage::ledger::plan::{self, NewStep, StepPlan};
 use crate::storage::ledger::runs::{self, Alive, End, Owner};
 use crate::storage::ledger::{self, LedgerError, claim};
@@ -44,9 +45,9 @@ pub struct Migration<'a> {
     pub settings: Settings,
 }
 
-struct Databases {
-    legacy: Pool,
-    target: Pool,
+pub(super) struct Databases {
+    pub(super) legacy: Pool,
+    pub(super) target: Pool,
 }
 
 impl Migration<'_> {
@@ -90,8 +91,40 @@ impl Migration<'_> {
     /// Why it cannot begin or go on. All that was committed stays.
     pub fn run(&self, stop: &Stop, reporter: &dyn Reporter) -> Result<Report, RunError> {
         let steps = self.registry.selected(&self.settings.only)?;
+        self.attended(&steps, stop, reporter, |_| Ok(()), |run| run.steps(&steps), |report| report.complete)
+    }
+
+    /// Judges every row again, mended rows in the place of legacy ones, and writes what comes out otherwise than the ledger
+    /// says: so rows come in that waited in quarantine, with all that waits for them. Every step must be done. Killed, it
+    /// can be done again.
+    ///
+    /// # Errors
+    /// Why it cannot begin or go on. All that was committed stays.
+    pub fn replay(&self, mends: &[Mend], stop: &Stop, reporter: &dyn Reporter) -> Result<Replay, RunError> {
+        let steps = self.registry.ordered()?;
+        let begin = |db: &mut Db| {
+            for step in &steps {
+                if !plan::load(db, step.name())?.is_some_and(|plan| plan.done) {
+                    return Err(RunError::NotDone(step.name()));
+                }
+            }
+            Ok(mends::save(db, mends)?)
+        };
+        self.attended(&steps, stop, reporter, begin, |run| run.replay(&steps), |replay| replay.complete)
+    }
+
+    /// Does something with both databases as a run of the ledger: checked before, alive meanwhile, closed afterwards.
+    fn attended<T>(
+        &self,
+        steps: &[&dyn AnyStep],
+        stop: &Stop,
+        reporter: &dyn Reporter,
+        begin: impl FnOnce(&mut Db) -> Result<(), RunError>,
+        work: impl FnOnce(&Running<'_>) -> Result<T, RunError>,
+        complete: impl FnOnce(&T) -> bool,
+    ) -> Result<T, RunError> {
         let databases = self.open()?;
-        preflight::check(&steps, &databases.legacy, &databases.target)?;
+        preflight::check(steps, &databases.legacy, &databases.target)?;
         let owner = Owner::of_this_process();
         // The lock of a SQLite target comes before the first write; that of PostgreSQL is between workers, not runs.
         let file = match databases.target.backend() {
@@ -107,25 +140,26 @@ impl Migration<'_> {
                 Alive::session(databases.target.dedicated().map_err(crate::storage::pool::PoolError::from)?, &owner)?
             }
         };
-        {
+        let mends = {
             let mut target = databases.target.get()?;
+            begin(&mut target)?;
             let chunks = runs::reap(&mut target, &owner)?;
             if chunks > 0 {
                 reporter.event(&Event::Reaped { chunks });
             }
             runs::begin(&mut target, &owner, &self.settings.environment, snapshot)?;
-        }
-        let mends = mends::load(&mut *databases.target.get()?)?;
+            mends::load(&mut target)?
+        };
         let run = Running { migration: self, databases: &databases, owner: &owner, snapshot, mends, stop, reporter };
         let (end_heart, heart_ends) = bounded::<()>(1);
         let outcome = std::thread::scope(|scope| {
             scope.spawn(|| run.heart(alive, &heart_ends));
-            let outcome = run.steps(&steps);
+            let outcome = work(&run);
             drop(end_heart);
             outcome
         });
         let (end, reason) = match &outcome {
-            Ok(report) if report.complete => (End::Done, None),
+            Ok(done) if complete(done) => (End::Done, None),
             Ok(_) => (End::Stopped, Some("asked to stop".to_owned())),
             Err(error) => (End::Failed, Some(error.to_string())),
         };
@@ -190,14 +224,15 @@ fn keys(step: &dyn AnyStep, legacy: &Pool) -> Result<crate::words::KeySet, RunEr
     })
 }
 
-struct Running<'a> {
+/// A run under way.
+pub(super) struct Running<'a> {
     migration: &'a Migration<'a>,
-    databases: &'a Databases,
+    pub(super) databases: &'a Databases,
     owner: &'a Owner,
     snapshot: Timestamp,
-    mends: Mends,
-    stop: &'a Stop,
-    reporter: &'a dyn Reporter,
+    pub(super) mends: Mends,
+    pub(super) stop: &'a Stop,
+    pub(super) reporter: &'a dyn Reporter,
 }
 
 impl Running<'_> {
@@ -215,7 +250,11 @@ impl Running<'_> {
 
     /// Does something between the chunks, again after a wait while that may help. It can be done twice: what it leaves
     /// behind, it finds.
-    fn patiently<T>(&self, step: &'static str, work: impl FnMut() -> Result<T, RunError>) -> Result<T, RunError> {
+    pub(super) fn patiently<T>(
+        &self,
+        step: &'static str,
+        work: impl FnMut() -> Result<T, RunError>,
+    ) -> Result<T, RunError> {
         work.retry(self.migration.settings.retries.backoff())
             .when(|error| !self.stop.requested() && error.may_pass())
             .notify(|error, wait| self.reporter.event(&Event::Retrying { step, reason: error.to_string(), wait }))
@@ -293,7 +332,14 @@ impl Running<'_> {
             .map_err(RunError::from)
     }
 
-    fn step(&self, step: &dyn AnyStep, plan: &Arc<StepPlan>, cache: &LookupCache) -> Result<(Counts, bool), RunError> {
+    /// Builds the lookups of a step.
+    pub(super) fn prepare(
+        &self,
+        step: &dyn AnyStep,
+        plan: &Arc<StepPlan>,
+        cache: &LookupCache,
+        again: bool,
+    ) -> Result<Box<dyn PreparedStep>, RunError> {
         self.reporter.event(&Event::Preparing { step: step.name() });
         let cx = Prepare {
             step: step.name(),
@@ -303,12 +349,16 @@ impl Running<'_> {
             plan,
             cache,
             mends: &self.mends,
-            again: false,
+            again,
         };
-        let settings = &self.migration.settings;
-        let prepared = self.patiently(step.name(), || {
+        self.patiently(step.name(), || {
             step.prepare(&cx).map_err(|source| RunError::Prepare { step: step.name(), source })
-        })?;
+        })
+    }
+
+    fn step(&self, step: &dyn AnyStep, plan: &Arc<StepPlan>, cache: &LookupCache) -> Result<(Counts, bool), RunError> {
+        let settings = &self.migration.settings;
+        let prepared = self.prepare(step, plan, cache, false)?;
         let done = self.patiently(step.name(), || {
             Ok(ledger::status::rows_done(&mut *self.databases.target.get()?, step.name())?)
         })?;
@@ -339,17 +389,31 @@ impl Running<'_> {
 
     /// Does what is left of a step and marks it as done, in one transaction, once: of two workers the second finds it done.
     fn finish(&self, step: &dyn AnyStep, prepared: &dyn PreparedStep) -> Result<(), RunError> {
+        self.finishing(step, |db| {
+            if plan::lock(db, step.name())? == Some(true) {
+                return Ok(());
+            }
+            prepared.finish(&mut Tx::finishing(db, step.name()))?;
+            plan::finish(db, step.name())?;
+            Ok(())
+        })
+    }
+
+    /// Does again what is left of a step, with what has come in since.
+    pub(super) fn finish_again(&self, step: &dyn AnyStep, prepared: &dyn PreparedStep) -> Result<(), RunError> {
+        self.finishing(step, |db| {
+            plan::lock(db, step.name())?;
+            ledger::close::forget_finish(db, step.name())?;
+            prepared.finish(&mut Tx::finishing(db, step.name()))
+        })
+    }
+
+    fn finishing(
+        &self,
+        step: &dyn AnyStep,
+        work: impl FnOnce(&mut Db) -> Result<(), FinishError>,
+    ) -> Result<(), RunError> {
         let mut target = self.databases.target.get()?;
-        target
-            .write(|db| {
-                if plan::lock(db, step.name())? == Some(true) {
-                    return Ok(());
-                }
-                ledger::close::forget_finish(db, step.name())?;
-                prepared.finish(&mut Tx::finishing(db, step.name()))?;
-                plan::finish(db, step.name())?;
-                Ok(())
-            })
-            .map_err(|source: FinishError| RunError::Finish { step: step.name(), source })
+        target.write(work).map_err(|source| RunError::Finish { step: step.name(), source })
     }
 }

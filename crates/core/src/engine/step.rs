@@ -42,6 +42,11 @@ pub trait AnyStep: Send + Sync {
     fn writes(&self) -> Vec<TableShape>;
     /// The keys of its legacy table.
     fn keys(&self, legacy: &mut Db) -> QueryResult<KeySet>;
+    /// Whether a mended row is one of its legacy table.
+    ///
+    /// # Errors
+    /// Why not.
+    fn accepts(&self, row: &serde_json::Value) -> Result<(), String>;
     /// Builds its lookups.
     fn prepare(&self, cx: &Prepare<'_>) -> Result<Box<dyn PreparedStep>, PrepareError>;
 }
@@ -117,6 +122,10 @@ impl<S: Step> AnyStep for Erased<S> {
             }
             keys.extend(page);
         }
+    }
+
+    fn accepts(&self, row: &serde_json::Value) -> Result<(), String> {
+        <S::Legacy as serde::Deserialize>::deserialize(row).map(|_| ()).map_err(|error| error.to_string())
     }
 
     fn prepare(&self, cx: &Prepare<'_>) -> Result<Box<dyn PreparedStep>, PrepareError> {

@@ -9,6 +9,7 @@ mod order;
 mod outages;
 mod preflight;
 mod refusals;
+mod replay;
 mod rivals;
 mod source;
 mod toy;

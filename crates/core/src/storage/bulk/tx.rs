@@ -102,13 +102,13 @@ impl<'a> Tx<'a> {
         if self.refused.is_empty() && self.again.is_empty() {
             return self.insert_all(batch);
         }
-        let fresh = batch.only(&|unit| !self.out.contains(unit) && !self.again.contains(unit));
-        self.insert_all(&fresh)?;
+        // What is written anew may leave a unique value to what is new.
         let again = batch.only(&|unit| !self.out.contains(unit) && self.again.contains(unit));
-        match again.is_empty() {
-            true => Ok(()),
-            false => upsert::upsert(self, &again),
+        if !again.is_empty() {
+            upsert::upsert(self, &again)?;
         }
+        let fresh = batch.only(&|unit| !self.out.contains(unit) && !self.again.contains(unit));
+        self.insert_all(&fresh)
     }
 
     fn insert_all<T: Insert>(&mut self, batch: &Batch<T>) -> QueryResult<()> {

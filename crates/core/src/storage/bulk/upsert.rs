@@ -1,7 +1,7 @@
 //! Rows that a replay writes anew: each takes the place of the one with its primary key.
 
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{Nullable, Text};
 
 use super::stage::{KeyColumn, PRIMARY_KEY, ROW, open, quoted};
 use super::{Batch, Insert, Tx};
@@ -9,6 +9,26 @@ use crate::storage::db::Db;
 use crate::storage::failure::Failure;
 
 const PRIMARY_KEY_LITE: &str = "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk";
+
+/// A model may leave columns to their defaults: the temporary table has them too.
+const COLUMNS_LITE: &str = "SELECT name, type AS declared, dflt_value AS value FROM pragma_table_info(?)";
+
+#[derive(QueryableByName)]
+struct LiteColumn {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    declared: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    value: Option<String>,
+}
+
+impl LiteColumn {
+    fn declared(&self) -> String {
+        let default = self.value.as_ref().map(|value| format!(" DEFAULT ({value})")).unwrap_or_default();
+        format!("{} {}{default}", quoted(&self.name), self.declared)
+    }
+}
 
 /// INSERT ... ON CONFLICT from a temporary table of the same name, which hides the target's: so the model's own insertion
 /// fills it. diesel has no upsert over all columns of any table.
@@ -32,10 +52,12 @@ pub(super) fn upsert<T: Insert>(tx: &mut Tx<'_>, batch: &Batch<T>) -> QueryResul
             let keys: Vec<KeyColumn> = diesel::sql_query(PRIMARY_KEY_LITE).bind::<Text, _>(shape.name).load(lite)?;
             let from = format!("SELECT {} FROM temp.{table} WHERE true", columns.join(", "));
             let sql = statement(&format!("main.{table}"), &columns, &from, &keys);
+            let columns: Vec<LiteColumn> = diesel::sql_query(COLUMNS_LITE).bind::<Text, _>(shape.name).load(lite)?;
+            let columns: Vec<String> = columns.iter().map(LiteColumn::declared).collect();
+            let create = format!("CREATE TEMP TABLE {table} ({})", columns.join(", "));
             for (unit, row) in batch.iter() {
                 let Db::Lite(lite) = &mut *tx.db else { unreachable!("the backend stays") };
-                diesel::sql_query(format!("CREATE TEMP TABLE {table} AS SELECT * FROM main.{table} WHERE false"))
-                    .execute(lite)?;
+                diesel::sql_query(&create).execute(lite)?;
                 T::insert(lite, row)?;
                 let written = diesel::sql_query(&sql).execute(lite);
                 diesel::sql_query(format!("DROP TABLE temp.{table}")).execute(lite)?;

@@ -148,7 +148,7 @@ fn record(db: &mut Db, step: &str, chunk: i64) -> Result<Vec<Migrated>, LedgerEr
 
 /// What the ledger has recorded of a legacy row: more than lineage shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Recorded {
+pub struct Recorded {
     pub(crate) outcome: Outcome,
     pub(crate) code: Option<String>,
     pub(crate) target: Option<i64>,

@@ -61,6 +61,7 @@ impl Step for Things {
     const ABOUT: &'static str = "things become items";
     const AFTER: &'static [&'static str] = &[];
     const TARGET: &'static str = "items";
+    const PARTS: &'static [(&'static str, &'static str)] = &[("labels", "item_id")];
     const MERGED: Option<&'static str> = Some("same_name");
     const FATES: &'static [(&'static str, Fate)] = &[
         ("id", Fate::Derived("the lineage")),

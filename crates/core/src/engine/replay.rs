@@ -1,0 +1,108 @@
+//! A replay: every row judged again, in the order of the steps, and what comes out otherwise written.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::error::RunError;
+use super::event::Event;
+use super::rejudge::{Moved, Rejudged};
+use super::run::Running;
+use super::step::{AnyStep, PreparedStep};
+use crate::contract::prepare::LookupCache;
+use crate::storage::ledger::history;
+use crate::storage::ledger::plan;
+use crate::words::KeyRange;
+
+/// How often all is gone through where a row had to wait for a later one: it could not be taken out while that pointed to
+/// it, or could not come in while that had its unique value.
+const PASSES: usize = 3;
+
+/// What a replay did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replay {
+    /// Whether it came to its end.
+    pub complete: bool,
+    /// What it did, by step.
+    pub steps: Vec<(&'static str, Rejudged)>,
+}
+
+impl Running<'_> {
+    pub(super) fn replay(&self, steps: &[&dyn AnyStep]) -> Result<Replay, RunError> {
+        let mut replay =
+            Replay { complete: true, steps: steps.iter().map(|step| (step.name(), Rejudged::default())).collect() };
+        let mut changed = false;
+        for pass in 0..PASSES {
+            let cache = LookupCache::default();
+            let (mut blocked, mut written) = (false, false);
+            for (step, (_, sum)) in steps.iter().zip(&mut replay.steps) {
+                let Some((done, complete)) = self.replay_step(*step, &cache, pass == 0, &mut changed)? else {
+                    replay.complete = false;
+                    return Ok(replay);
+                };
+                blocked |= done.kept + done.refused > 0;
+                written |= done.changed();
+                *sum = sum.and_then(done);
+                if !complete {
+                    replay.complete = false;
+                    return Ok(replay);
+                }
+            }
+            if !(blocked && written) {
+                break;
+            }
+        }
+        Ok(replay)
+    }
+
+    /// Judges the rows of a step again. None: the run was asked to stop before it.
+    fn replay_step(
+        &self,
+        step: &dyn AnyStep,
+        cache: &LookupCache,
+        first: bool,
+        changed: &mut bool,
+    ) -> Result<Option<(Rejudged, bool)>, RunError> {
+        if self.stop.requested() {
+            return Ok(None);
+        }
+        let began = Instant::now();
+        let plan = plan::load(&mut *self.databases.target.get()?, step.name())?;
+        let plan = Arc::new(plan.ok_or(RunError::NotDone(step.name()))?);
+        let prepared = self.prepare(step, &plan, cache, first)?;
+        self.reporter.event(&Event::StepStarted { step: step.name(), rows: plan.keys.len(), done: 0 });
+        let chunks = history::done_chunks(&mut *self.databases.target.get()?, step.name())?;
+        let mut sum = Rejudged::default();
+        let mut moved = Moved::default();
+        for (chunk, range) in chunks {
+            if self.stop.requested() {
+                return Ok(Some((sum, false)));
+            }
+            let done = self.replay_chunk(step, &*prepared, (chunk, range), &mut moved)?;
+            self.reporter.event(&Event::ChunkRejudged { step: step.name(), done });
+            sum += done;
+        }
+        *changed |= sum.changed();
+        if *changed {
+            self.patiently(step.name(), || self.finish_again(step, &*prepared))?;
+        }
+        self.reporter.event(&Event::StepRejudged { step: step.name(), done: sum, elapsed: began.elapsed() });
+        Ok(Some((sum, true)))
+    }
+
+    fn replay_chunk(
+        &self,
+        step: &dyn AnyStep,
+        prepared: &dyn PreparedStep,
+        (chunk, range): (i64, KeyRange),
+        moved: &mut Moved,
+    ) -> Result<Rejudged, RunError> {
+        let failed = |source| RunError::Chunk { step: step.name(), lo: range.lo, hi: range.hi, source };
+        self.patiently(step.name(), || {
+            let started = Instant::now();
+            let legacy = &mut *self.databases.legacy.get()?;
+            let rows = prepared.read(legacy, &self.mends, range).map_err(failed)?;
+            let judged = rows.transform().map_err(failed)?;
+            judged.commit_again(&mut *self.databases.target.get()?, chunk, moved, started).map_err(failed)
+        })
+    }
+}
