@@ -7,7 +7,7 @@ use replant_testkit::conformance::Target;
 use replant_testkit::state::{State, assert_same_state};
 use serde_json::{Value, json};
 
-use crate::world::{World, child, chunks_of, on_both, ordinary, part, quarantine, thing};
+use crate::world::{World, child, chunks_of, count, fate, on_both, ordinary, part, quarantine, thing, totals};
 
 const THINGS: i64 = 210;
 
