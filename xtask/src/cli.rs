@@ -85,6 +85,26 @@ Columns: legacy_table,legacy_id,outcome,code,targets,repairs
   repairs   codes, sorted, joined by `;`")]
     Lineage(Lineage),
 
+    /// Write where both sides differ, for finance and support: one CSV and one JSON file a section
+    #[command(after_help = "\
+Sections: cross_charges, brands, credits, transfers; docs/reconciliation.md tells how to read them.
+Both databases are only read.
+
+Examples:
+  cargo xtask reconcile --env prod --out reconciliation
+  cargo xtask reconcile --brand 13 --out acorn           by the legacy id
+  cargo xtask reconcile --brand 'acorn coffee' --out acorn")]
+    Reconcile(Reconcile),
+
+    /// Show a customer's whole history, with the legacy row behind each line
+    #[command(after_help = "\
+Both databases are only read. The address is not logged.
+
+Examples:
+  cargo xtask statement amelia@example.org --env prod
+  cargo xtask statement amelia@example.org --out amelia.csv")]
+    Statement(Statement),
+
     /// Run every test; suites that need a server which is not installed are named at the end
     #[command(after_help = "\
 Examples:
@@ -172,6 +192,9 @@ pub(crate) struct Migrate {
 pub(crate) struct Status {
     #[command(flatten)]
     pub(crate) on: On,
+    /// Where the money went, by table and currency, in minor units
+    #[arg(long)]
+    pub(crate) money: bool,
     #[command(flatten)]
     pub(crate) form: Form,
 }
@@ -182,7 +205,28 @@ pub(crate) enum Quarantine {
     List(QuarantineList),
     /// Show a quarantined row whole, with its cause
     Show(QuarantineShow),
+    /// Write quarantined rows into CSV files that a person can mend in a spreadsheet
+    #[command(after_help = EXPORT_HELP)]
+    Export(QuarantineExport),
+    /// Judge all rows again, mended ones in the place of the legacy ones, and let in what can come in now
+    #[command(after_help = REPLAY_HELP)]
+    Replay(QuarantineReplay),
 }
+
+const EXPORT_HELP: &str = "\
+One file a legacy table, FOLDER/TABLE.csv: the row's columns as they are stored, before them why it
+is quarantined. \\N is NULL. Change cells, leave `id` and the header as they are; rows and columns
+that need no mending may be deleted. The files hold personal data.";
+
+const REPLAY_HELP: &str = "\
+With --from, cells that differ from the quarantined row are mended: the ledger keeps the mended rows,
+the legacy database stays as it is. Without it, only what was mended before, a mended source or a
+mended rule changes anything. Rows that waited for a mended one come in after it.
+A file with a mistake is refused as a whole, by line, and nothing is changed.
+
+Examples:
+  cargo xtask quarantine export --out mend
+  cargo xtask quarantine replay --from mend";
 
 #[derive(Debug, Args)]
 pub(crate) struct QuarantineList {
@@ -194,9 +238,61 @@ pub(crate) struct QuarantineList {
     /// With this code
     #[arg(long, value_name = "CODE")]
     pub(crate) code: Option<String>,
+    /// Rows together by what they wait for, those that hold back the most first
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub(crate) by: Option<By>,
+    /// With --by root: what ranks. Of money, amounts in minor units are added as they are, whatever their currency
+    #[arg(long, value_enum, default_value_t = Order::Rows, requires = "by")]
+    pub(crate) order: Order,
     /// At most so many
     #[arg(long, value_name = "ROWS", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
     pub(crate) limit: i64,
+    #[command(flatten)]
+    pub(crate) form: Form,
+}
+
+/// How quarantined rows are put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// By the row that they wait for
+    Root,
+}
+
+/// What ranks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Order {
+    Rows,
+    Money,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QuarantineExport {
+    #[command(flatten)]
+    pub(crate) on: On,
+    /// The folder; it is made where it is not there, and files of these names are replaced
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: PathBuf,
+    /// Of this step or legacy table
+    #[arg(long, value_name = "STEP")]
+    pub(crate) step: Option<String>,
+    /// With this code
+    #[arg(long, value_name = "CODE")]
+    pub(crate) code: Option<String>,
+    /// The rows that only wait for others too
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QuarantineReplay {
+    #[command(flatten)]
+    pub(crate) on: On,
+    /// The folder of mended files, as `quarantine export` writes them
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) from: Option<PathBuf>,
+    /// The name of the environment, for scripts: where it is protected, as `prod` is, it is asked for otherwise
+    #[arg(long, value_name = "NAME")]
+    pub(crate) confirm: Option<String>,
     #[command(flatten)]
     pub(crate) form: Form,
 }
@@ -234,6 +330,39 @@ pub(crate) struct Lineage {
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) on: On,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reconcile {
+    #[command(flatten)]
+    pub(crate) on: On,
+    /// One brand, with its account: a legacy id or a name, in any case [default: all]
+    #[arg(long, value_name = "BRAND")]
+    pub(crate) brand: Option<String>,
+    /// The folder; it is made where it is not there, and files of these names are replaced
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct Statement {
+    /// The customer's e-mail address, in any spelling
+    #[arg(value_name = "EMAIL")]
+    pub(crate) email: String,
+    #[command(flatten)]
+    pub(crate) on: On,
+    /// Write all lines into this CSV file instead; it appears when it is complete
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) form: Form,
+}
+
+/// Without the address: what is debugged may be logged.
+impl std::fmt::Debug for Statement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Statement").field("on", &self.on).field("out", &self.out).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod error;
 mod exit;
+mod money;
 mod output;
 mod places;
 mod progress;

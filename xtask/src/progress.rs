@@ -136,6 +136,21 @@ impl Reporter for Progress {
                 };
                 info!(step, "done: {} rows in {took}, {} rows/s", grouped(counts.read), grouped(pace));
             }
+            Event::ChunkRejudged { step, done } => {
+                tracing::debug!(step, rows = done.read, came_in = done.came_in, "a chunk was judged again");
+                self.advance(Counts { read: done.read, ..Counts::default() });
+            }
+            Event::StepRejudged { step, done, elapsed } => {
+                self.end();
+                let pace = rate(done.read, *elapsed).unwrap_or_default();
+                info!(
+                    step,
+                    "judged again: {} rows, {} came in, {} rows/s",
+                    grouped(done.read),
+                    done.came_in,
+                    grouped(pace)
+                );
+            }
             Event::StepStopped { .. } => {
                 self.end();
                 info!("stopped; to go on: {}", self.again);

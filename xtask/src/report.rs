@@ -2,12 +2,14 @@
 
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use replant_core::db::Db;
-use replant_core::ledger::history::{self, QuarantineFilter};
+use replant_core::ledger::history;
+use replant_core::ledger::quarantine::{self, QuarantineFilter};
 use replant_core::ledger::status::CodeCount;
-use replant_core::{Counts, MoneyFlow, MoneyTotals, Report, ledger};
+use replant_core::{Counts, Report, ledger};
 use serde::Serialize;
 
-use crate::error::{Error, query_failed};
+use crate::error::Error;
+use crate::money::{self, MoneyLine};
 use crate::output::grouped;
 use crate::progress::rate;
 
@@ -42,15 +44,6 @@ pub(crate) struct StepLine {
     rows_per_second: Option<u64>,
 }
 
-/// Where the money of a currency went, in minor units.
-#[derive(Debug, Serialize)]
-pub(crate) struct MoneyLine {
-    currency: String,
-    #[serde(flatten)]
-    flow: MoneyFlow,
-    balances: bool,
-}
-
 impl Account {
     /// The account of a run from the ledger, with the speed of this run. `report` is none where nothing had to be run.
     pub(crate) fn of(db: &mut Db, environment: &str, report: Option<&Report>) -> Result<Self, Error> {
@@ -66,8 +59,7 @@ impl Account {
         });
         let steps: Vec<StepLine> = steps.collect();
         let codes = if steps.is_empty() { Vec::new() } else { ledger::status::codes(db)? };
-        let money =
-            if steps.is_empty() { Vec::new() } else { lines(&ledger::close::money(db, None).map_err(query_failed)?) };
+        let money = if steps.is_empty() { Vec::new() } else { money::of_all(db)? };
         let complete = report.is_none_or(|report| report.complete);
         Ok(Self {
             environment: environment.to_owned(),
@@ -120,7 +112,7 @@ impl Account {
             parts.push(codes_table(codes, FREQUENT));
         }
         if let Some(money) = &self.money {
-            parts.push(money_table(money));
+            parts.push(money::table_of(money));
         }
         let next: Vec<String> = self.next.iter().map(|command| format!("  {command}")).collect();
         parts.push(format!("Next:\n{}", next.join("\n")));
@@ -139,7 +131,7 @@ fn example(db: &mut Db) -> Result<Option<String>, Error> {
         return Ok(None);
     }
     let one = QuarantineFilter { limit: Some(1), ..QuarantineFilter::default() };
-    let Some(row) = history::quarantine(db, &one)?.pop() else { return Ok(None) };
+    let Some(row) = quarantine::list(db, &one)?.pop() else { return Ok(None) };
     let step = history::known_steps(db)?.into_iter().find(|step| step.name == row.step);
     Ok(step.map(|step| format!("{} {}", step.legacy_table, row.legacy_key)))
 }
@@ -157,15 +149,6 @@ fn next(environment: &str, complete: bool, steps: &[StepLine], row: &str) -> Vec
     next.push(format!("cargo xtask trace {row}{on}"));
     next.push(format!("cargo xtask lineage --out lineage.csv{on}"));
     next
-}
-
-fn lines(totals: &MoneyTotals) -> Vec<MoneyLine> {
-    let line = |(currency, flow): (replant_core::Currency, &MoneyFlow)| MoneyLine {
-        currency: currency.to_string(),
-        flow: *flow,
-        balances: flow.balance(),
-    };
-    totals.iter().map(line).collect()
 }
 
 /// Columns of a terminal below which tables are not fitted to it.
@@ -229,22 +212,6 @@ pub(crate) fn codes_table(codes: &[CodeCount], limit: usize) -> String {
     let rest =
         if more > 0 { format!("\n… and {more} more: `cargo xtask status` has them all") } else { String::new() };
     format!("{}{rest}", render(table, 3..4))
-}
-
-fn money_table(money: &[MoneyLine]) -> String {
-    if money.is_empty() {
-        return "Money: no amounts were read.".to_owned();
-    }
-    let heads = ["minor units of", "read", "migrated", "merged", "skipped", "quarantined", "repaired", "in = out"];
-    let mut table = table(&heads);
-    for MoneyLine { currency, flow, balances } in money {
-        let amounts = [flow.read, flow.migrated, flow.merged, flow.skipped, flow.quarantined, flow.repaired];
-        let mut cells = vec![currency.clone()];
-        cells.extend(amounts.map(|amount| amount.normalize().to_string()));
-        cells.push(if *balances { "yes" } else { "NO" }.to_owned());
-        table.add_row(cells);
-    }
-    render(table, 1..7)
 }
 
 #[cfg(test)]

@@ -1,1 +1,12 @@
 //! Both sides held against each other, and a customer's whole history.
+
+mod error;
+mod known;
+mod money;
+mod read;
+pub mod reconcile;
+mod schema;
+pub mod statement;
+
+pub use error::ReportError;
+pub use read::Sources;

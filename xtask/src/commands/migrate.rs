@@ -91,7 +91,7 @@ fn again(args: &Migrate) -> String {
 }
 
 /// Makes sure that a protected environment is meant before anything is written into it.
-fn confirm(environment: &Environment, given: Option<&str>, dry_run: bool) -> Result<(), Error> {
+pub(super) fn confirm(environment: &Environment, given: Option<&str>, dry_run: bool) -> Result<(), Error> {
     let name = &environment.name;
     let refused = |what: String| {
         let hint = format!("type `{name}` on a terminal, or pass --confirm {name}; --dry-run needs neither");

@@ -2,10 +2,13 @@
 
 pub(crate) mod completions;
 pub(crate) mod demo;
+mod files;
 pub(crate) mod lineage;
 pub(crate) mod migrate;
 pub(crate) mod plan;
 pub(crate) mod quarantine;
+pub(crate) mod reconcile;
+pub(crate) mod statement;
 pub(crate) mod status;
 pub(crate) mod test;
 pub(crate) mod trace;
@@ -13,7 +16,7 @@ pub(crate) mod trace;
 use replant_core::db::{Db, Role};
 use replant_core::ledger;
 
-use crate::cli::{Cli, Command, Quarantine};
+use crate::cli::{Cli, Command};
 use crate::config::{self, Environment};
 use crate::error::Error;
 use crate::exit::Exit;
@@ -28,10 +31,11 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Plan(args) => plan::run(args, &at),
         Command::Migrate(args) => migrate::run(args, &at),
         Command::Status(args) => status::run(&args, &at),
-        Command::Quarantine(Quarantine::List(args)) => quarantine::list(args, &at),
-        Command::Quarantine(Quarantine::Show(args)) => quarantine::show(&args, &at),
+        Command::Quarantine(command) => quarantine::run(command, &at),
         Command::Trace(args) => trace::run(&args, &at),
         Command::Lineage(args) => lineage::run(&args, &at),
+        Command::Reconcile(args) => reconcile::run(&args, &at),
+        Command::Statement(args) => statement::run(&args, &at),
         Command::Test(args) => test::run(&args),
         Command::Completions { shell } => Ok(completions::run(shell)),
     }
@@ -50,6 +54,11 @@ impl At {
 
     fn environment(&self, name: &str) -> Result<Environment, Error> {
         Ok(Environment::load(name, &self.places()?, &config::vars())?)
+    }
+
+    /// The legacy database of an environment.
+    fn legacy(&self, name: &str) -> Result<Db, Error> {
+        Ok(Db::open(&self.environment(name)?.legacy()?, Role::Legacy)?)
     }
 
     /// The target of an environment that has a ledger, to read it.

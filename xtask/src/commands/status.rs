@@ -9,6 +9,7 @@ use super::At;
 use crate::cli;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::money::{self, MoneyLine};
 use crate::output::{grouped, json, print};
 use crate::report::{codes_table, on, render, table};
 
@@ -23,6 +24,9 @@ struct Status {
     steps: Vec<StepStatus>,
     runs: Vec<RunStatus>,
     codes: Vec<CodeCount>,
+    /// Where the money went, by table and currency, if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    money: Option<Vec<MoneyLine>>,
 }
 
 pub(crate) fn run(args: &cli::Status, at: &At) -> Result<Exit, Error> {
@@ -34,6 +38,7 @@ pub(crate) fn run(args: &cli::Status, at: &At) -> Result<Exit, Error> {
         status.steps = ledger::status::steps(&mut db)?;
         status.runs = ledger::status::runs(&mut db, RUNS)?;
         status.codes = ledger::status::codes(&mut db)?;
+        status.money = if args.money { Some(money::by_table(&mut db)?) } else { None };
     }
     match args.form.json {
         true => json(&status),
@@ -49,6 +54,9 @@ impl Status {
                 "There is no ledger in the target yet: `cargo xtask migrate{}` begins.",
                 on(&self.environment)
             );
+        }
+        if let Some(money) = &self.money {
+            return money::table_of(money);
         }
         [steps(&self.steps), runs(&self.runs), codes_table(&self.codes, usize::MAX)].join("\n\n")
     }

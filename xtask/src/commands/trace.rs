@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use replant_core::db::Db;
 use replant_core::ledger::history::{self, ChangeEntry, KnownStep, Lineage, RepairEntry};
+use replant_core::ledger::quarantine;
 use serde::Serialize;
 
 use super::At;
@@ -78,7 +79,7 @@ fn look(db: &mut Db, steps: &[KnownStep], table: &str, id: i64) -> Result<Trace,
 
 fn origin(db: &mut Db, step: &KnownStep, lineage: Lineage) -> Result<Origin, Error> {
     let values_repaired = history::repairs(db, &step.name, lineage.legacy_id)?;
-    let quarantine = history::quarantined(db, &step.name, lineage.legacy_id)?.map(|entry| Cause {
+    let quarantine = quarantine::of_row(db, &step.name, lineage.legacy_id)?.map(|entry| Cause {
         reason: entry.reason,
         root_step: entry.root_step,
         root_key: entry.root_key,

@@ -83,6 +83,11 @@ impl Registry {
         self.domains.iter().map(Domain::name).collect()
     }
 
+    /// Every step, in the order of registration.
+    pub fn steps(&self) -> impl Iterator<Item = &dyn AnyStep> {
+        self.domains.iter().flat_map(|domain| &domain.steps).map(|step| &**step)
+    }
+
     /// Every step with its legacy table and what becomes of the columns of that.
     pub fn fates(&self) -> Vec<StepFates> {
         let steps = self.domains.iter().flat_map(|domain| &domain.steps);

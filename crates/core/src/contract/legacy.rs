@@ -12,6 +12,8 @@ use crate::words::{Key, KeyRange};
 pub trait LegacyRow: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
     /// The table.
     const TABLE: &'static str;
+    /// The column of its key.
+    const KEY: &'static str;
 
     /// The row's key.
     fn key(&self) -> Key;
@@ -52,6 +54,7 @@ macro_rules! legacy {
     ($model:ty => $table:ident, $name:literal, key = $key:ident) => {
         impl $crate::LegacyRow for $model {
             const TABLE: &'static str = $name;
+            const KEY: &'static str = stringify!($key);
             fn key(&self) -> $crate::Key {
                 self.$key
             }

@@ -11,7 +11,7 @@ use crate::contract::refusal::Refusal;
 use crate::contract::step::{Step, merged_code};
 use crate::storage::bulk::{Refused, Rows as _, UnitIndex};
 use crate::storage::ledger::close::{ChunkResult, Migrated, NewOutcome, NewQuarantined, NewRepair};
-use crate::storage::ledger::history::Recorded;
+use crate::storage::ledger::recorded::Recorded;
 use crate::storage::types::Instant as At;
 use crate::words::{Code, Key, Outcome, Root};
 

@@ -1,6 +1,7 @@
 //! The run: steps in order, each through a pipeline of readers, rayon and writers.
 
 pub(crate) mod chunk;
+mod databases;
 mod ends;
 pub(crate) mod error;
 pub(crate) mod event;

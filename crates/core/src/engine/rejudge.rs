@@ -14,8 +14,8 @@ use crate::contract::step::Step;
 use crate::storage::bulk::{Change, Rows as _, UnitIndex, Writing, settle};
 use crate::storage::db::Db;
 use crate::storage::failure::Failure;
-use crate::storage::ledger::history::{self, Recorded};
 use crate::storage::ledger::plan::{self, Ours};
+use crate::storage::ledger::recorded::{self, Recorded};
 use crate::storage::ledger::{close, record_changes};
 use crate::words::{Key, Outcome, Root};
 
@@ -95,7 +95,7 @@ impl<S: Step> Judged<S> {
         moved: &Moved,
         started: Instant,
     ) -> Result<(Rejudged, Moved), ChunkError> {
-        let mut recorded = history::recorded(db, S::NAME, chunk)?;
+        let mut recorded = recorded::of_chunk(db, S::NAME, chunk)?;
         let own: FxHashSet<Key> = self.rows.iter().map(LegacyRow::key).collect();
         let left: Moved = recorded.iter().filter(|(key, _)| !own.contains(key)).map(|(k, r)| (*k, r.clone())).collect();
         let elsewhere = self.recorded_elsewhere(db, moved, &mut recorded)?;
@@ -154,7 +154,7 @@ impl<S: Step> Judged<S> {
             if !recorded.contains_key(&key) {
                 let found = match moved.get(&key) {
                     Some(found) => Some(found.clone()),
-                    None => history::recorded_row(db, S::NAME, key)?,
+                    None => recorded::of_row(db, S::NAME, key)?,
                 };
                 recorded.extend(found.map(|found| (key, found)));
                 elsewhere.push(key);

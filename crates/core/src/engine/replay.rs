@@ -9,8 +9,8 @@ use super::rejudge::{Moved, Rejudged};
 use super::run::Running;
 use super::step::{AnyStep, PreparedStep};
 use crate::contract::prepare::LookupCache;
-use crate::storage::ledger::history;
 use crate::storage::ledger::plan;
+use crate::storage::ledger::recorded;
 use crate::words::KeyRange;
 
 /// How often all is gone through where a row had to wait for a later one: it could not be taken out while that pointed to
@@ -70,7 +70,7 @@ impl Running<'_> {
         let plan = Arc::new(plan.ok_or(RunError::NotDone(step.name()))?);
         let prepared = self.prepare(step, &plan, cache, first)?;
         self.reporter.event(&Event::StepStarted { step: step.name(), rows: plan.keys.len(), done: 0 });
-        let chunks = history::done_chunks(&mut *self.databases.target.get()?, step.name())?;
+        let chunks = recorded::chunks(&mut *self.databases.target.get()?, step.name())?;
         let mut sum = Rejudged::default();
         let mut moved = Moved::default();
         for (chunk, range) in chunks {

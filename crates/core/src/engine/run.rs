@@ -7,6 +7,7 @@ use backon::BlockingRetryable;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use jiff::Timestamp;
 
+use super::databases::Databases;
 use super::error::RunError;
 use super::event::{Event, Reporter};
 use super::pipeline::{self, Line};
@@ -20,7 +21,7 @@ use crate::contract::domain::Registry;
 use crate::contract::prepare::{LookupCache, Prepare};
 use crate::contract::step::FinishError;
 use crate::storage::bulk::Tx;
-use crate::storage::db::{Backend, Db, DbUrl, Role};
+use crate::storage::db::{Backend, Db, DbUrl};
 use crate::storage::ledger::mends::{self, Mend, Mends};
 use crate::storage::ledger::plan::{self, NewStep, StepPlan};
 use crate::storage::ledger::runs::{self, Alive, End, Owner};
@@ -45,11 +46,6 @@ pub struct Migration<'a> {
     pub settings: Settings,
 }
 
-pub(super) struct Databases {
-    pub(super) legacy: Pool,
-    pub(super) target: Pool,
-}
-
 impl Migration<'_> {
     /// The steps in order with their rows and chunks, after every check of a run. Writes nothing.
     ///
@@ -57,7 +53,7 @@ impl Migration<'_> {
     /// Those with which a run would begin.
     pub fn plan(&self) -> Result<Vec<Outlook>, RunError> {
         let steps = self.registry.selected(&self.settings.only)?;
-        let databases = self.open()?;
+        let databases = Databases::open(self)?;
         preflight::check(&steps, &databases.legacy, &databases.target)?;
         self.check_snapshot(&databases)?;
         let mut outlook = Vec::new();
@@ -123,7 +119,7 @@ impl Migration<'_> {
         work: impl FnOnce(&Running<'_>) -> Result<T, RunError>,
         complete: impl FnOnce(&T) -> bool,
     ) -> Result<T, RunError> {
-        let databases = self.open()?;
+        let databases = Databases::open(self)?;
         preflight::check(steps, &databases.legacy, &databases.target)?;
         let owner = Owner::of_this_process();
         // The lock of a SQLite target comes before the first write; that of PostgreSQL is between workers, not runs.
@@ -171,36 +167,6 @@ impl Migration<'_> {
             }
         }
         outcome
-    }
-
-    fn open(&self) -> Result<Databases, RunError> {
-        let s = &self.settings;
-        let refuse = |side: &str, size: u32, needed: usize| {
-            RunError::Settings(format!(
-                "the {side} pool of {size} connections is too small for {} readers and {} writers: it needs {needed}",
-                s.readers, s.writers
-            ))
-        };
-        if s.readers == 0 || s.writers == 0 || s.chunk_rows == 0 {
-            return Err(RunError::Settings("readers, writers and chunk_rows must be at least 1".to_owned()));
-        }
-        // A connection for each worker, and one each for preparing and for what happens at the edges of a run.
-        let (legacy_needs, target_needs) = (s.readers + 2, s.readers + s.writers + 2);
-        if (s.legacy_pool as usize) < legacy_needs {
-            return Err(refuse("legacy", s.legacy_pool, legacy_needs));
-        }
-        if (s.target_pool as usize) < target_needs && !s.dry_run {
-            return Err(refuse("target", s.target_pool, target_needs));
-        }
-        if self.target.backend() == Backend::MariaDb {
-            return Err(RunError::Settings("the target is PostgreSQL or SQLite, not MariaDB".to_owned()));
-        }
-        let legacy = Pool::open(&self.legacy, Role::Legacy, s.legacy_pool)?;
-        let target = match s.dry_run {
-            true => Pool::rehearse(&self.target, Role::Target)?,
-            false => Pool::open(&self.target, Role::Target, s.target_pool)?,
-        };
-        Ok(Databases { legacy, target })
     }
 
     fn check_snapshot(&self, databases: &Databases) -> Result<Timestamp, RunError> {

@@ -30,6 +30,8 @@ pub trait AnyStep: Send + Sync {
     fn after(&self) -> &'static [&'static str];
     /// Its legacy table.
     fn legacy_table(&self) -> &'static str;
+    /// That table with the columns that it reads, and the column of its key.
+    fn legacy_shape(&self) -> (TableShape, &'static str);
     /// Its target table.
     fn target_table(&self) -> &'static str;
     /// Further target tables in which its rows may get ids.
@@ -89,6 +91,10 @@ impl<S: Step> AnyStep for Erased<S> {
 
     fn legacy_table(&self) -> &'static str {
         S::Legacy::TABLE
+    }
+
+    fn legacy_shape(&self) -> (TableShape, &'static str) {
+        (S::Legacy::shape(), S::Legacy::KEY)
     }
 
     fn target_table(&self) -> &'static str {

@@ -112,7 +112,8 @@ fn a_row_whose_verdict_falls_is_taken_out_unless_something_points_to_it() {
         assert_eq!((done.steps[0].1.kept > 0, fate(&target, "toy.things", 1).outcome), (true, Outcome::Migrated));
         assert_eq!(count(&target, "labels WHERE label = 'mine'"), 0);
         let after = totals(&target, "toy.things").0;
-        assert_eq!((after.read, after.migrated + 1), (before.read, before.migrated));
+        // Thing 3, which followed thing 1, stands for itself now.
+        assert_eq!((after.read, after.migrated), (before.read, before.migrated));
         totals(&target, "toy.parts");
         let again = replay(&world, &target, &[]);
         assert!(again.steps.iter().all(|(_, done)| !done.changed()), "{again:?}");

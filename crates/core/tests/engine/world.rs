@@ -11,7 +11,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use jiff::Timestamp;
 use replant_core::db::{Backend, Db, DbUrl, Role};
-use replant_core::ledger::history::{self, Lineage, QuarantineEntry, QuarantineFilter};
+use replant_core::ledger::history::{self, Lineage};
+use replant_core::ledger::quarantine::{self, QuarantineEntry, QuarantineFilter};
 use replant_core::ledger::status;
 use replant_core::{
     Counts, Event, Key, Migration, MoneyTotals, Registry, Report, Reporter, Retries, RunError, Settings, Silent, Stop,
@@ -224,7 +225,7 @@ pub(crate) fn fate(target: &Target, step: &str, key: Key) -> Lineage {
 /// The quarantined rows of a step.
 pub(crate) fn quarantine(target: &Target, step: &str) -> Vec<QuarantineEntry> {
     let filter = QuarantineFilter { step: Some(step.to_owned()), ..QuarantineFilter::default() };
-    history::quarantine(&mut target.open(), &filter).unwrap()
+    quarantine::list(&mut target.open(), &filter).unwrap()
 }
 
 #[derive(QueryableByName)]

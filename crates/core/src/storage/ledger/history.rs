@@ -1,7 +1,8 @@
 //! What became of legacy rows, and where target rows came from.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
-use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::close::Migrated;
@@ -13,8 +14,7 @@ use super::tables::{
 use super::{Attempt, LedgerError};
 use crate::contract::standing::Standings;
 use crate::storage::db::Db;
-use crate::storage::types::Instant;
-use crate::words::{Key, KeyRange, Outcome, Root};
+use crate::words::{Key, Outcome, Root};
 
 /// What became of one legacy row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,31 +48,6 @@ pub struct RepairEntry {
     pub before: Option<String>,
     /// After.
     pub after: Option<String>,
-}
-
-/// A quarantined row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Queryable)]
-pub struct QuarantineEntry {
-    /// The step.
-    pub step: String,
-    /// The legacy key.
-    pub legacy_key: Key,
-    /// The chunk.
-    pub chunk: i64,
-    /// The code.
-    pub code: String,
-    /// Why, in words.
-    pub reason: String,
-    /// The step of the row that it waits for (its own where it waits for none).
-    pub root_step: String,
-    /// The key of that row.
-    pub root_key: Key,
-    /// The whole legacy row, as JSON.
-    pub legacy_row: String,
-    /// What it carries by currency, in exact minor units, as JSON.
-    pub money: String,
-    /// When.
-    pub quarantined_at: Instant,
 }
 
 /// A change to a target row that was there before.
@@ -115,21 +90,6 @@ fn decode(step: &str, record: &[u8]) -> Result<Vec<Migrated>, LedgerError> {
     postcard::from_bytes(record).map_err(|_| LedgerError::Unreadable { what: "record of a chunk", of: step.to_owned() })
 }
 
-/// The committed chunks of a step, by key.
-///
-/// # Errors
-/// The database fails.
-pub(crate) fn done_chunks(db: &mut Db, step: &str) -> Result<Vec<(i64, KeyRange)>, LedgerError> {
-    let chunks: Vec<(i64, Key, Key)> = c::table
-        .filter(c::step.eq(step.to_owned()))
-        .filter(c::state.eq("done"))
-        .order(c::lo)
-        .select((c::id, c::lo, c::hi))
-        .load(db)
-        .attempt("read")?;
-    Ok(chunks.into_iter().map(|(id, lo, hi)| (id, KeyRange { lo, hi })).collect())
-}
-
 /// The ids of a step's committed chunks, by key.
 fn chunks(db: &mut Db, step: &str) -> Result<Vec<i64>, LedgerError> {
     c::table
@@ -141,98 +101,13 @@ fn chunks(db: &mut Db, step: &str) -> Result<Vec<i64>, LedgerError> {
         .attempt("read")
 }
 
-fn record(db: &mut Db, step: &str, chunk: i64) -> Result<Vec<Migrated>, LedgerError> {
+pub(super) fn record(db: &mut Db, step: &str, chunk: i64) -> Result<Vec<Migrated>, LedgerError> {
     let record: Option<Vec<u8>> = c::table.find(chunk).select(c::record).first(db).attempt("read")?;
     decode(step, &record.unwrap_or_default())
 }
 
-/// What the ledger has recorded of a legacy row: more than lineage shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
-    pub(crate) outcome: Outcome,
-    pub(crate) code: Option<String>,
-    pub(crate) target: Option<i64>,
-    pub(crate) table: Option<String>,
-    pub(crate) fingerprint: Option<[u8; 8]>,
-    pub(crate) also: Vec<(String, i64)>,
-    pub(crate) root: Option<Root>,
-}
-
-impl From<Migrated> for Recorded {
-    fn from(row: Migrated) -> Self {
-        Self {
-            outcome: Outcome::Migrated,
-            code: None,
-            target: Some(row.target),
-            table: None,
-            fingerprint: Some(row.fingerprint),
-            also: row.also,
-            root: None,
-        }
-    }
-}
-
-/// The rows that a chunk has closed, by key. Whoever has read them may close the chunk again: it stays locked.
-///
-/// # Errors
-/// The database fails.
-pub(crate) fn recorded(db: &mut Db, step: &str, chunk: i64) -> Result<FxHashMap<Key, Recorded>, LedgerError> {
-    if let Db::Pg(pg) = db {
-        c::table.find(chunk).select(c::id).for_update().first::<i64>(pg).attempt("locked")?;
-    }
-    let mut rows: FxHashMap<Key, Recorded> =
-        record(db, step, chunk)?.into_iter().map(|row| (row.key, row.into())).collect();
-    let roots: Vec<(Key, String, Key)> = q::table
-        .filter(q::chunk_id.eq(chunk))
-        .select((q::legacy_key, q::root_step, q::root_key))
-        .load(db)
-        .attempt("read")?;
-    let roots: FxHashMap<Key, Root> =
-        roots.into_iter().map(|(key, step, root)| (key, Root { step, key: root })).collect();
-    let others: Vec<OutcomeRow> = o::table.filter(o::chunk_id.eq(chunk)).select(OUTCOME).load(db).attempt("read")?;
-    for row in others {
-        let root = roots.get(&row.0).cloned();
-        rows.insert(row.0, other(row, root));
-    }
-    Ok(rows)
-}
-
-fn other((_, outcome, code, table, target): OutcomeRow, root: Option<Root>) -> Recorded {
-    Recorded {
-        outcome: outcome.parse().unwrap_or(Outcome::Quarantined),
-        code,
-        target,
-        table,
-        fingerprint: None,
-        also: Vec::new(),
-        root,
-    }
-}
-
-/// What one row was recorded as, in whatever chunk.
-///
-/// # Errors
-/// The database fails.
-pub(crate) fn recorded_row(db: &mut Db, step: &str, key: Key) -> Result<Option<Recorded>, LedgerError> {
-    let found: Option<OutcomeRow> =
-        o::table.find((step.to_owned(), key)).select(OUTCOME).first(db).optional().attempt("read")?;
-    if let Some(found) = found {
-        let root: Option<(String, Key)> = q::table
-            .find((step.to_owned(), key))
-            .select((q::root_step, q::root_key))
-            .first(db)
-            .optional()
-            .attempt("read")?;
-        return Ok(Some(other(found, root.map(|(step, key)| Root { step, key }))));
-    }
-    match chunk_of(db, step, key)? {
-        None => Ok(None),
-        Some(chunk) => Ok(record(db, step, chunk)?.into_iter().find(|row| row.key == key).map(Recorded::from)),
-    }
-}
-
 /// The committed chunk in whose range a key lies.
-fn chunk_of(db: &mut Db, step: &str, key: Key) -> Result<Option<i64>, LedgerError> {
+pub(super) fn chunk_of(db: &mut Db, step: &str, key: Key) -> Result<Option<i64>, LedgerError> {
     c::table
         .filter(c::step.eq(step.to_owned()))
         .filter(c::lo.le(key))
@@ -278,9 +153,9 @@ pub(crate) fn standings(db: &mut Db, step: &str) -> Result<Option<Standings>, Le
 }
 
 /// Key, outcome, code, table and id of the target.
-type OutcomeRow = (Key, String, Option<String>, Option<String>, Option<i64>);
-type OutcomeColumns = (o::legacy_key, o::outcome, o::code, o::target_table, o::target_id);
-const OUTCOME: OutcomeColumns = (o::legacy_key, o::outcome, o::code, o::target_table, o::target_id);
+pub(super) type OutcomeRow = (Key, String, Option<String>, Option<String>, Option<i64>);
+pub(super) type OutcomeColumns = (o::legacy_key, o::outcome, o::code, o::target_table, o::target_id);
+pub(super) const OUTCOME: OutcomeColumns = (o::legacy_key, o::outcome, o::code, o::target_table, o::target_id);
 
 /// Calls `each` with what became of every row of a step, chunk by chunk.
 ///
@@ -298,7 +173,7 @@ pub fn lineage<E: From<LedgerError>>(
         .select((r::legacy_key, r::code))
         .load(db)
         .attempt("read")?;
-    let mut late_of: std::collections::BTreeMap<Key, Vec<String>> = std::collections::BTreeMap::new();
+    let mut late_of: BTreeMap<Key, Vec<String>> = BTreeMap::new();
     for (key, code) in late {
         late_of.entry(key).or_default().push(code);
     }
@@ -438,39 +313,4 @@ pub fn changes(db: &mut Db, table: &str, id: i64) -> Result<Vec<ChangeEntry>, Le
         .select((ch::step, ch::chunk_id, ch::legacy_key, ch::what, ch::value_before, ch::value_after))
         .load(db)
         .attempt("read")
-}
-
-/// Which quarantined rows are asked for.
-#[derive(Debug, Clone, Default)]
-pub struct QuarantineFilter {
-    /// Of this step or legacy table's step.
-    pub step: Option<String>,
-    /// With this code.
-    pub code: Option<String>,
-    /// At most so many.
-    pub limit: Option<i64>,
-}
-
-/// Quarantined rows, by step and key.
-///
-/// # Errors
-/// The database fails.
-pub fn quarantine(db: &mut Db, filter: &QuarantineFilter) -> Result<Vec<QuarantineEntry>, LedgerError> {
-    let all = || q::table.order((q::step, q::legacy_key)).limit(filter.limit.unwrap_or(i64::MAX));
-    let (step, code) = (filter.step.clone(), filter.code.clone());
-    match (step, code) {
-        (None, None) => all().load(db),
-        (Some(step), None) => all().filter(q::step.eq(step)).load(db),
-        (None, Some(code)) => all().filter(q::code.eq(code)).load(db),
-        (Some(step), Some(code)) => all().filter(q::step.eq(step)).filter(q::code.eq(code)).load(db),
-    }
-    .attempt("read")
-}
-
-/// One quarantined row.
-///
-/// # Errors
-/// The database fails.
-pub fn quarantined(db: &mut Db, step: &str, key: Key) -> Result<Option<QuarantineEntry>, LedgerError> {
-    q::table.find((step.to_owned(), key)).first(db).optional().attempt("read")
 }

@@ -9,6 +9,8 @@ pub mod frozen;
 pub mod history;
 pub mod mends;
 pub mod plan;
+pub mod quarantine;
+pub(crate) mod recorded;
 pub mod runs;
 pub mod status;
 pub mod tables;

@@ -1,12 +1,19 @@
 //! `quarantine`: the rows that no rule can make right.
 
-use replant_core::ledger::history::{self, QuarantineEntry, QuarantineFilter};
-use replant_core::{Key, ledger};
+mod export;
+mod replay;
+mod roots;
+mod sheet;
+
+use replant_core::Key;
+use replant_core::db::Db;
+use replant_core::ledger::history;
+use replant_core::ledger::quarantine::{self, QuarantineEntry, QuarantineFilter};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::At;
-use crate::cli::{QuarantineList, QuarantineShow};
+use crate::cli::{By, Quarantine, QuarantineList, QuarantineShow};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::{json, print};
@@ -23,23 +30,38 @@ struct Line {
     root_key: Key,
 }
 
-pub(crate) fn list(args: QuarantineList, at: &At) -> Result<Exit, Error> {
-    let mut db = at.ledger(&args.on.env)?;
-    let step = match args.step {
-        None => None,
-        Some(asked) => {
-            let known = history::known_steps(&mut db)?;
-            let found = known.iter().find(|step| step.name == asked || step.legacy_table == asked);
-            let Some(found) = found else {
-                let names: Vec<&str> = known.iter().map(|step| step.name.as_str()).collect();
-                let hint = format!("the ledger knows {}", names.join(", "));
-                return Err(Error::NotFound { what: format!("there is no step `{asked}` in the ledger"), hint });
-            };
-            Some(found.name.clone())
+/// Runs one of its commands.
+pub(crate) fn run(command: Quarantine, at: &At) -> Result<Exit, Error> {
+    match command {
+        Quarantine::List(args) => list(args, at),
+        Quarantine::Show(args) => show(&args, at),
+        Quarantine::Export(args) => export::run(&args, at),
+        Quarantine::Replay(args) => replay::run(&args, at),
+    }
+}
+
+/// The step of a name, or of a legacy table.
+fn step_of(db: &mut Db, asked: &str) -> Result<String, Error> {
+    let known = history::known_steps(db)?;
+    match known.iter().find(|step| step.name == asked || step.legacy_table == asked) {
+        Some(found) => Ok(found.name.clone()),
+        None => {
+            let names: Vec<&str> = known.iter().map(|step| step.name.as_str()).collect();
+            let hint = format!("the ledger knows {}", names.join(", "));
+            Err(Error::NotFound { what: format!("there is no step `{asked}` in the ledger"), hint })
         }
-    };
+    }
+}
+
+fn list(args: QuarantineList, at: &At) -> Result<Exit, Error> {
+    let mut db = at.ledger(&args.on.env)?;
+    let step = args.step.map(|asked| step_of(&mut db, &asked)).transpose()?;
+    if let Some(By::Root) = args.by {
+        let wanted = roots::Wanted { step, code: args.code, order: args.order, limit: args.limit };
+        return roots::run(&mut db, &wanted, &args.on.env, args.form);
+    }
     let filter = QuarantineFilter { step, code: args.code, limit: Some(args.limit) };
-    let lines: Vec<Line> = history::quarantine(&mut db, &filter)?.into_iter().map(line).collect();
+    let lines: Vec<Line> = quarantine::list(&mut db, &filter)?.into_iter().map(line).collect();
     if args.form.json {
         json(&lines);
         return Ok(Exit::Done);
@@ -82,13 +104,13 @@ struct Whole {
     row: Value,
 }
 
-pub(crate) fn show(args: &QuarantineShow, at: &At) -> Result<Exit, Error> {
+fn show(args: &QuarantineShow, at: &At) -> Result<Exit, Error> {
     let mut db = at.ledger(&args.on.env)?;
     let mut found = Vec::new();
     for step in
         history::known_steps(&mut db)?.iter().filter(|step| step.legacy_table == args.table || step.name == args.table)
     {
-        if let Some(entry) = ledger::history::quarantined(&mut db, &step.name, args.id)? {
+        if let Some(entry) = quarantine::of_row(&mut db, &step.name, args.id)? {
             let row =
                 serde_json::from_str(&entry.legacy_row).unwrap_or_else(|_| Value::String(entry.legacy_row.clone()));
             found.push(Whole { row, quarantined_at: entry.quarantined_at, line: line(entry) });

@@ -1,0 +1,48 @@
+//! The databases of a run, opened as often as its workers need.
+
+use super::error::RunError;
+use super::run::Migration;
+use crate::storage::db::{Backend, Role};
+use crate::storage::pool::Pool;
+
+/// Both databases.
+pub(super) struct Databases {
+    pub(super) legacy: Pool,
+    pub(super) target: Pool,
+}
+
+impl Databases {
+    /// Opens both as many times as the settings need.
+    ///
+    /// # Errors
+    /// The settings do not fit together, or a database cannot be opened.
+    pub(super) fn open(migration: &Migration<'_>) -> Result<Self, RunError> {
+        let s = &migration.settings;
+        let refuse = |side: &str, size: u32, needed: usize| {
+            RunError::Settings(format!(
+                "the {side} pool of {size} connections is too small for {} readers and {} writers: it needs {needed}",
+                s.readers, s.writers
+            ))
+        };
+        if s.readers == 0 || s.writers == 0 || s.chunk_rows == 0 {
+            return Err(RunError::Settings("readers, writers and chunk_rows must be at least 1".to_owned()));
+        }
+        // A connection for each worker, and one each for preparing and for what happens at the edges of a run.
+        let (legacy_needs, target_needs) = (s.readers + 2, s.readers + s.writers + 2);
+        if (s.legacy_pool as usize) < legacy_needs {
+            return Err(refuse("legacy", s.legacy_pool, legacy_needs));
+        }
+        if (s.target_pool as usize) < target_needs && !s.dry_run {
+            return Err(refuse("target", s.target_pool, target_needs));
+        }
+        if migration.target.backend() == Backend::MariaDb {
+            return Err(RunError::Settings("the target is PostgreSQL or SQLite, not MariaDB".to_owned()));
+        }
+        let legacy = Pool::open(&migration.legacy, Role::Legacy, s.legacy_pool)?;
+        let target = match s.dry_run {
+            true => Pool::rehearse(&migration.target, Role::Target)?,
+            false => Pool::open(&migration.target, Role::Target, s.target_pool)?,
+        };
+        Ok(Self { legacy, target })
+    }
+}

@@ -1,0 +1,111 @@
+//! What the ledger has recorded of the rows of a chunk: what a replay holds its verdicts against.
+
+use diesel::prelude::*;
+use rustc_hash::FxHashMap;
+
+use super::close::Migrated;
+use super::history::{OUTCOME, OutcomeRow, chunk_of, record};
+use super::tables::{replant_chunks as c, replant_outcomes as o, replant_quarantine as q};
+use super::{Attempt, LedgerError};
+use crate::storage::db::Db;
+use crate::words::{Key, KeyRange, Outcome, Root};
+
+/// The committed chunks of a step, by key.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn chunks(db: &mut Db, step: &str) -> Result<Vec<(i64, KeyRange)>, LedgerError> {
+    let chunks: Vec<(i64, Key, Key)> = c::table
+        .filter(c::step.eq(step.to_owned()))
+        .filter(c::state.eq("done"))
+        .order(c::lo)
+        .select((c::id, c::lo, c::hi))
+        .load(db)
+        .attempt("read")?;
+    Ok(chunks.into_iter().map(|(id, lo, hi)| (id, KeyRange { lo, hi })).collect())
+}
+
+/// What the ledger has recorded of a legacy row: more than lineage shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    pub(crate) outcome: Outcome,
+    pub(crate) code: Option<String>,
+    pub(crate) target: Option<i64>,
+    pub(crate) table: Option<String>,
+    pub(crate) fingerprint: Option<[u8; 8]>,
+    pub(crate) also: Vec<(String, i64)>,
+    pub(crate) root: Option<Root>,
+}
+
+impl From<Migrated> for Recorded {
+    fn from(row: Migrated) -> Self {
+        Self {
+            outcome: Outcome::Migrated,
+            code: None,
+            target: Some(row.target),
+            table: None,
+            fingerprint: Some(row.fingerprint),
+            also: row.also,
+            root: None,
+        }
+    }
+}
+
+/// The rows that a chunk has closed, by key. Whoever has read them may close the chunk again: it stays locked.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn of_chunk(db: &mut Db, step: &str, chunk: i64) -> Result<FxHashMap<Key, Recorded>, LedgerError> {
+    if let Db::Pg(pg) = db {
+        c::table.find(chunk).select(c::id).for_update().first::<i64>(pg).attempt("locked")?;
+    }
+    let mut rows: FxHashMap<Key, Recorded> =
+        record(db, step, chunk)?.into_iter().map(|row| (row.key, row.into())).collect();
+    let roots: Vec<(Key, String, Key)> = q::table
+        .filter(q::chunk_id.eq(chunk))
+        .select((q::legacy_key, q::root_step, q::root_key))
+        .load(db)
+        .attempt("read")?;
+    let roots: FxHashMap<Key, Root> =
+        roots.into_iter().map(|(key, step, root)| (key, Root { step, key: root })).collect();
+    let others: Vec<OutcomeRow> = o::table.filter(o::chunk_id.eq(chunk)).select(OUTCOME).load(db).attempt("read")?;
+    for row in others {
+        let root = roots.get(&row.0).cloned();
+        rows.insert(row.0, other(row, root));
+    }
+    Ok(rows)
+}
+
+fn other((_, outcome, code, table, target): OutcomeRow, root: Option<Root>) -> Recorded {
+    Recorded {
+        outcome: outcome.parse().unwrap_or(Outcome::Quarantined),
+        code,
+        target,
+        table,
+        fingerprint: None,
+        also: Vec::new(),
+        root,
+    }
+}
+
+/// What one row was recorded as, in whatever chunk.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn of_row(db: &mut Db, step: &str, key: Key) -> Result<Option<Recorded>, LedgerError> {
+    let found: Option<OutcomeRow> =
+        o::table.find((step.to_owned(), key)).select(OUTCOME).first(db).optional().attempt("read")?;
+    if let Some(found) = found {
+        let root: Option<(String, Key)> = q::table
+            .find((step.to_owned(), key))
+            .select((q::root_step, q::root_key))
+            .first(db)
+            .optional()
+            .attempt("read")?;
+        return Ok(Some(other(found, root.map(|(step, key)| Root { step, key }))));
+    }
+    match chunk_of(db, step, key)? {
+        None => Ok(None),
+        Some(chunk) => Ok(record(db, step, chunk)?.into_iter().find(|row| row.key == key).map(Recorded::from)),
+    }
+}

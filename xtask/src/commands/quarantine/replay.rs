@@ -1,0 +1,160 @@
+//! `quarantine replay`: mended rows through the same rules, and all that waited for them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use replant_core::db::Db;
+use replant_core::ledger::mends::Mend;
+use replant_core::ledger::{history, quarantine};
+use replant_core::{AnyStep, Key, Migration, Registry, Rejudged, Replay, Stop};
+use serde::Serialize;
+
+use super::sheet::{Mended, Sheet};
+use crate::cli::QuarantineReplay;
+use crate::commands::{At, migrate};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::output::{grouped, json, print};
+use crate::progress::Progress;
+use crate::registry::registry;
+use crate::report::{on, render, table};
+use crate::signals;
+
+/// The account of a replay.
+#[derive(Debug, Serialize)]
+struct Account {
+    environment: String,
+    complete: bool,
+    /// Rows of files that were mended, by legacy table and column.
+    mended: BTreeMap<String, BTreeMap<String, u64>>,
+    steps: BTreeMap<&'static str, Rejudged>,
+    /// Rows that are still quarantined.
+    quarantined: u64,
+}
+
+pub(super) fn run(args: &QuarantineReplay, at: &At) -> Result<Exit, Error> {
+    let environment = at.environment(&args.on.env)?;
+    let mut db = at.ledger(&args.on.env)?;
+    let registry = registry();
+    let mut mended = BTreeMap::new();
+    let mends = match &args.from {
+        None => Vec::new(),
+        Some(folder) => read(&mut db, &registry, folder, &mut mended)?,
+    };
+    migrate::confirm(&environment, args.confirm.as_deref(), false)?;
+    let stop = Stop::default();
+    signals::install(&stop).map_err(Error::io("listen for signals"))?;
+    let migration = Migration {
+        registry: &registry,
+        snapshot: reference::snapshot,
+        legacy: environment.legacy()?,
+        target: environment.target()?,
+        settings: environment.settings(Vec::new(), false),
+    };
+    let again = format!("cargo xtask quarantine replay{}", on(&args.on.env));
+    let replay = migration.replay(&mends, &stop, &Progress::new(again))?;
+    let quarantined = quarantine::list(&mut db, &quarantine::QuarantineFilter::default())?.len() as u64;
+    let account = account(environment.name, replay, mended, quarantined);
+    match args.form.json {
+        true => json(&account),
+        false => print(account.text(&args.on.env)),
+    }
+    Ok(if account.complete { Exit::Done } else { Exit::Stopped })
+}
+
+type Counted = BTreeMap<String, BTreeMap<String, u64>>;
+
+/// Reads every file of the folder; one mistake refuses them all.
+fn read(db: &mut Db, registry: &Registry, folder: &Path, counted: &mut Counted) -> Result<Vec<Mend>, Error> {
+    let failed = || Error::io(format!("read the folder {}", folder.display()));
+    let entries: Result<Vec<_>, _> = std::fs::read_dir(folder).map_err(failed())?.collect();
+    let mut files: Vec<PathBuf> = entries.map_err(failed())?.into_iter().map(|entry| entry.path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")));
+    files.sort();
+    let (mut mends, mut wrong) = (Vec::new(), Vec::new());
+    let known: Vec<String> = history::known_steps(db)?.into_iter().map(|step| step.name).collect();
+    for file in &files {
+        let table = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let mut steps = registry.steps().filter(|step| known.iter().any(|name| name == step.name()));
+        let Some(step) = steps.find(|step| step.legacy_table() == table) else {
+            wrong.push(format!("{table}.csv: the ledger knows no legacy table of this name"));
+            continue;
+        };
+        match read_file(db, step, file) {
+            Ok(rows) => {
+                for Mended { key, row, columns } in rows {
+                    let of_table = counted.entry(table.clone()).or_default();
+                    columns.iter().for_each(|column| *of_table.entry((*column).to_owned()).or_default() += 1);
+                    mends.push(Mend { table: table.clone(), key, row });
+                }
+            }
+            Err(problems) => wrong.extend(problems),
+        }
+    }
+    if files.is_empty() {
+        wrong.push(format!("{} holds no CSV file", folder.display()));
+    }
+    if wrong.is_empty() {
+        return Ok(mends);
+    }
+    let hint = "nothing was changed. Mend these lines, or export anew and mend again".to_owned();
+    Err(Error::Refused { what: format!("the files cannot be taken as they are:\n{}", wrong.join("\n")), hint })
+}
+
+fn read_file(db: &mut Db, step: &dyn AnyStep, file: &Path) -> Result<Vec<Mended>, Vec<String>> {
+    let (shape, key) = step.legacy_shape();
+    let sheet = Sheet { step: step.name().to_owned(), shape, key };
+    let mut failed = None;
+    let rows = sheet.read(file, |key: Key| match quarantine::of_row(db, step.name(), key) {
+        Ok(found) => found,
+        Err(error) => {
+            failed = Some(error.to_string());
+            None
+        }
+    });
+    if let Some(failed) = failed {
+        return Err(vec![failed]);
+    }
+    let rows = rows?;
+    let refused = rows.iter().filter_map(|row| {
+        let why = step.accepts(&row.row).err()?;
+        Some(format!("{}, row {}: {why}", sheet.shape.name, row.key))
+    });
+    let refused: Vec<String> = refused.collect();
+    if refused.is_empty() { Ok(rows) } else { Err(refused) }
+}
+
+fn account(environment: String, replay: Replay, mended: Counted, quarantined: u64) -> Account {
+    Account { environment, complete: replay.complete, mended, steps: replay.steps.into_iter().collect(), quarantined }
+}
+
+impl Account {
+    fn text(&self, env: &str) -> String {
+        let mut parts = Vec::new();
+        for (table, columns) in &self.mended {
+            let columns: Vec<String> = columns.iter().map(|(column, rows)| format!("{column} of {rows}")).collect();
+            parts.push(format!("Mended in {table}: {}", columns.join(", ")));
+        }
+        let heads = ["step", "judged", "came in", "written anew", "taken out", "still out, otherwise", "kept"];
+        let mut table = table(&heads);
+        let mut kept = 0;
+        for (step, done) in &self.steps {
+            let numbers = [done.read, done.came_in, done.rewritten, done.taken_out, done.still_out, done.kept];
+            table.add_row(std::iter::once((*step).to_owned()).chain(numbers.map(grouped)));
+            kept += done.kept;
+        }
+        parts.push(render(table, 1..7));
+        if kept > 0 {
+            parts.push(format!(
+                "Kept: {kept} rows would not come in now, but stay in the target: something points to what was written for \
+                 them, or it was there before. `cargo xtask trace TABLE ID{}` shows a row.",
+                on(env)
+            ));
+        }
+        parts.push(match self.complete {
+            true => format!("Quarantined still: {}", grouped(self.quarantined)),
+            false => format!("Stopped; to go on: cargo xtask quarantine replay{}", on(env)),
+        });
+        parts.join("\n\n")
+    }
+}

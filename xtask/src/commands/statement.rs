@@ -1,0 +1,251 @@
+//! `statement`: a customer's whole history, for a complaint. Its address is in the call and in the answer, nowhere else.
+
+use std::fmt::Write as _;
+
+use reconciliation::Sources;
+use reconciliation::statement::{AccountView, Line, NotMoved, Source, Statement, statement};
+use serde::Serialize;
+
+use super::At;
+use super::files::{Files, csv};
+use super::reconcile::{failed, warn_if_incomplete};
+use crate::cli;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::output::{grouped, json, print};
+use crate::report::{render, table};
+
+pub(crate) fn run(args: &cli::Statement, at: &At) -> Result<Exit, Error> {
+    let mut target = at.ledger(&args.on.env)?;
+    let mut legacy = at.legacy(&args.on.env)?;
+    let sources = Sources { legacy: &mut legacy, target: &mut target };
+    let found = statement(sources, &args.email).map_err(|error| failed(error, &args.on.env))?;
+    if let Some(out) = &args.out {
+        let mut files = Files::default();
+        let rows = rows(&found);
+        files.add(out.clone(), &csv(&rows))?;
+        files.appear()?;
+        if !args.form.json {
+            print(format!("{} lines in {}", grouped(rows.len() as u64), out.display()));
+        }
+    }
+    match (args.form.json, &args.out) {
+        (true, _) => json(&found),
+        (false, None) => print(text(&found)),
+        (false, Some(_)) => {}
+    }
+    warn_if_incomplete(found.complete, &args.on.env);
+    Ok(Exit::Done)
+}
+
+/// A line of the CSV file: an account, something that happened, or a legacy row that was not moved.
+#[derive(Default, Serialize)]
+struct Row {
+    at: Option<String>,
+    what: &'static str,
+    table: String,
+    id: i64,
+    account_id: Option<i64>,
+    status: Option<String>,
+    trees: Option<i64>,
+    amount_minor: Option<i64>,
+    currency: Option<String>,
+    amount: Option<String>,
+    balance_minor: Option<i64>,
+    about: String,
+    /// `native`, the legacy rows joined by `; `, or the rule that made it.
+    from: String,
+    repairs: String,
+    outcome: Option<String>,
+    code: Option<String>,
+    reason: Option<String>,
+    waits_for: Option<String>,
+    into: Option<String>,
+}
+
+fn rows(found: &Statement) -> Vec<Row> {
+    let accounts = found.accounts.iter().map(|account| Row {
+        at: Some(account.created_at.to_string()),
+        what: "account",
+        table: "accounts".to_owned(),
+        id: account.id,
+        account_id: Some(account.id),
+        status: Some(account.status.clone()),
+        about: fields(account)
+            .into_iter()
+            .map(|(name, value)| format!("{name} {value}"))
+            .collect::<Vec<_>>()
+            .join(", "),
+        from: from(&account.source),
+        repairs: repairs(&account.source),
+        ..Row::default()
+    });
+    let lines = found.lines.iter().map(|line| Row {
+        at: Some(line.at.to_string()),
+        what: line.what.into(),
+        table: line.table.to_owned(),
+        id: line.id,
+        account_id: Some(line.account_id),
+        status: line.status.clone(),
+        trees: line.trees,
+        amount_minor: line.amount_minor,
+        currency: line.currency.clone(),
+        amount: line.amount.clone(),
+        balance_minor: line.balance_minor,
+        about: line.about.clone(),
+        from: from(&line.source),
+        repairs: repairs(&line.source),
+        ..Row::default()
+    });
+    let not_moved = found.not_moved.iter().map(|row| Row {
+        at: row.at.clone(),
+        what: "not_moved",
+        table: row.legacy_table.clone(),
+        id: row.legacy_id,
+        about: row.about.clone(),
+        from: format!("{} {}", row.legacy_table, row.legacy_id),
+        outcome: Some(row.outcome.clone()),
+        code: row.code.clone(),
+        reason: row.reason.clone(),
+        waits_for: row.waits_for.clone(),
+        into: row.into.clone(),
+        ..Row::default()
+    });
+    accounts.chain(lines).chain(not_moved).collect()
+}
+
+fn from(source: &Source) -> String {
+    match source {
+        Source::Native => "native".to_owned(),
+        Source::Rule(code) => (*code).to_owned(),
+        Source::Legacy(origins) => {
+            let rows: Vec<String> =
+                origins.iter().map(|origin| format!("{} {}", origin.legacy_table, origin.legacy_id)).collect();
+            rows.join("; ")
+        }
+    }
+}
+
+fn repairs(source: &Source) -> String {
+    let Source::Legacy(origins) = source else { return String::new() };
+    let mut codes: Vec<&str> = origins.iter().flat_map(|origin| &origin.repairs).map(String::as_str).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    codes.join(";")
+}
+
+/// The fields of an account that have a value.
+fn fields(account: &AccountView) -> Vec<(&'static str, String)> {
+    let opened: &str = account.opened.into();
+    let text = |value: &Option<String>| value.clone();
+    let fields = [
+        ("kind", Some(account.kind.clone())),
+        ("opened", Some(opened.replace('_', " "))),
+        ("went into", account.merged_into.map(|id| format!("account {id}"))),
+        ("e-mail", Some(account.email.clone())),
+        ("also", Some(account.other_emails.join(", ")).filter(|emails| !emails.is_empty())),
+        ("name", Some(account.display_name.clone())),
+        ("given name", text(&account.given_name)),
+        ("family name", text(&account.family_name)),
+        ("phone", text(&account.phone)),
+        ("country", text(&account.country_code)),
+        ("locale", text(&account.locale)),
+        ("password", Some(if account.has_password { "kept" } else { "none: to be reset" }.to_owned())),
+        ("marketing", Some(if account.marketing_consent { "consents" } else { "no consent" }.to_owned())),
+        ("created", Some(account.created_at.to_string())),
+        ("last seen", account.last_seen_at.map(|at| at.to_string())),
+        ("changed", Some(account.updated_at.to_string())),
+        ("brands", Some(account.brands.join(", ")).filter(|brands| !brands.is_empty())),
+    ];
+    fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+fn text(found: &Statement) -> String {
+    let mut parts: Vec<String> = found.accounts.iter().map(account).collect();
+    if found.accounts.is_empty() {
+        parts.push("There is no account by that address.".to_owned());
+    }
+    parts.push(history(&found.lines));
+    if !found.balances.is_empty() {
+        let balance = |balance: &reconciliation::statement::Balance| {
+            format!("{} {} (account {})", balance.balance, balance.currency, balance.account_id)
+        };
+        parts.push(format!("Credit: {}", found.balances.iter().map(balance).collect::<Vec<_>>().join(", ")));
+    }
+    parts.push(not_moved(&found.not_moved));
+    parts.join("\n\n")
+}
+
+fn account(account: &AccountView) -> String {
+    let mut text = format!("Account {} ({})\n", account.id, account.status);
+    for (name, value) in fields(account) {
+        let _ = writeln!(text, "  {name:<12}{value}");
+    }
+    let _ = write!(text, "  {:<12}{}", "from", from(&account.source));
+    let repairs = repairs(&account.source);
+    if !repairs.is_empty() {
+        let _ = write!(text, " (repaired: {repairs})");
+    }
+    text
+}
+
+fn history(lines: &[Line]) -> String {
+    if lines.is_empty() {
+        return "Nothing happened.".to_owned();
+    }
+    let mut table = table(&["when", "what", "id", "status", "trees", "amount", "about", "from"]);
+    for line in lines {
+        let what: &str = line.what.into();
+        let money = match (&line.amount, &line.currency) {
+            (Some(amount), Some(currency)) => format!("{amount} {currency}"),
+            _ => String::new(),
+        };
+        table.add_row([
+            line.at.to_string(),
+            what.replace('_', " "),
+            line.id.to_string(),
+            line.status.clone().unwrap_or_default(),
+            line.trees.map(|trees| trees.to_string()).unwrap_or_default(),
+            money,
+            line.about.clone(),
+            from(&line.source),
+        ]);
+    }
+    let trees = |what: &[&str]| -> i64 {
+        let of = lines.iter().filter(|line| what.contains(&<&str>::from(line.what)));
+        of.filter_map(|line| line.trees).sum()
+    };
+    format!(
+        "{}\n\nTrees planted: {}; received as gifts: {}",
+        render(table, 4..6),
+        trees(&["planting"]),
+        trees(&["gift_received"])
+    )
+}
+
+fn not_moved(rows: &[NotMoved]) -> String {
+    if rows.is_empty() {
+        return "Every legacy row of this person has its own row on the platform.".to_owned();
+    }
+    let mut table = table(&["legacy row", "when", "what it says", "outcome", "why"]);
+    for row in rows {
+        let mut why = row.code.clone().unwrap_or_default();
+        if let Some(reason) = &row.reason {
+            let _ = write!(why, ": {reason}");
+        }
+        if let Some(root) = &row.waits_for {
+            let _ = write!(why, "; waits for {root}");
+        }
+        if let Some(into) = &row.into {
+            let _ = write!(why, ", into {into}");
+        }
+        table.add_row([
+            format!("{} {}", row.legacy_table, row.legacy_id),
+            row.at.clone().unwrap_or_default(),
+            row.about.clone(),
+            row.outcome.clone(),
+            why,
+        ]);
+    }
+    format!("Legacy rows of this person without a row of their own on the platform\n\n{}", render(table, 0..0))
+}
