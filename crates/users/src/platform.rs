@@ -77,11 +77,13 @@ impl Frozen for Platform {
         Ok(Self { accounts, map, emails })
     }
 
-    /// Accounts and addresses that were not there. Those of the migration's own making join what is joined already.
+    /// Accounts, entries and addresses that were not there. Those of the migration's own making join what is joined already.
     fn extend(&mut self, now: Self) {
         let known: FxHashSet<i64> = self.accounts.iter().map(|account| account.id).collect();
         self.accounts.extend(now.accounts.into_iter().filter(|account| !known.contains(&account.id)));
         self.accounts.sort_unstable_by_key(|account| account.id);
+        let known: FxHashSet<i64> = self.map.iter().map(|(user, _)| *user).collect();
+        self.map.extend(now.map.into_iter().filter(|(user, _)| !known.contains(user)));
         let known: FxHashSet<String> = self.emails.iter().map(|(email, _)| email.clone()).collect();
         self.emails.extend(now.emails.into_iter().filter(|(email, _)| !known.contains(email)));
     }

@@ -1,0 +1,27 @@
+//! The numbers of invoices that the platform made itself: theirs are not to be had.
+
+use diesel::prelude::*;
+use replant_core::db::Db;
+use replant_core::prelude::*;
+use rustc_hash::FxHashSet;
+use serde::{Deserialize, Serialize};
+
+use crate::schema::invoices;
+
+/// Numbers of the platform's own invoices, frozen.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct NativeNumbers(pub(crate) FxHashSet<String>);
+
+impl Frozen for NativeNumbers {
+    const NAME: &'static str = "invoices.native";
+
+    fn read(db: &mut Db, ours: &Ours) -> QueryResult<Self> {
+        let invoices: Vec<(i64, String)> = invoices::table.select((invoices::id, invoices::number)).load(db)?;
+        let native = invoices.into_iter().filter(|(id, _)| !ours.made("invoices", *id));
+        Ok(Self(native.map(|(_, number)| number).collect()))
+    }
+
+    fn extend(&mut self, now: Self) {
+        self.0.extend(now.0);
+    }
+}
