@@ -9,4 +9,11 @@ pub(crate) fn registry() -> Registry {
         .domain(users::domain())
         .domain(projects::domain())
         .domain(brands::domain())
+        .domain(invoices::domain())
+        .domain(subscriptions::domain())
+        .domain(payments::domain())
+        .domain(bank_transfers::domain())
+        .domain(plantations::domain())
+        .domain(cross_charges::domain())
+        .domain(credits::domain())
 }

@@ -59,6 +59,7 @@ impl Step for Projects {
     const ABOUT: &'static str = "planting projects and their species, one for each slug";
     const AFTER: &'static [&'static str] = &[];
     const TARGET: &'static str = "projects";
+    const PARTS: &'static [(&'static str, &'static str)] = &[("project_species", "project_id")];
     const MERGED: Option<&'static str> = Some("duplicate_slug");
     const FATES: &'static [(&'static str, Fate)] = &[
         ("id", Fate::Derived("kept as the key in the lineage; a new project gets an id of the platform's own")),

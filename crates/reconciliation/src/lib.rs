@@ -1,4 +1,4 @@
-//! Both sides held against each other, and a customer's whole history.
+#![doc = include_str!("../README.md")]
 
 mod error;
 mod known;

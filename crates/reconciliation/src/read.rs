@@ -55,3 +55,31 @@ pub(crate) fn pages<R>(
         after = last;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use replant_core::db::{DbUrl, Role};
+
+    use super::*;
+
+    #[test]
+    fn a_report_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("some.db");
+        std::fs::File::create(&path).unwrap();
+        let open = |role| Db::open(&DbUrl::sqlite(&path), role).unwrap();
+        let (mut legacy, mut target) = (open(Role::Legacy), open(Role::Target));
+        refuses(&mut legacy, &mut target);
+        if let Some(database) = replant_testkit::postgres::database() {
+            refuses(&mut legacy, &mut database.open());
+        }
+    }
+
+    fn refuses(legacy: &mut Db, target: &mut Db) {
+        let write = |sources: &mut Sources<'_>| Ok(sources.target.batch_execute("CREATE TABLE t (id BIGINT)").is_err());
+        // The failed statement spoils the transaction: what is told is that it failed.
+        let refused = at_one_moment(Sources { legacy, target }, write);
+        assert!(refused.unwrap_or(true));
+        target.batch_execute("CREATE TABLE t (id BIGINT)").unwrap();
+    }
+}

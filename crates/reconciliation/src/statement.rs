@@ -145,7 +145,7 @@ impl Statement {
         // The entry that brings a negative credit up to zero has no legacy row behind it: the rule made it.
         for line in lines.iter_mut().filter(|line| line.what == What::Credit && line.source == Source::Native) {
             if known.made(line.table, line.id) {
-                line.source = Source::Rule(ADJUSTED);
+                line.source = Source::Rule { code: ADJUSTED };
             }
         }
         Ok(refused)
@@ -176,7 +176,7 @@ fn not_moved(
                 _ => waiting(table, key),
             };
             let order = (step.is_none(), step.unwrap_or(place), key);
-            rows.push((order, NotMoved { at: detail.at, about: detail.about, ..row }));
+            rows.push((order, NotMoved { at: detail.at, trees: detail.trees, about: detail.about, ..row }));
         }
     }
     rows.sort_by_key(|(order, _)| *order);
@@ -188,6 +188,7 @@ fn waiting(table: &str, key: Key) -> NotMoved {
         legacy_table: table.to_owned(),
         legacy_id: key,
         at: None,
+        trees: None,
         about: String::new(),
         outcome: "waiting".to_owned(),
         code: None,

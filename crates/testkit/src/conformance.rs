@@ -69,8 +69,8 @@ impl Subject<'_> {
         State::of(&mut target.open(), began).expect("the state can be read")
     }
 
-    /// The invariants that a run can show, on targets that `fresh` makes.
-    pub fn conforms(&self, fresh: &dyn Fn() -> Target) {
+    /// The invariants that a run can show, on targets that `fresh` makes, in chunks of each of these sizes.
+    pub fn conforms(&self, fresh: &dyn Fn() -> Target, chunks: &[u64]) {
         let target = fresh();
         let began = Timestamp::now();
         let report = self.run(&target, Settings::default());
@@ -86,15 +86,10 @@ impl Subject<'_> {
         assert_same_state("a second run writes something", &expected, &after);
 
         let workers = |n| Settings { readers: n, writers: n, legacy_pool: 8, target_pool: 12, ..Settings::default() };
-        let variants = [
-            ("chunks of 1 row", Settings { chunk_rows: 1, ..workers(2) }),
-            ("chunks of 7 rows", Settings { chunk_rows: 7, ..workers(4) }),
-            ("chunks of 1,000 rows", Settings { chunk_rows: 1_000, ..workers(1) }),
-            ("1 worker", Settings { chunk_rows: 300, ..workers(1) }),
-            ("4 workers", Settings { chunk_rows: 300, ..workers(4) }),
-        ];
-        for (what, settings) in variants {
-            assert_same_state(what, &expected, &self.state(&fresh(), settings));
+        for (chunk_rows, n) in chunks.iter().zip([4, 1, 2].into_iter().cycle()) {
+            let settings = Settings { chunk_rows: *chunk_rows, ..workers(n) };
+            let what = format!("chunks of {chunk_rows} rows, {n} workers");
+            assert_same_state(&what, &expected, &self.state(&fresh(), settings));
         }
     }
 

@@ -59,6 +59,7 @@ pub(crate) struct Identifying {
     /// See [`User::email`].
     pub email: Cell<String>,
     /// See [`User::kind`].
+    #[serde(rename = "type")]
     pub kind: Cell<String>,
 }
 

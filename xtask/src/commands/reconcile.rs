@@ -141,10 +141,21 @@ fn months(lines: &[BrandMonth], totals: &CrossChargeTotals) -> String {
         totals.differing, totals.lines
     );
     if totals.differing > 0 {
-        let mut table =
-            table(&["brand", "name", "month", "charged", "planted", "difference", "native c.", "native p."]);
-        let trees = |line: &[i64; 5]| line.map(|trees| trees.to_string());
-        for line in lines.iter().filter(|line| line.difference != 0) {
+        // The platform's own are in no difference: mostly there are none to be shown.
+        let native = totals.native_trees_charged != 0 || totals.native_trees_planted != 0;
+        let mut heads = vec!["brand", "name", "month", "charged", "planted", "difference"];
+        if native {
+            heads.extend(["native charged", "native planted"]);
+        }
+        let columns = heads.len();
+        let mut table = table(&heads);
+        let mut add = |mut cells: Vec<String>, numbers: [i64; 5]| {
+            cells.extend(numbers.iter().map(i64::to_string));
+            cells.truncate(columns);
+            table.add_row(cells);
+        };
+        let differing = || lines.iter().filter(|line| line.difference != 0);
+        for line in differing() {
             let numbers = [
                 line.trees_charged,
                 line.trees_planted,
@@ -152,12 +163,9 @@ fn months(lines: &[BrandMonth], totals: &CrossChargeTotals) -> String {
                 line.native_trees_charged,
                 line.native_trees_planted,
             ];
-            let mut cells = vec![id(line.legacy_brand_id), line.brand.clone(), line.month.clone()];
-            cells.extend(trees(&numbers));
-            table.add_row(cells);
+            add(vec![id(line.legacy_brand_id), line.brand.clone(), line.month.clone()], numbers);
         }
-        let shown = CrossChargeTotals::of(lines.iter().filter(|line| line.difference != 0));
-        for (name, sums) in [("these", &shown), ("all", totals)] {
+        for (name, sums) in [("these", &CrossChargeTotals::of(differing())), ("all", totals)] {
             let numbers = [
                 sums.trees_charged,
                 sums.trees_planted,
@@ -165,9 +173,7 @@ fn months(lines: &[BrandMonth], totals: &CrossChargeTotals) -> String {
                 sums.native_trees_charged,
                 sums.native_trees_planted,
             ];
-            let mut cells = vec![name.to_owned(), String::new(), String::new()];
-            cells.extend(trees(&numbers));
-            table.add_row(cells);
+            add(vec![name.to_owned(), String::new(), String::new()], numbers);
         }
         text += &format!("\n\n{}\n", render(table, 3..8));
     }

@@ -1,9 +1,11 @@
 //! `statement`: a customer's whole history, for a complaint. Its address is in the call and in the answer, nowhere else.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use reconciliation::Sources;
-use reconciliation::statement::{AccountView, Line, NotMoved, Source, Statement, statement};
+use reconciliation::statement::{AccountView, Balance, Line, NotMoved, Source, Statement, What, statement};
+use replant_core::Instant;
 use serde::Serialize;
 
 use super::At;
@@ -14,6 +16,9 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::{grouped, json, print};
 use crate::report::{render, table};
+
+/// How many characters of what a line is about a table shows.
+const LONGEST: usize = 90;
 
 pub(crate) fn run(args: &cli::Statement, at: &At) -> Result<Exit, Error> {
     let mut target = at.ledger(&args.on.env)?;
@@ -65,7 +70,7 @@ struct Row {
 
 fn rows(found: &Statement) -> Vec<Row> {
     let accounts = found.accounts.iter().map(|account| Row {
-        at: Some(account.created_at.to_string()),
+        at: Some(moment(account.created_at)),
         what: "account",
         table: "accounts".to_owned(),
         id: account.id,
@@ -102,6 +107,7 @@ fn rows(found: &Statement) -> Vec<Row> {
         what: "not_moved",
         table: row.legacy_table.clone(),
         id: row.legacy_id,
+        trees: row.trees,
         about: row.about.clone(),
         from: format!("{} {}", row.legacy_table, row.legacy_id),
         outcome: Some(row.outcome.clone()),
@@ -117,21 +123,25 @@ fn rows(found: &Statement) -> Vec<Row> {
 fn from(source: &Source) -> String {
     match source {
         Source::Native => "native".to_owned(),
-        Source::Rule(code) => (*code).to_owned(),
-        Source::Legacy(origins) => {
+        Source::Rule { code } => (*code).to_owned(),
+        Source::Legacy { rows } => {
             let rows: Vec<String> =
-                origins.iter().map(|origin| format!("{} {}", origin.legacy_table, origin.legacy_id)).collect();
+                rows.iter().map(|origin| format!("{} {}", origin.legacy_table, origin.legacy_id)).collect();
             rows.join("; ")
         }
     }
 }
 
 fn repairs(source: &Source) -> String {
-    let Source::Legacy(origins) = source else { return String::new() };
-    let mut codes: Vec<&str> = origins.iter().flat_map(|origin| &origin.repairs).map(String::as_str).collect();
+    let Source::Legacy { rows } = source else { return String::new() };
+    let mut codes: Vec<&str> = rows.iter().flat_map(|origin| &origin.repairs).map(String::as_str).collect();
     codes.sort_unstable();
     codes.dedup();
     codes.join(";")
+}
+
+fn moment(at: Instant) -> String {
+    at.0.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 /// The fields of an account that have a value.
@@ -152,9 +162,9 @@ fn fields(account: &AccountView) -> Vec<(&'static str, String)> {
         ("locale", text(&account.locale)),
         ("password", Some(if account.has_password { "kept" } else { "none: to be reset" }.to_owned())),
         ("marketing", Some(if account.marketing_consent { "consents" } else { "no consent" }.to_owned())),
-        ("created", Some(account.created_at.to_string())),
-        ("last seen", account.last_seen_at.map(|at| at.to_string())),
-        ("changed", Some(account.updated_at.to_string())),
+        ("created", Some(moment(account.created_at))),
+        ("last seen", account.last_seen_at.map(moment)),
+        ("changed", Some(moment(account.updated_at))),
         ("brands", Some(account.brands.join(", ")).filter(|brands| !brands.is_empty())),
     ];
     fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
@@ -166,10 +176,10 @@ fn text(found: &Statement) -> String {
         parts.push("There is no account by that address.".to_owned());
     }
     parts.push(history(&found.lines));
+    parts.push(trees(found));
     if !found.balances.is_empty() {
-        let balance = |balance: &reconciliation::statement::Balance| {
-            format!("{} {} (account {})", balance.balance, balance.currency, balance.account_id)
-        };
+        let balance =
+            |balance: &Balance| format!("{} {} (account {})", balance.balance, balance.currency, balance.account_id);
         parts.push(format!("Credit: {}", found.balances.iter().map(balance).collect::<Vec<_>>().join(", ")));
     }
     parts.push(not_moved(&found.not_moved));
@@ -207,20 +217,36 @@ fn history(lines: &[Line]) -> String {
             line.status.clone().unwrap_or_default(),
             line.trees.map(|trees| trees.to_string()).unwrap_or_default(),
             money,
-            line.about.clone(),
+            shortened(&line.about),
             from(&line.source),
         ]);
     }
-    let trees = |what: &[&str]| -> i64 {
-        let of = lines.iter().filter(|line| what.contains(&<&str>::from(line.what)));
-        of.filter_map(|line| line.trees).sum()
-    };
-    format!(
-        "{}\n\nTrees planted: {}; received as gifts: {}",
-        render(table, 4..6),
-        trees(&["planting"]),
-        trees(&["gift_received"])
-    )
+    render(table, 4..6)
+}
+
+/// Words that fit into a table: a gift's message may be long.
+fn shortened(about: &str) -> String {
+    match about.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &about[..end]),
+        None => about.to_owned(),
+    }
+}
+
+/// The answer to "my trees are missing", in a line.
+fn trees(found: &Statement) -> String {
+    let of =
+        |what: What| -> i64 { found.lines.iter().filter(|line| line.what == what).filter_map(|line| line.trees).sum() };
+    let mut not_moved: BTreeMap<(&str, &str), (usize, i64)> = BTreeMap::new();
+    for row in found.not_moved.iter().filter(|row| row.legacy_table == "plantation") {
+        let why = (row.outcome.as_str(), row.code.as_deref().unwrap_or("no step has come to it"));
+        let sums = not_moved.entry(why).or_default();
+        *sums = (sums.0 + 1, sums.1 + row.trees.unwrap_or(0));
+    }
+    let mut text = format!("Trees: {} planted, {} received as gifts", of(What::Planting), of(What::GiftReceived));
+    for ((outcome, why), (rows, trees)) in not_moved {
+        let _ = write!(text, "; {trees} in {rows} legacy row(s) {outcome} ({why})");
+    }
+    text
 }
 
 fn not_moved(rows: &[NotMoved]) -> String {

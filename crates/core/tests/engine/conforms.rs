@@ -5,7 +5,7 @@ use crate::world::{World, on_both, ordinary, thing};
 #[test]
 fn the_toy_conforms() {
     let world = World::new(&ordinary(210));
-    on_both(|fresh| world.subject().conforms(fresh));
+    on_both(|fresh| world.subject().conforms(fresh, &[1, 7, 300, 1_000]));
     world.subject().every_column_has_a_fate();
 }
 

@@ -17,6 +17,8 @@ use crate::schema::legacy::{
 pub(super) struct Detail {
     pub(super) at: Option<String>,
     pub(super) about: String,
+    /// Of a planting.
+    pub(super) trees: Option<i64>,
 }
 
 type Details = BTreeMap<Key, Detail>;
@@ -72,13 +74,16 @@ fn users(db: &mut Db, keys: Vec<Key>) -> Rows {
     let rows: Vec<(Key, Cell<String>)> = u::table.filter(u::id.eq_any(keys)).select((u::id, u::email)).load(db)?;
     Ok(rows
         .into_iter()
-        .map(|(id, email)| (id, Detail { at: None, about: said(&[("email", stored(&email))]) }))
+        .map(|(id, email)| (id, Detail { about: said(&[("email", stored(&email))]), ..Detail::default() }))
         .collect())
 }
 
 fn brands(db: &mut Db, keys: Vec<Key>) -> Rows {
     let rows: Vec<(Key, Cell<String>)> = b::table.filter(b::id.eq_any(keys)).select((b::id, b::name)).load(db)?;
-    Ok(rows.into_iter().map(|(id, name)| (id, Detail { at: None, about: said(&[("name", stored(&name))]) })).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(id, name)| (id, Detail { about: said(&[("name", stored(&name))]), ..Detail::default() }))
+        .collect())
 }
 
 fn subscriptions(db: &mut Db, keys: Vec<Key>) -> Rows {
@@ -92,7 +97,7 @@ fn subscriptions(db: &mut Db, keys: Vec<Key>) -> Rows {
             ("currency", stored(&currency)),
             ("status", stored(&status)),
         ]);
-        (id, Detail { at: wall(&at), about })
+        (id, Detail { at: wall(&at), about, trees: None })
     };
     Ok(rows.into_iter().map(detail).collect())
 }
@@ -103,7 +108,7 @@ fn invoices(db: &mut Db, keys: Vec<Key>) -> Rows {
     let rows: Vec<Row> = i::table.filter(i::id.eq_any(keys)).select(columns).load(db)?;
     let detail = |(id, number, total, currency, issued): Row| {
         let about = said(&[("number", stored(&number)), ("total", stored(&total)), ("currency", stored(&currency))]);
-        (id, Detail { at: stored(&issued), about })
+        (id, Detail { at: stored(&issued), about, trees: None })
     };
     Ok(rows.into_iter().map(detail).collect())
 }
@@ -120,7 +125,7 @@ fn transactions(db: &mut Db, keys: Vec<Key>) -> Rows {
             ("status", stored(&status)),
             ("of transaction", stored(&parent)),
         ]);
-        (id, Detail { at: wall(&at), about })
+        (id, Detail { at: wall(&at), about, trees: None })
     };
     Ok(rows.into_iter().map(detail).collect())
 }
@@ -136,7 +141,7 @@ fn transfers(db: &mut Db, keys: Vec<Key>) -> Rows {
             ("currency", stored(&currency)),
             ("status", stored(&status)),
         ]);
-        (id, Detail { at: stored(&at), about })
+        (id, Detail { at: stored(&at), about, trees: None })
     };
     Ok(rows.into_iter().map(detail).collect())
 }
@@ -153,7 +158,7 @@ fn plantations(db: &mut Db, keys: Vec<Key>) -> Rows {
             ("brand", stored(&brand)),
             ("gift to", stored(&gift)),
         ]);
-        (id, Detail { at: wall(&at), about })
+        (id, Detail { at: wall(&at), about, trees: trees.good().copied() })
     };
     Ok(rows.into_iter().map(detail).collect())
 }
@@ -169,7 +174,7 @@ fn cross_charges(db: &mut Db, keys: Vec<Key>) -> Rows {
             ("total", stored(&total)),
             ("currency", stored(&currency)),
         ]);
-        (id, Detail { at: stored(&period), about })
+        (id, Detail { at: stored(&period), about, trees: None })
     };
     Ok(rows.into_iter().map(detail).collect())
 }
@@ -180,7 +185,7 @@ fn credit_entries(db: &mut Db, keys: Vec<Key>) -> Rows {
     let rows: Vec<Row> = e::table.filter(e::id.eq_any(keys)).select(columns).load(db)?;
     let detail = |(id, delta, currency, reason, at): Row| {
         let about = said(&[("delta", stored(&delta)), ("currency", stored(&currency)), ("reason", stored(&reason))]);
-        (id, Detail { at: wall(&at), about })
+        (id, Detail { at: wall(&at), about, trees: None })
     };
     Ok(rows.into_iter().map(detail).collect())
 }

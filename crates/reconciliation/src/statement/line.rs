@@ -69,21 +69,27 @@ impl Serialize for When {
 
 /// Where a line of the platform comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Source {
     /// The platform's own: no legacy row is behind it.
     Native,
-    /// These legacy rows.
-    Legacy(Vec<Origin>),
-    /// The migration made it, by this rule.
-    Rule(&'static str),
+    /// Legacy rows are behind it.
+    Legacy {
+        /// Which.
+        rows: Vec<Origin>,
+    },
+    /// The migration made it without a legacy row.
+    Rule {
+        /// By which rule.
+        code: &'static str,
+    },
 }
 
 impl Source {
     pub(super) fn add(&mut self, origin: Origin) {
         match self {
-            Self::Legacy(origins) => origins.push(origin),
-            Self::Native | Self::Rule(_) => *self = Self::Legacy(vec![origin]),
+            Self::Legacy { rows } => rows.push(origin),
+            Self::Native | Self::Rule { .. } => *self = Self::Legacy { rows: vec![origin] },
         }
     }
 }
@@ -139,6 +145,8 @@ pub struct NotMoved {
     pub legacy_id: Key,
     /// When, as the legacy table writes it.
     pub at: Option<String>,
+    /// Of a planting: its trees.
+    pub trees: Option<i64>,
     /// What it says, as the legacy table writes it.
     pub about: String,
     /// `skipped`, `merged`, `quarantined`; `waiting` where no step has come to it.

@@ -1,0 +1,15 @@
+//! The cases of `fixtures/payments`, on every database that there is.
+
+use replant_core::Registry;
+use replant_testkit::cases;
+
+#[test]
+fn cases() {
+    let registry = Registry::default()
+        .domain(users::domain())
+        .domain(brands::domain())
+        .domain(invoices::domain())
+        .domain(subscriptions::domain())
+        .domain(payments::domain());
+    cases::run("payments", &registry, reference::snapshot);
+}

@@ -1,0 +1,17 @@
+//! The cases of `fixtures/plantations`, on every database that there is.
+
+use replant_core::Registry;
+use replant_testkit::cases;
+
+#[test]
+fn cases() {
+    let registry = Registry::default()
+        .domain(users::domain())
+        .domain(brands::domain())
+        .domain(projects::domain())
+        .domain(invoices::domain())
+        .domain(subscriptions::domain())
+        .domain(payments::domain())
+        .domain(plantations::domain());
+    cases::run("plantations", &registry, reference::snapshot);
+}
