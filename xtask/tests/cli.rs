@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use replant_testkit::sample;
+use serde_json::Value;
 use tempfile::TempDir;
 
 const SECRET: &str = "hunter2";
@@ -264,6 +265,106 @@ fn lineage_has_a_line_for_every_legacy_row() {
     let text = fs::read_to_string(&out).unwrap();
     assert!(text.starts_with("legacy_table,legacy_id,outcome,code,targets,repairs\n"), "{text}");
     assert_eq!(text.lines().count() as u64, rows + 1);
+}
+
+#[test]
+fn money_closes_in_every_table_and_currency() {
+    let program = Program::migrated();
+    let status: Value = serde_json::from_str(program.run(&["status", "--money", "--json"]).done()).unwrap();
+    let money = status["money"].as_array().unwrap();
+    assert!(money.iter().any(|line| line["table"] == "bank_transfer" && line["currency"] == "JPY"), "{money:?}");
+    assert!(money.iter().all(|line| line["balances"] == true), "{money:?}");
+    assert!(program.run(&["status", "--money"]).done().contains("finance_transaction"));
+}
+
+/// The root that holds back the most, of the users with a broken e-mail.
+fn worst_root(program: &Program) -> Value {
+    let args = ["quarantine", "list", "--by", "root", "--step", "user", "--limit", "1", "--json"];
+    let roots: Value = serde_json::from_str(program.run(&args).done()).unwrap();
+    roots[0].clone()
+}
+
+#[test]
+fn a_user_that_is_mended_in_a_file_comes_in_with_all_that_waited() {
+    let program = Program::migrated();
+    let (mend, mend_at) = (program.path("mend"), program.path("mend").display().to_string());
+    let root = worst_root(&program);
+    let (key, rows) = (root["legacy_key"].to_string(), root["rows"].as_u64().unwrap());
+    assert!(rows > 1, "{root}");
+
+    let listed = program.run(&["quarantine", "export", "--out", &mend_at]);
+    assert!(listed.done().contains("user.csv: 28 rows"), "{}", listed.all());
+    let file = mend.join("user.csv");
+    let exported = fs::read_to_string(&file).unwrap();
+    let mut reader = csv::Reader::from_reader(exported.as_bytes());
+    let header = reader.headers().unwrap().clone();
+    let at = |name: &str| header.iter().position(|column| column == name).unwrap();
+    let mut sheet = csv::Writer::from_writer(Vec::new());
+    sheet.write_record(&header).unwrap();
+    for row in reader.records() {
+        let mut row: Vec<String> = row.unwrap().iter().map(str::to_owned).collect();
+        if row[at("id")] == key {
+            row[at("email")] = " Mended.Person@Orchard.Example ".to_owned();
+        }
+        sheet.write_record(&row).unwrap();
+    }
+    // As spreadsheets write it.
+    let text = String::from_utf8(sheet.into_inner().unwrap()).unwrap().replace('\n', "\r\n");
+    fs::write(&file, format!("\u{feff}{text}")).unwrap();
+    for other in fs::read_dir(&mend).unwrap().map(|entry| entry.unwrap().path()).filter(|path| *path != file) {
+        fs::remove_file(other).unwrap();
+    }
+
+    let replay = program.run(&["quarantine", "replay", "--from", &mend_at, "--json"]);
+    let account: Value = serde_json::from_str(replay.done()).unwrap();
+    assert_eq!(account["mended"]["user"]["email"], 1, "{account}");
+    assert_eq!(account["steps"]["users.accounts"]["came_in"], 1, "{account}");
+    assert!(!replay.err.contains("Orchard"), "{}", replay.err);
+    assert!(program.run(&["trace", "user", &key]).done().contains("outcome  migrated"));
+    let statement = program.run(&["statement", "mended.person@orchard.example"]);
+    assert!(statement.done().contains(&format!("user {key}")), "{}", statement.all());
+    assert_ne!(worst_root(&program)["legacy_key"], root["legacy_key"]);
+
+    let again = program.run(&["quarantine", "replay", "--json"]);
+    let account: Value = serde_json::from_str(again.done()).unwrap();
+    let idle = |step: &Value| step["came_in"] == 0 && step["rewritten"] == 0 && step["taken_out"] == 0;
+    assert!(account["steps"].as_object().unwrap().values().all(idle), "{account}");
+}
+
+#[test]
+fn a_bad_file_is_refused_by_line_and_changes_nothing() {
+    let program = Program::migrated();
+    let (mend, mend_at) = (program.path("mend"), program.path("mend").display().to_string());
+    program.run(&["quarantine", "replay", "--from", &mend_at]).refused(1, "read the folder");
+    fs::create_dir(&mend).unwrap();
+    program.run(&["quarantine", "replay", "--from", &mend_at]).refused(3, "holds no CSV file");
+    let key = worst_root(&program)["legacy_key"].to_string();
+    let before = program.run(&["status", "--json"]).done().to_owned();
+    for (name, text, words) in [
+        (
+            "user.csv",
+            format!("id,email\n{key},a@b.example\n1,secret@b.example\n"),
+            "user.csv, line 3: no row with this key",
+        ),
+        (
+            "user.csv",
+            format!("id,email\n{key},a@b.example\n{key},secret@b.example\n"),
+            "line 3: a row with this key stands above",
+        ),
+        ("user.csv", format!("id,e-mail\n{key},secret@b.example\n"), "has no column `e-mail`"),
+        ("user.csv", "email\nsecret@b.example\n".to_owned(), "the column `id` is missing"),
+        ("user.csv", format!("id,deleted\n{key},secret\n"), "line 2: column `deleted`: an integer is expected"),
+        ("user.csv", format!("id,created_when\n{key},secret\n"), "a time like 2019-04-01 12:00:00 is expected"),
+        ("user.csv", format!("id,email\n{key},secret@b.example,x\n"), "3 cells, but the header has 2"),
+        ("users.csv", format!("id,email\n{key},secret@b.example\n"), "no legacy table of this name"),
+    ] {
+        fs::write(mend.join(name), text).unwrap();
+        let refused = program.run(&["quarantine", "replay", "--from", &mend_at]);
+        refused.refused(3, words);
+        assert!(!refused.all().contains("secret"), "{}", refused.all());
+        fs::remove_file(mend.join(name)).unwrap();
+    }
+    assert_eq!(program.run(&["status", "--json"]).done(), before);
 }
 
 #[test]

@@ -76,7 +76,7 @@ pub(crate) fn adjust(
     let mut ids = tx.reserve("credit_entries", fresh as u64)?.into_iter();
     let (mut repairs, mut changes, mut given) = (Vec::new(), Vec::new(), Vec::new());
     for (purse @ (account, currency), balance) in &balances {
-        let Some(user) = users.get(account).copied() else { continue };
+        let user = users[account];
         let missing = balance.missing();
         let mut earlier = balance.adjustments.iter().copied();
         if missing > 0 {

@@ -29,6 +29,7 @@ pub(crate) mod legacy {
             trees -> BigInt,
             source -> Text,
             gift_email -> Text,
+            status -> Text,
             planted_when -> Timestamp,
         }
     }
@@ -94,6 +95,7 @@ pub(crate) mod legacy {
             trees -> BigInt,
             total -> Text,
             currency -> Text,
+            status -> Text,
         }
     }
 

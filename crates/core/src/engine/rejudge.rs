@@ -108,10 +108,23 @@ impl<S: Step> Judged<S> {
 
         let ours = plan::ours(db)?;
         let mut kept = Kept::default();
-        for unit in &due.out {
-            if !self.take_out(db, *unit, chunk, &recorded, &ours)? {
-                kept.extend(self.stays(*unit, &recorded));
+        // What a row points to can be taken out once the row is.
+        let mut out = due.out.clone();
+        loop {
+            let before = out.len();
+            let mut still = Vec::new();
+            for unit in out {
+                if !self.take_out(db, unit, chunk, &recorded, &ours)? {
+                    still.push(unit);
+                }
             }
+            out = still;
+            if out.len() == before {
+                break;
+            }
+        }
+        for unit in out {
+            kept.extend(self.stays(unit, &recorded));
         }
         for unit in &due.again {
             self.take_out_surplus(db, unit, &recorded, &ours)?;

@@ -124,6 +124,9 @@ impl ToSql<Utc, MultiBackend> for Instant {
     }
 }
 
+/// Why a cell is no wall time: in the same words whatever the database, for a quarantined row keeps them.
+const NO_SUCH_TIME: &str = "there is no such date or time";
+
 /// What a legacy DATETIME column shows: a date and a time of some wall clock, without a zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wall(pub DateTime);
@@ -148,7 +151,8 @@ impl FromSql<sql_types::Timestamp, diesel::mysql::Mysql> for Wall {
         let t = <MysqlTime as FromSql<sql_types::Timestamp, Mysql>>::from_sql(value)?;
         let nanos = i32::try_from(t.second_part)?.checked_mul(1000).ok_or("fraction of a second out of range")?;
         let [month, day, hour, minute, second] = [t.month, t.day, t.hour, t.minute, t.second].map(i8::try_from);
-        Ok(Self(DateTime::new(i16::try_from(t.year)?, month?, day?, hour?, minute?, second?, nanos)?))
+        let at = DateTime::new(i16::try_from(t.year)?, month?, day?, hour?, minute?, second?, nanos);
+        at.map(Self).map_err(|_| NO_SUCH_TIME.into())
     }
 }
 
@@ -162,6 +166,6 @@ impl FromSql<sql_types::Timestamp, Pg> for Wall {
 
 impl FromSql<sql_types::Timestamp, Sqlite> for Wall {
     fn from_sql(mut value: <Sqlite as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
-        Ok(Self(value.read_text().parse()?))
+        value.read_text().parse().map(Self).map_err(|_| NO_SUCH_TIME.into())
     }
 }

@@ -64,9 +64,10 @@ fn wall(cell: &Cell<Wall>) -> Option<String> {
     }
 }
 
-/// Those of the named values that there are: `type card, amount 0.60`.
+/// Those of the named values that are not NULL: `type card, status ""`. An empty one may be what is wrong with the row.
 fn said(parts: &[(&str, Option<String>)]) -> String {
-    let there = parts.iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
+    let shown = |value: &str| if value.trim().is_empty() { format!("{value:?}") } else { value.to_owned() };
+    let there = parts.iter().filter_map(|(name, value)| Some(format!("{name} {}", shown(value.as_deref()?))));
     there.collect::<Vec<_>>().join(", ")
 }
 
@@ -147,16 +148,17 @@ fn transfers(db: &mut Db, keys: Vec<Key>) -> Rows {
 }
 
 fn plantations(db: &mut Db, keys: Vec<Key>) -> Rows {
-    type Row = (Key, Cell<i64>, Cell<i64>, Cell<i64>, Cell<String>, Cell<String>, Cell<Wall>);
-    let columns = (p::id, p::user_id, p::brand_id, p::trees, p::source, p::gift_email, p::planted_when);
+    type Row = (Key, Cell<i64>, Cell<i64>, Cell<i64>, Cell<String>, Cell<String>, Cell<String>, Cell<Wall>);
+    let columns = (p::id, p::user_id, p::brand_id, p::trees, p::source, p::gift_email, p::status, p::planted_when);
     let rows: Vec<Row> = p::table.filter(p::id.eq_any(keys)).select(columns).load(db)?;
-    let detail = |(id, user, brand, trees, source, gift, at): Row| {
+    let detail = |(id, user, brand, trees, source, gift, status, at): Row| {
         let about = said(&[
             ("trees", stored(&trees)),
             ("source", stored(&source)),
             ("by user", stored(&user)),
             ("brand", stored(&brand)),
             ("gift to", stored(&gift)),
+            ("status", stored(&status)),
         ]);
         (id, Detail { at: wall(&at), about, trees: trees.good().copied() })
     };
@@ -164,15 +166,17 @@ fn plantations(db: &mut Db, keys: Vec<Key>) -> Rows {
 }
 
 fn cross_charges(db: &mut Db, keys: Vec<Key>) -> Rows {
-    type Row = (Key, Cell<i64>, Cell<String>, Cell<i64>, Cell<String>, Cell<String>);
-    let columns = (c::id, c::brand_id, c::period, c::trees, c::total, c::currency);
+    type Row = (Key, Cell<i64>, Cell<String>, Cell<String>, Cell<i64>, Cell<String>, Cell<String>, Cell<String>);
+    let columns = (c::id, c::brand_id, c::brand_name, c::period, c::trees, c::total, c::currency, c::status);
     let rows: Vec<Row> = c::table.filter(c::id.eq_any(keys)).select(columns).load(db)?;
-    let detail = |(id, brand, period, trees, total, currency): Row| {
+    let detail = |(id, brand, name, period, trees, total, currency, status): Row| {
         let about = said(&[
             ("brand", stored(&brand)),
+            ("name", stored(&name)),
             ("trees", stored(&trees)),
             ("total", stored(&total)),
             ("currency", stored(&currency)),
+            ("status", stored(&status)),
         ]);
         (id, Detail { at: stored(&period), about, trees: None })
     };
