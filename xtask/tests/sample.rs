@@ -171,6 +171,30 @@ fn the_money_of_the_sample_goes_where_it_went_before() {
     });
 }
 
+/// What the cases of all domains expect: `user +phone_invalid`, `user quarantined:email_invalid`.
+fn codes_of_cases() -> BTreeSet<String> {
+    let mut codes = BTreeSet::new();
+    for domain in fs::read_dir(sample::folder().parent().unwrap()).unwrap() {
+        for case in fs::read_dir(domain.unwrap().path()).unwrap() {
+            let lineage = case.unwrap().path().join("expected/lineage.csv");
+            let Ok(mut reader) = csv::Reader::from_path(lineage) else { continue };
+            for row in reader.records().map(Result::unwrap) {
+                codes.insert(format!("{} {}:{}", &row[0], &row[2], &row[3]));
+                codes.extend(row[5].split(';').map(|repair| format!("{} +{repair}", &row[0])));
+            }
+        }
+    }
+    codes
+}
+
+#[test]
+fn every_code_has_a_case_in_each_table_that_it_comes_up_in() {
+    let cases = codes_of_cases();
+    let codes = expected_counts().into_keys().filter(|key| key.contains('+') || key.contains(':'));
+    let missing: Vec<String> = codes.filter(|code| !cases.contains(code)).collect();
+    assert!(missing.is_empty(), "no case for {}", missing.join(", "));
+}
+
 #[test]
 fn sqlite_and_servers_end_alike() {
     let expected = on_sqlite(|subject| subject.state(&Target::sqlite_sample(), Settings::default()));

@@ -4,6 +4,12 @@ use rust_decimal::{Decimal, RoundingStrategy};
 
 use crate::{code::Fault, currency::CurrencyMark, text::text};
 
+/// Digits that every [`Decimal`] can hold, one for what is cut off aside.
+const DIGITS: usize = 27;
+
+/// Decimals that an amount keeps at most.
+const DECIMALS: usize = 20;
+
 /// Decimals of fewer digits have a FLOAT each.
 const SEVEN_DIGITS: u128 = 1_000_000;
 
@@ -146,11 +152,18 @@ fn halves(number: &str) -> Option<(&str, &str)> {
 
 /// The number that the digits of both make, its point moved left by `shift`.
 fn decimal(whole: &str, fraction: &str, shift: u32) -> Result<Decimal, Fault> {
-    let mut digits = whole.bytes().chain(fraction.bytes()).filter(u8::is_ascii_digit);
+    // What lies beyond decides about ties alone: one digit that is not 0 stands for it.
+    let fraction = fraction.trim_end_matches('0');
+    let digits = whole.bytes().filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0').count();
+    let (fraction, beyond) = match fraction.split_at_checked(DECIMALS.min(DIGITS.saturating_sub(digits))) {
+        Some((kept, rest)) if !rest.is_empty() => (kept, "1"),
+        _ => (fraction, ""),
+    };
+    let mut digits = whole.bytes().chain(fraction.bytes()).chain(beyond.bytes()).filter(u8::is_ascii_digit);
     let mantissa = digits
         .try_fold(0_i128, |sum, digit| sum.checked_mul(10)?.checked_add(i128::from(digit - b'0')))
         .ok_or(Fault::ValueOutOfRange)?;
-    let scale = u32::try_from(fraction.len()).map_err(|_| Fault::ValueOutOfRange)?;
+    let scale = u32::try_from(fraction.len() + beyond.len()).map_err(|_| Fault::ValueOutOfRange)?;
     let scale = scale.checked_add(shift).ok_or(Fault::ValueOutOfRange)?;
     Decimal::try_from_i128_with_scale(mantissa, scale).map_err(|_| Fault::ValueOutOfRange)
 }
@@ -411,8 +424,11 @@ mod tests {
     fn more_digits_than_a_decimal() {
         assert_eq!(amount(&"9".repeat(40)), Err(Fault::ValueOutOfRange));
         assert_eq!(amount(&"9".repeat(30)), Err(Fault::ValueOutOfRange));
-        assert_eq!(amount(&format!("0.{}1", "0".repeat(28))), Err(Fault::ValueOutOfRange));
-        assert_eq!(amount("0.1234567890123456789012345678p"), Err(Fault::ValueOutOfRange));
+        // Decimals are none of its range: beyond the twentieth they decide about ties alone.
+        check(&format!("0.{}1", "0".repeat(28)), "0.000000000000000000001", "");
+        check("0.1234567890123456789012345678p", "0.00123456789012345678901", "GBP");
+        check("0.50000000000000000000000000000", "0.5", "");
+        check("92233720368547758.07123456789012345", "92233720368547758.07123456781", "");
         check("9999999999999999999999999999", "9999999999999999999999999999", "");
     }
 

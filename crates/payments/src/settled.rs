@@ -34,19 +34,27 @@ impl Settled {
         Self { payment_id, shares }
     }
 
-    /// Takes away what the payment settled when it was written before, and settles no longer.
-    fn forget_others(&self, tx: &mut Tx<'_>) -> QueryResult<usize> {
+    /// Takes away what the payment settled when it was written before, and settles no longer. Shares of invoices that the
+    /// platform has of itself are not of the migration's making.
+    fn forget_others(&self, tx: &mut Tx<'_>, ours: &Ours) -> QueryResult<usize> {
         let kept: Vec<i64> = self.shares.iter().map(|(invoice, _)| *invoice).collect();
-        let own = payment_allocations::table.filter(payment_allocations::payment_id.eq(self.payment_id));
-        diesel::delete(own.filter(payment_allocations::invoice_id.ne_all(kept))).execute(tx.db())
+        let own = || payment_allocations::table.filter(payment_allocations::payment_id.eq(self.payment_id));
+        let others = own().filter(payment_allocations::invoice_id.ne_all(kept));
+        let mut others: Vec<i64> = others.select(payment_allocations::invoice_id).load(tx.db())?;
+        others.retain(|invoice| ours.made("invoices", *invoice));
+        diesel::delete(own().filter(payment_allocations::invoice_id.eq_any(others))).execute(tx.db())
     }
 }
 
 impl Write for Settled {
     fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()> {
         let mut rows: Batch<NewAllocation> = Batch::default();
+        let ours = match batch.iter().any(|(unit, _)| tx.is_again(unit)) {
+            true => tx.ours()?,
+            false => Ours::default(),
+        };
         for (unit, settled) in batch.iter() {
-            if tx.is_again(unit) && !tx.is_refused(unit) && settled.forget_others(tx)? > 0 {
+            if tx.is_again(unit) && !tx.is_refused(unit) && settled.forget_others(tx, &ours)? > 0 {
                 tx.touch(unit);
             }
             let payment_id = settled.payment_id;

@@ -17,8 +17,8 @@ pub struct Sources<'a> {
     pub target: &'a mut Db,
 }
 
-/// Runs `work` in a transaction of the target that sees one state of it throughout and writes nothing: the site is live,
-/// and two figures of one report must not be of two moments.
+/// Runs `work` in a transaction of the target that sees one state of it throughout and writes nothing: the site is
+/// live, and two figures of one report must not be of two moments.
 pub(crate) fn at_one_moment<T>(
     sources: Sources<'_>,
     work: impl FnOnce(&mut Sources<'_>) -> Result<T, ReportError>,

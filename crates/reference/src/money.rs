@@ -2,7 +2,7 @@
 
 use replant_clean::{self as clean, Fault, Minor, Repair};
 use replant_core::{Cell, Currency, Draft, Key, Money, Refusal, Rows};
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 
 use crate::text;
 
@@ -59,7 +59,9 @@ impl Amount {
     /// `value_out_of_range`.
     pub fn of(value: Decimal, currency: KnownCurrency) -> Result<Self, Refusal> {
         let Minor { value: minor, .. } = clean::to_minor(value, currency.exponent).map_err(faulty)?;
-        let exact_minor = exact_minor(value, currency.exponent).ok_or_else(|| faulty(Fault::ValueOutOfRange))?;
+        let exact = exact_minor(value, currency.exponent).ok_or_else(|| faulty(Fault::ValueOutOfRange))?;
+        // Sums of money hold 28 digits: what is beyond a billionth of a minor unit is counted as a billionth.
+        let exact_minor = exact.round_dp_with_strategy(9, RoundingStrategy::AwayFromZero);
         let money = Money { currency: currency.code, minor };
         Ok(Self { money, exact_minor, exponent: currency.exponent })
     }

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use reference::{Amount, Currencies, PriceCells};
 use replant_clean::{self as clean, Snapshot};
 use replant_core::prelude::*;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use users::Emails;
 
@@ -222,9 +223,38 @@ struct Payer {
 
 /// The normalised address that the JSON of `meta` names. What cannot be parsed names nobody.
 fn email_in(meta: &str) -> Option<String> {
-    match serde_json::from_str(meta).ok()? {
-        Value::Object(fields) => clean::email(fields.get("email")?.as_str()?),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => None,
+    let Ok(Meta(Some(Value::String(email)))) = serde_json::from_str(meta) else { return None };
+    clean::email(&email)
+}
+
+/// The field `email` of a JSON object. The others are passed over: half a surrogate, or a number that is too large, makes
+/// none of them unreadable.
+struct Meta(Option<Value>);
+
+impl<'de> Deserialize<'de> for Meta {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Meta;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Meta, A::Error> {
+                let mut email = None;
+                while let Some(name) = map.next_key::<String>()? {
+                    match name.as_str() {
+                        "email" => email = Some(map.next_value()?),
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(Meta(email))
+            }
+        }
+        deserializer.deserialize_map(Fields)
     }
 }
 

@@ -108,12 +108,11 @@ impl LookAhead {
             }
         });
         self.active.retain(|rival| !conflicts.doubles.contains(rival.key) && !conflicts.native.contains(rival.key));
-        let native_active: FxHashMap<Hash, Timestamp> = native
-            .0
-            .iter()
-            .filter(|own| own.active)
-            .map(|own| (place(own.account_id, &own.plan), own.started_at.0))
-            .collect();
+        let mut native_active: FxHashMap<Hash, Timestamp> = FxHashMap::default();
+        for own in native.0.iter().filter(|own| own.active) {
+            let since = native_active.entry(place(own.account_id, &own.plan)).or_insert(own.started_at.0);
+            *since = (*since).max(own.started_at.0);
+        }
         each_group(&mut self.active, |stays, others| {
             let wins = native_active.get(&stays.of);
             let since = wins.copied().unwrap_or(stays.started_at);

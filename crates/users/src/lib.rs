@@ -24,7 +24,7 @@ use crate::identity::{Group, Identity};
 use crate::schema::legacy as from;
 use crate::schema::target as to;
 use crate::transform::Lookups;
-use crate::write::{Address, Closing, Wish};
+use crate::write::{Address, Closing, Opened, Wish};
 
 pub use crate::emails::{EmailOwner, Emails};
 pub use crate::legacy::User;
@@ -37,7 +37,7 @@ pub fn domain() -> Domain {
 
 replant_core::rows! {
     /// What a chunk of users writes. Accounts are closed first: that frees their e-mails.
-    pub struct Rows { closings: Closing, wishes: Wish, accounts: Account, addresses: Address }
+    pub struct Rows { closings: Closing, wishes: Wish, accounts: Opened, addresses: Address }
 }
 
 /// Legacy users to accounts.
@@ -100,6 +100,7 @@ impl Step for Accounts {
             countries: cx.lookup::<Countries>()?,
             plan: cx.plan(),
             snapshot: Snapshot(cx.snapshot()),
+            before: cx.before()?,
         })
     }
 

@@ -13,9 +13,9 @@ use crate::codes::Repair;
 use crate::identity::{Group, Identity, judge};
 use crate::legacy::User;
 use crate::person::Person;
-use crate::platform::Opened;
+use crate::platform::Opened as OpenedBy;
 use crate::target::Account;
-use crate::write::{Address, Closing, Wish};
+use crate::write::{Address, Closing, Opened, Wish};
 
 /// What `transform` asks.
 pub struct Lookups {
@@ -23,6 +23,8 @@ pub struct Lookups {
     pub(crate) countries: Arc<Countries>,
     pub(crate) plan: Arc<StepPlan>,
     pub(crate) snapshot: Snapshot,
+    /// In a replay: the accounts that users had before.
+    pub(crate) before: Standings,
 }
 
 /// The longest display name, in Unicode code points.
@@ -55,22 +57,28 @@ pub(crate) fn transform(lookups: &Lookups, unit: &Unit<'_, User>, draft: &mut Dr
     Person::freshest_first(&mut people);
 
     match lookups.identity.groups.get(&leader.id) {
-        Some(group) => joined(lookups, leader, &people, emails, group, draft),
-        None => opened(lookups, leader, &people, emails.swap_remove(0), draft),
+        Some(group) => joined(lookups, unit, &people, emails, group, draft),
+        None => opened(lookups, unit, &people, emails.swap_remove(0), draft),
     }
 }
 
 /// Nobody has an account yet: a new one.
 fn opened(
     lookups: &Lookups,
-    leader: &User,
+    unit: &Unit<'_, User>,
     people: &[Person<'_>],
     email: String,
     draft: &mut Draft<Rows>,
 ) -> Result<i64, Refusal> {
+    let leader = unit.leader();
     let facts = facts(lookups, leader, people, &email, None, draft);
-    let id = lookups.plan.id_of(leader.id).ok_or_else(|| Refusal::unforeseen("the row was not planned"))?;
-    draft.write(Account {
+    let mut before = had_before(lookups, unit);
+    let planned = || lookups.plan.id_of(leader.id).ok_or_else(|| Refusal::unforeseen("the row was not planned"));
+    let id = if before.is_empty() { planned()? } else { before.remove(0) };
+    if !before.is_empty() {
+        draft.write(Closing { into: id, others: before, legacy_key: Some(leader.id) });
+    }
+    draft.write(Opened(Account {
         id,
         kind: "person".to_owned(),
         email,
@@ -87,28 +95,37 @@ fn opened(
         created_at: facts.created.into(),
         last_seen_at: facts.last_seen.map(Instant),
         updated_at: lookups.snapshot.0.into(),
-    });
+    }));
     Ok(id)
+}
+
+/// In a replay: the accounts that the migration opened for users of the unit, those of the lowest users first. They were
+/// not one person then.
+fn had_before(lookups: &Lookups, unit: &Unit<'_, User>) -> Vec<i64> {
+    let opened = unit.rows().iter().filter_map(|user| lookups.before.migrated_to(user.id));
+    opened.filter(|account| lookups.before.made(*account)).collect()
 }
 
 /// Somebody has an account: it keeps what the customer changed, and takes in the others of the group.
 fn joined(
     lookups: &Lookups,
-    leader: &User,
+    unit: &Unit<'_, User>,
     people: &[Person<'_>],
     emails: Vec<String>,
     group: &Group,
     draft: &mut Draft<Rows>,
 ) -> Result<i64, Refusal> {
+    let leader = unit.leader();
     let account = &group.account;
     let email = clean::email(&account.email).unwrap_or_else(|| account.email.clone());
     let facts = facts(lookups, leader, people, &email, account.country.as_deref(), draft);
-    if !group.others.is_empty() {
-        draft.write(Closing { into: account.id, others: group.others.clone(), legacy_key: Some(leader.id) });
+    let others = [group.others.clone(), had_before(lookups, unit)].concat();
+    if !others.is_empty() {
+        draft.write(Closing { into: account.id, others, legacy_key: Some(leader.id) });
     }
     draft.write(Wish {
         account: account.id,
-        pre_launch: account.opened == Opened::PreLaunch,
+        pre_launch: account.opened == OpenedBy::PreLaunch,
         legacy_key: leader.id,
         display_name: facts.display_name,
         given_name: facts.given_name,

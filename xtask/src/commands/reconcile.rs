@@ -228,8 +228,8 @@ fn money(lines: &[BrandMoney], totals: &[BrandTotal]) -> String {
 
 fn counters(lines: &[CreditOff], totals: &CreditTotals) -> String {
     let mut text = format!(
-        "Credit: the old counter (user.credits) against the true credit. {} of {} accounts are off by more than a penny: \
-         {} too high, {} too low; {} of them never had an entry.",
+        "Credit: the old counter (user.credits) against the true credit. {} of {} accounts are off by more than a \
+         penny: {} too high, {} too low; {} of them never had an entry.",
         totals.off, totals.compared, totals.counter_too_high, totals.counter_too_low, totals.off_without_entries
     );
     if lines.is_empty() {

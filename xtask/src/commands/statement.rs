@@ -1,4 +1,4 @@
-//! `statement`: a customer's whole history, for a complaint. Its address is in the call and in the answer, nowhere else.
+//! `statement`: a customer's whole history, for a complaint. The address is in the call and in the answer, nowhere else.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -101,8 +101,18 @@ pub struct Prepare<'a> {
     pub(crate) plan: &'a Arc<StepPlan>,
     pub(crate) cache: &'a LookupCache,
     pub(crate) mends: &'a Mends,
-    /// Whether steps that are done are judged again.
-    pub(crate) again: bool,
+    pub(crate) again: Again,
+}
+
+/// Whether steps that are done are judged again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// A run.
+    Not,
+    /// The first pass of a replay: readings of the live target are extended.
+    Extending,
+    /// A further pass.
+    Rereading,
 }
 
 impl Prepare<'_> {
@@ -151,7 +161,7 @@ impl Prepare<'_> {
             ledger::plan::lock(db, self.step).map_err(LedgerError::from)?;
             let first: Option<T> = ledger::frozen::load(db, T::NAME)?;
             match first {
-                Some(first) if !self.again => Ok(first),
+                Some(first) if self.again != Again::Extending => Ok(first),
                 first => {
                     let ours = ledger::plan::ours(db)?;
                     let now = T::read(db, &ours).map_err(|source| self.query(T::NAME, source))?;
@@ -167,6 +177,19 @@ impl Prepare<'_> {
                 }
             }
         })
+    }
+
+    /// In a replay: what became of the step's own rows before.
+    ///
+    /// # Errors
+    /// The ledger fails.
+    pub fn before(&self) -> Result<Standings, PrepareError> {
+        match self.again {
+            Again::Not => Ok(Standings::default()),
+            Again::Extending | Again::Rereading => {
+                Ok(ledger::history::standings(&mut *self.target.get()?, self.step)?.unwrap_or_default())
+            }
+        }
     }
 
     /// A lookup, built at the first call in this process.

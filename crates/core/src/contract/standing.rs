@@ -108,6 +108,14 @@ impl Standings {
         }
     }
 
+    /// The target row of a migrated row; none of one that was merged into another.
+    pub fn migrated_to(&self, key: Key) -> Option<i64> {
+        match self.of(Some(key)) {
+            Standing::Live(id) if !self.merged.contains(key) => Some(id),
+            _ => None,
+        }
+    }
+
     /// Whether a target row was made by the step (rather than found by it).
     pub fn made(&self, id: i64) -> bool {
         self.ids.place(id).is_some()

@@ -11,7 +11,7 @@ use super::ends::{ByTarget, Kept, RowEnd, static_name};
 use super::error::ChunkError;
 use crate::contract::legacy::LegacyRow;
 use crate::contract::step::Step;
-use crate::storage::bulk::{Change, Rows as _, UnitIndex, Writing, settle};
+use crate::storage::bulk::{Change, Rows as _, UnitIndex, Writing, settle, whole_row};
 use crate::storage::db::Db;
 use crate::storage::failure::Failure;
 use crate::storage::ledger::plan::{self, Ours};
@@ -102,7 +102,8 @@ impl<S: Step> Judged<S> {
         let same_rows = left.is_empty() && elsewhere.is_empty();
         let due = self.due(&recorded);
         let mut done = Rejudged { read: self.rows.len() as u64, ..Rejudged::default() };
-        if due.write.is_empty() && due.out.is_empty() && !self.ledger_differs(&recorded) && same_rows {
+        let differs = self.ledger_differs(&recorded);
+        if due.write.is_empty() && due.out.is_empty() && !differs && same_rows {
             return Ok((done, left));
         }
 
@@ -126,13 +127,14 @@ impl<S: Step> Judged<S> {
         for unit in out {
             kept.extend(self.stays(unit, &recorded));
         }
-        for unit in &due.again {
-            self.take_out_surplus(db, unit, &recorded, &ours)?;
-        }
         let writing = Writing { step: S::NAME, chunk, units: self.units(), again: &due.again };
         let refused = settle(db, &writing, &self.draft.rows.only(&|unit| due.write.contains(unit)))?;
 
         done.refused = refused.len() as u64;
+        let refused_units: RoaringBitmap = refused.iter().map(|refused| refused.unit).collect();
+        for unit in (&due.again - refused_units).iter() {
+            self.take_out_surplus(db, unit, chunk, &recorded, &ours)?;
+        }
         // What cannot be written anew stays as it is.
         for unit in refused.iter().map(|refused| refused.unit).filter(|unit| due.again.contains(*unit)) {
             kept.extend(self.stays(unit, &recorded));
@@ -143,7 +145,7 @@ impl<S: Step> Judged<S> {
                 self.count(&recorded, key, &end, kept.contains_key(&key), due.again.contains(unit), &mut done);
             }
         }
-        if !done.changed() && same_rows {
+        if !done.changed() && !differs && same_rows {
             return Ok((done, left));
         }
         let mut result = self.result(chunk, &refused, &kept);
@@ -203,15 +205,17 @@ impl<S: Step> Judged<S> {
         due
     }
 
-    /// Whether a row that stays out does so for another reason.
+    /// Whether a row that stays out does so for another reason, or was mended in vain.
     fn ledger_differs(&self, recorded: &ByKey) -> bool {
         let nothing_refused = ByTarget::new(&[]);
-        (0..self.units()).any(|unit| {
-            self.draft.verdicts[unit as usize].result.is_err()
-                && self
-                    .ends(unit, &nothing_refused)
-                    .iter()
-                    .any(|(key, end)| !recorded.get(key).is_some_and(|was| is_same::<S>(was, *key, end)))
+        let out = (0..self.units()).filter(|unit| self.draft.verdicts[*unit as usize].result.is_err());
+        out.into_iter().any(|unit| {
+            self.unit(unit).iter().zip(self.ends(unit, &nothing_refused)).any(|(row, (key, end))| {
+                !recorded.get(&key).is_some_and(|was| {
+                    let whole = || was.legacy_row.is_none() || was.legacy_row == serde_json::to_string(row).ok();
+                    is_same::<S>(was, key, &end) && whole()
+                })
+            })
         })
     }
 
@@ -251,8 +255,10 @@ impl<S: Step> Judged<S> {
         if targets.is_empty() || targets.iter().any(|(table, id, _)| !ours.made(table, *id)) {
             return Ok(false);
         }
+        let mut changes = Vec::new();
         let deleted = db.write(|db| {
-            for (table, id, _) in &targets {
+            for (table, id, key) in &targets {
+                changes.push(taken_out::<S>(db, table, *id, *key)?);
                 for (part, column) in S::PARTS.iter().filter(|_| table == S::TARGET) {
                     delete(db, part, column, *id)?;
                 }
@@ -262,15 +268,7 @@ impl<S: Step> Judged<S> {
         });
         match deleted {
             Ok(()) => {
-                let change = |(table, id, key): &(String, i64, Key)| Change {
-                    table: static_name::<S>(table),
-                    id: *id,
-                    legacy_key: Some(*key),
-                    what: "taken out",
-                    before: None,
-                    after: None,
-                };
-                record_changes(db, S::NAME, Some(chunk), targets.iter().map(change).collect())?;
+                record_changes(db, S::NAME, Some(chunk), changes)?;
                 Ok(true)
             }
             Err(error) if Failure::of(&error).blames_a_row() => Ok(false),
@@ -278,18 +276,47 @@ impl<S: Step> Judged<S> {
         }
     }
 
-    /// Deletes further rows that were written for a unit and do not belong to it any more.
-    fn take_out_surplus(&self, db: &mut Db, unit: UnitIndex, recorded: &ByKey, ours: &Ours) -> Result<(), ChunkError> {
-        let leader = self.ends(unit, &ByTarget::new(&[]))[0].0;
+    /// Deletes further rows that were written for a unit and do not belong to it any more. One that something points to
+    /// stays.
+    fn take_out_surplus(
+        &self,
+        db: &mut Db,
+        unit: UnitIndex,
+        chunk: i64,
+        recorded: &ByKey,
+        ours: &Ours,
+    ) -> Result<(), ChunkError> {
+        let leader = self.unit(unit)[0].key();
         let Some(was) = recorded.get(&leader) else { return Ok(()) };
         let still = |table: &str, id: i64| {
             self.draft.also.iter().any(|(of, name, also)| *of == unit && *name == table && *also == id)
         };
         for (table, id) in was.also.iter().filter(|(table, id)| !still(table, *id) && ours.made(table, *id)) {
-            delete(db, table, "id", *id)?;
+            let deleted = db.write(|db| {
+                let change = taken_out::<S>(db, table, *id, leader)?;
+                delete(db, table, "id", *id)?;
+                Ok::<_, diesel::result::Error>(change)
+            });
+            match deleted {
+                Ok(change) => record_changes(db, S::NAME, Some(chunk), vec![change])?,
+                Err(error) if Failure::of(&error).blames_a_row() => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }
+}
+
+/// The line of the ledger about a row that is taken out, with all that it holds.
+fn taken_out<S: Step>(db: &mut Db, table: &str, id: i64, key: Key) -> QueryResult<Change> {
+    Ok(Change {
+        table: static_name::<S>(table),
+        id,
+        legacy_key: Some(key),
+        what: "taken out",
+        before: whole_row(db, table, id)?,
+        after: None,
+    })
 }
 
 /// The rows of a table that only the ledger, or a constant of the step, names.

@@ -8,7 +8,7 @@ use super::event::Event;
 use super::rejudge::{Moved, Rejudged};
 use super::run::Running;
 use super::step::{AnyStep, PreparedStep};
-use crate::contract::prepare::LookupCache;
+use crate::contract::prepare::{Again, LookupCache};
 use crate::storage::ledger::plan;
 use crate::storage::ledger::recorded;
 use crate::words::KeyRange;
@@ -68,7 +68,8 @@ impl Running<'_> {
         let began = Instant::now();
         let plan = plan::load(&mut *self.databases.target.get()?, step.name())?;
         let plan = Arc::new(plan.ok_or(RunError::NotDone(step.name()))?);
-        let prepared = self.prepare(step, &plan, cache, first)?;
+        let again = if first { Again::Extending } else { Again::Rereading };
+        let prepared = self.prepare(step, &plan, cache, again)?;
         self.reporter.event(&Event::StepStarted { step: step.name(), rows: plan.keys.len(), done: 0 });
         let chunks = recorded::chunks(&mut *self.databases.target.get()?, step.name())?;
         let mut sum = Rejudged::default();
@@ -82,7 +83,8 @@ impl Running<'_> {
             sum += done;
         }
         *changed |= sum.changed();
-        if *changed {
+        // A replay that was killed may have left it undone.
+        if *changed || first {
             self.patiently(step.name(), || self.finish_again(step, &*prepared))?;
         }
         self.reporter.event(&Event::StepRejudged { step: step.name(), done: sum, elapsed: began.elapsed() });

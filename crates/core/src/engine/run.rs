@@ -18,7 +18,7 @@ use super::settings::Settings;
 use super::step::{AnyStep, PreparedStep};
 use super::stop::Stop;
 use crate::contract::domain::Registry;
-use crate::contract::prepare::{LookupCache, Prepare};
+use crate::contract::prepare::{Again, LookupCache, Prepare};
 use crate::contract::step::FinishError;
 use crate::storage::bulk::Tx;
 use crate::storage::db::{Backend, Db, DbUrl};
@@ -27,6 +27,7 @@ use crate::storage::ledger::plan::{self, NewStep, StepPlan};
 use crate::storage::ledger::runs::{self, Alive, End, Owner};
 use crate::storage::ledger::{self, LedgerError, claim};
 use crate::storage::pool::Pool;
+use crate::storage::pool::PoolError;
 use crate::words::Counts;
 
 /// Reads when the legacy database was frozen.
@@ -87,7 +88,7 @@ impl Migration<'_> {
     /// Why it cannot begin or go on. All that was committed stays.
     pub fn run(&self, stop: &Stop, reporter: &dyn Reporter) -> Result<Report, RunError> {
         let steps = self.registry.selected(&self.settings.only)?;
-        self.attended(&steps, stop, reporter, |_| Ok(()), |run| run.steps(&steps), |report| report.complete)
+        self.attended(&steps, stop, reporter, |_, _| Ok(()), |run| run.steps(&steps), |report| report.complete)
     }
 
     /// Judges every row again, mended rows in the place of legacy ones, and writes what comes out otherwise than the ledger
@@ -98,15 +99,20 @@ impl Migration<'_> {
     /// Why it cannot begin or go on. All that was committed stays.
     pub fn replay(&self, mends: &[Mend], stop: &Stop, reporter: &dyn Reporter) -> Result<Replay, RunError> {
         let steps = self.registry.ordered()?;
-        let begin = |db: &mut Db| {
+        let mut alone = None;
+        let begin = |databases: &Databases, db: &mut Db| {
             for step in &steps {
                 if !plan::load(db, step.name())?.is_some_and(|plan| plan.done) {
                     return Err(RunError::NotDone(step.name()));
                 }
             }
+            let session = databases.target.dedicated().map_err(PoolError::from)?;
+            alone = Some(runs::replay_alone(session).map_err(RunError::Held)?);
             Ok(mends::save(db, mends)?)
         };
-        self.attended(&steps, stop, reporter, begin, |run| run.replay(&steps), |replay| replay.complete)
+        let replayed = self.attended(&steps, stop, reporter, begin, |run| run.replay(&steps), |replay| replay.complete);
+        drop(alone);
+        replayed
     }
 
     /// Does something with both databases as a run of the ledger: checked before, alive meanwhile, closed afterwards.
@@ -115,7 +121,7 @@ impl Migration<'_> {
         steps: &[&dyn AnyStep],
         stop: &Stop,
         reporter: &dyn Reporter,
-        begin: impl FnOnce(&mut Db) -> Result<(), RunError>,
+        begin: impl FnOnce(&Databases, &mut Db) -> Result<(), RunError>,
         work: impl FnOnce(&Running<'_>) -> Result<T, RunError>,
         complete: impl FnOnce(&T) -> bool,
     ) -> Result<T, RunError> {
@@ -132,13 +138,11 @@ impl Migration<'_> {
         let alive = match file {
             Some(file) => file,
             None if self.settings.dry_run => Alive::Unseen,
-            None => {
-                Alive::session(databases.target.dedicated().map_err(crate::storage::pool::PoolError::from)?, &owner)?
-            }
+            None => Alive::session(databases.target.dedicated().map_err(PoolError::from)?, &owner)?,
         };
         let mends = {
             let mut target = databases.target.get()?;
-            begin(&mut target)?;
+            begin(&databases, &mut target)?;
             let chunks = runs::reap(&mut target, &owner)?;
             if chunks > 0 {
                 reporter.event(&Event::Reaped { chunks });
@@ -304,7 +308,7 @@ impl Running<'_> {
         step: &dyn AnyStep,
         plan: &Arc<StepPlan>,
         cache: &LookupCache,
-        again: bool,
+        again: Again,
     ) -> Result<Box<dyn PreparedStep>, RunError> {
         self.reporter.event(&Event::Preparing { step: step.name() });
         let cx = Prepare {
@@ -324,7 +328,7 @@ impl Running<'_> {
 
     fn step(&self, step: &dyn AnyStep, plan: &Arc<StepPlan>, cache: &LookupCache) -> Result<(Counts, bool), RunError> {
         let settings = &self.migration.settings;
-        let prepared = self.prepare(step, plan, cache, false)?;
+        let prepared = self.prepare(step, plan, cache, Again::Not)?;
         let done = self.patiently(step.name(), || {
             Ok(ledger::status::rows_done(&mut *self.databases.target.get()?, step.name())?)
         })?;

@@ -19,8 +19,8 @@ use crate::schema::target::{
 /// ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct BrandMoney {
-    /// The legacy brands of the account that are spoken of, joined by `;`: payments and invoices belong to the account, and
-    /// cannot be told apart by brand.
+    /// The legacy brands of the account that are spoken of, joined by `;`: payments and invoices belong to the account,
+    /// and cannot be told apart by brand.
     pub legacy_brand_ids: String,
     /// Their names, joined by `; `.
     pub brands: String,

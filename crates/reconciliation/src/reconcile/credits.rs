@@ -1,7 +1,7 @@
 //! The counter of the old site against the true credit of an account (rules: Credit, `user.credits` decides nothing).
 //!
-//! The counter is a bare number. In the legacy data it is the sum of an account's entries in minor units, divided by 100
-//! whatever the currency: 1,000 yen count as 10.00, and so do 1.000 dinars. So it is held against hundredths of a unit.
+//! The counter is a bare number: in the legacy data the sum of an account's entries in minor units, divided by 100 whatever
+//! the currency. 1,000 yen count as 10.00, and so do 1.000 dinars.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,10 +45,10 @@ pub struct CreditOff {
     pub credit: String,
     /// The counter less the true credit, in the counter's own unit.
     pub off: Decimal,
-    /// What of the true credit was added to bring a negative sum up to zero (`negative_balance_adjusted`), in minor units.
+    /// What of the true credit brought a negative sum up to zero (`negative_balance_adjusted`), in minor units.
     pub adjusted_minor: i64,
-    /// What the account's own entries since the launch come to, in minor units. The counter cannot know of them: they are
-    /// not compared.
+    /// What the account's own entries since the launch come to, in minor units. The counter cannot know of them: they
+    /// are not compared.
     pub native_minor: i64,
 }
 

@@ -33,12 +33,13 @@ const POINTERS: &[(&str, &str)] = &[
     ("credit_entries", "account_id"),
 ];
 
-/// Of several active subscriptions of an account to one plan the latest started stays: the platform admits one.
+/// Of several active subscriptions of an account to one plan the latest started stays, a native one before those of the
+/// migration (`OURS`; in a replay there are some): the platform admits one.
 const SUPERSEDED: &str = "(SELECT s.id, m.legacy_key,
        first_value(s.id) OVER latest AS kept, first_value(s.started_at) OVER latest AS kept_since
   FROM subscriptions s LEFT JOIN merged m ON m.loser = s.account_id
  WHERE s.status = 'active' AND (m.loser IS NOT NULL OR s.account_id IN (SELECT winner FROM merged))
-WINDOW latest AS (PARTITION BY coalesce(m.winner, s.account_id), s.plan ORDER BY s.started_at DESC, s.id DESC))";
+WINDOW latest AS (PARTITION BY coalesce(m.winner, s.account_id), s.plan ORDER BY CASE WHEN OURS THEN 1 ELSE 0 END, s.started_at DESC, s.id DESC))";
 
 impl Closing {
     /// Closes the accounts of many groups with a few statements. They are of one form in PostgreSQL and in SQLite, where
@@ -62,19 +63,24 @@ impl Closing {
         }
         let merged = format!("WITH merged (loser, winner, legacy_key) AS (VALUES {})", pairs.join(", "));
         let sql = Statements { merged, step: tx.step().to_owned(), chunk: tx.chunk() };
+        let ours = tx.ours()?.ranges("subscriptions").into_iter();
+        let ours: Vec<String> = ours.map(|(first, last)| format!("s.id BETWEEN {first} AND {last}")).collect();
+        let ours = if ours.is_empty() { "1 = 0".to_owned() } else { ours.join(" OR ") };
+        let superseded = SUPERSEDED.replace("OURS", &ours);
         sql.note(
             tx,
             "subscriptions",
             "superseded",
             "'active'",
             "'cancelled'",
-            &format!("{SUPERSEDED} t WHERE t.id <> t.kept"),
+            &format!("{superseded} t WHERE t.id <> t.kept"),
         )?;
         sql.update(
             tx,
             "subscriptions",
-            "status = 'cancelled', cancelled_at = p.kept_since",
-            &format!("{SUPERSEDED} p"),
+            "status = 'cancelled', cancelled_at = CASE WHEN p.kept_since > subscriptions.started_at THEN p.kept_since \
+             ELSE subscriptions.started_at END",
+            &format!("{superseded} p"),
             "p.id = subscriptions.id AND p.id <> p.kept",
         )?;
         for (table, column) in POINTERS {

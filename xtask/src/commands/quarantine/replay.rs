@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use replant_core::db::Db;
-use replant_core::ledger::mends::Mend;
+use replant_core::ledger::mends::{self, Mend};
 use replant_core::ledger::{history, quarantine};
 use replant_core::{AnyStep, Key, Migration, Registry, Rejudged, Replay, Stop};
 use serde::Serialize;
 
-use super::sheet::{Mended, Sheet};
+use super::sheet::{Known, Mended, Sheet};
 use crate::cli::QuarantineReplay;
 use crate::commands::{At, migrate};
 use crate::error::Error;
@@ -105,11 +105,14 @@ fn read_file(db: &mut Db, step: &dyn AnyStep, file: &Path) -> Result<Vec<Mended>
     let (shape, key) = step.legacy_shape();
     let sheet = Sheet { step: step.name().to_owned(), shape, key };
     let mut failed = None;
+    let mends = mends::load(db).map_err(|error| vec![error.to_string()])?;
     let rows = sheet.read(file, |key: Key| match quarantine::of_row(db, step.name(), key) {
-        Ok(found) => found,
+        Ok(Some(found)) => Known::Quarantined(Box::new(found)),
+        Ok(None) if mends.get(step.legacy_table(), key).is_some() => Known::Mended,
+        Ok(None) => Known::No,
         Err(error) => {
             failed = Some(error.to_string());
-            None
+            Known::No
         }
     });
     if let Some(failed) = failed {

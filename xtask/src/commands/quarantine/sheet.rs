@@ -11,7 +11,10 @@ use serde_json::{Map, Value};
 const NULL: &str = "\\N";
 
 /// Columns before those of the row: why it is quarantined. They are not read back.
-pub(super) const WHY: [&str; 3] = ["replant_code", "replant_reason", "replant_waits_for"];
+pub(super) const WHY: [&str; 4] = [ROW, "replant_code", "replant_reason", "replant_waits_for"];
+
+/// Which row it was when it was exported: an id that was changed, or a sheet that is out of date, is found out by it.
+const ROW: &str = "replant_row";
 
 /// A legacy table, as its step reads it.
 pub(super) struct Sheet {
@@ -51,17 +54,17 @@ impl Sheet {
         let own = entry.root_step == entry.step && entry.root_key == entry.legacy_key;
         let waits_for = if own { String::new() } else { format!("{} {}", entry.root_step, entry.root_key) };
         let cells = self.shape.columns.iter().map(|column| shown(row.get(column.name)));
-        [entry.code.clone(), entry.reason.clone(), waits_for].into_iter().chain(cells).collect()
+        [mark(entry), entry.code.clone(), entry.reason.clone(), waits_for].into_iter().chain(cells).collect()
     }
 
-    /// The rows of a file that were changed. `quarantined`: the row of a key, if it is quarantined.
+    /// The rows of a file that were changed. `quarantined`: what the ledger knows of the row of a key.
     ///
     /// # Errors
     /// Every mistake of the file, by line. Holds no values.
     pub(super) fn read(
         &self,
         file: &Path,
-        mut quarantined: impl FnMut(Key) -> Option<QuarantineEntry>,
+        mut quarantined: impl FnMut(Key) -> Known,
     ) -> Result<Vec<Mended>, Vec<String>> {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let whole = |what: &str| vec![format!("{name}: {what}")];
@@ -91,10 +94,21 @@ impl Sheet {
                 wrong.push(at("a row with this key stands above"));
                 continue;
             }
-            let Some(entry) = quarantined(key) else {
-                wrong.push(at("no row with this key is quarantined: delete the line, or export anew"));
-                continue;
+            let entry = match quarantined(key) {
+                Known::Quarantined(entry) => *entry,
+                Known::Mended => continue,
+                Known::No => {
+                    wrong.push(at("no row with this key is quarantined: delete the line, or export anew"));
+                    continue;
+                }
             };
+            if columns.mark.is_some_and(|place| record[place] != mark(&entry)) {
+                wrong.push(at(&format!(
+                    "this is not the row that was exported: `{}` or `{ROW}` was changed, or the row was mended since; export anew",
+                    self.key
+                )));
+                continue;
+            }
             match self.mend(&entry, &columns, &record) {
                 Ok(changed) => mended.extend(changed),
                 Err(problems) => wrong.extend(problems.iter().map(|problem| at(problem))),
@@ -104,10 +118,16 @@ impl Sheet {
     }
 
     fn columns(&self, header: &csv::StringRecord) -> Result<Columns, String> {
-        let mut columns = Columns { key: None, cells: Vec::new() };
+        let mut columns = Columns { key: None, mark: None, cells: Vec::new() };
+        let mut seen = std::collections::HashSet::new();
         for (place, name) in header.iter().enumerate() {
             let name = name.trim();
-            if name == self.key {
+            if !seen.insert(name) {
+                return Err(format!("the column `{name}` stands there twice"));
+            }
+            if name == ROW {
+                columns.mark = Some(place);
+            } else if name == self.key {
                 columns.key = Some(place);
             } else if let Some(column) = self.shape.columns.iter().position(|column| column.name == name) {
                 columns.cells.push((place, column));
@@ -148,15 +168,31 @@ impl Sheet {
             return Err(wrong);
         }
         let key = entry.legacy_key;
-        Ok((!changed.is_empty()).then(|| Mended { key, row: Value::Object(row), columns: changed }))
+        Ok((!changed.is_empty()).then_some(Mended { key, row: Value::Object(row), columns: changed }))
     }
+}
+
+/// What the ledger knows of a row that a line names.
+pub(super) enum Known {
+    /// It is quarantined.
+    Quarantined(Box<QuarantineEntry>),
+    /// It was mended, and came in: a replay that was interrupted is being done again.
+    Mended,
+    /// Nothing.
+    No,
 }
 
 /// Where the columns of a file stand.
 struct Columns {
     key: Option<usize>,
+    mark: Option<usize>,
     /// Place in the file, and among the table's columns.
     cells: Vec<(usize, usize)>,
+}
+
+/// Stands for a row as it is quarantined.
+fn mark(entry: &QuarantineEntry) -> String {
+    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(entry.legacy_row.as_bytes()))
 }
 
 fn parsed(entry: &QuarantineEntry) -> Map<String, Value> {

@@ -17,6 +17,7 @@ use crate::words::Money;
 pub(crate) use settle::{Writing, settle};
 pub(crate) use tx::Refused;
 pub use tx::{Change, Tx};
+pub(crate) use upsert::whole_row;
 
 /// A unit of legacy rows, by its place in the chunk.
 pub type UnitIndex = u32;

@@ -85,3 +85,23 @@ fn statement(table: &str, columns: &[String], from: &str, keys: &[KeyColumn]) ->
     let action = if set.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {}", set.join(", ")) };
     format!("INSERT INTO {table} ({}) {from} ON CONFLICT ({}) DO {action}", columns.join(", "), keys.join(", "))
 }
+
+#[derive(QueryableByName)]
+struct Whole {
+    #[diesel(sql_type = Text)]
+    whole: String,
+}
+
+/// A row by its id, all columns of it as JSON: what the ledger keeps of a row that a replay changes or takes out.
+pub(crate) fn whole_row(db: &mut Db, table: &str, id: i64) -> QueryResult<Option<String>> {
+    let row = match db {
+        Db::Pg(_) => "to_jsonb(t)::text".to_owned(),
+        _ => {
+            let columns: Vec<LiteColumn> = diesel::sql_query(COLUMNS_LITE).bind::<Text, _>(table).load(db)?;
+            let pairs = columns.iter().map(|column| format!("'{}', t.{}", column.name, quoted(&column.name)));
+            format!("json_object({})", pairs.collect::<Vec<_>>().join(", "))
+        }
+    };
+    let sql = format!("SELECT {row} AS whole FROM {} t WHERE t.id = {id}", quoted(table));
+    Ok(diesel::sql_query(sql).get_result::<Whole>(db).optional()?.map(|row| row.whole))
+}

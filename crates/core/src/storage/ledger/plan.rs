@@ -35,6 +35,11 @@ impl IdBlock {
         None
     }
 
+    /// The ids as ranges: first and last.
+    pub fn ranges(&self) -> impl Iterator<Item = (i64, i64)> + '_ {
+        self.ranges.iter().map(|(first, ids)| (*first, first + ids.cast_signed() - 1))
+    }
+
     /// The place of an id; `None` where it is not one of them.
     pub fn place(&self, id: i64) -> Option<u64> {
         let mut before = 0;
@@ -79,6 +84,11 @@ impl StepPlan {
 pub struct Ours(rustc_hash::FxHashMap<String, IdBlock>);
 
 impl Ours {
+    /// The ids of a table, as ranges: first and last.
+    pub fn ranges(&self, table: &str) -> Vec<(i64, i64)> {
+        self.0.get(table).map(|ids| ids.ranges().collect()).unwrap_or_default()
+    }
+
     /// Whether the migration made the row.
     pub fn made(&self, table: &str, id: i64) -> bool {
         self.0.get(table).is_some_and(|ids| ids.place(id).is_some())

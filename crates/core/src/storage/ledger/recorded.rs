@@ -35,6 +35,8 @@ pub struct Recorded {
     pub(crate) fingerprint: Option<[u8; 8]>,
     pub(crate) also: Vec<(String, i64)>,
     pub(crate) root: Option<Root>,
+    /// The legacy row of a quarantined one, as JSON.
+    pub(crate) legacy_row: Option<String>,
 }
 
 impl From<Migrated> for Recorded {
@@ -47,6 +49,7 @@ impl From<Migrated> for Recorded {
             fingerprint: Some(row.fingerprint),
             also: row.also,
             root: None,
+            legacy_row: None,
         }
     }
 }
@@ -61,17 +64,17 @@ pub(crate) fn of_chunk(db: &mut Db, step: &str, chunk: i64) -> Result<FxHashMap<
     }
     let mut rows: FxHashMap<Key, Recorded> =
         record(db, step, chunk)?.into_iter().map(|row| (row.key, row.into())).collect();
-    let roots: Vec<(Key, String, Key)> = q::table
+    let roots: Vec<(Key, String, Key, String)> = q::table
         .filter(q::chunk_id.eq(chunk))
-        .select((q::legacy_key, q::root_step, q::root_key))
+        .select((q::legacy_key, q::root_step, q::root_key, q::legacy_row))
         .load(db)
         .attempt("read")?;
-    let roots: FxHashMap<Key, Root> =
-        roots.into_iter().map(|(key, step, root)| (key, Root { step, key: root })).collect();
+    let mut roots: FxHashMap<Key, (Root, String)> =
+        roots.into_iter().map(|(key, step, root, row)| (key, (Root { step, key: root }, row))).collect();
     let others: Vec<OutcomeRow> = o::table.filter(o::chunk_id.eq(chunk)).select(OUTCOME).load(db).attempt("read")?;
     for row in others {
-        let root = roots.get(&row.0).cloned();
-        rows.insert(row.0, other(row, root));
+        let (root, legacy_row) = roots.remove(&row.0).unzip();
+        rows.insert(row.0, Recorded { legacy_row, ..other(row, root) });
     }
     Ok(rows)
 }
@@ -85,6 +88,7 @@ fn other((_, outcome, code, table, target): OutcomeRow, root: Option<Root>) -> R
         fingerprint: None,
         also: Vec::new(),
         root,
+        legacy_row: None,
     }
 }
 

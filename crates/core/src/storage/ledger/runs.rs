@@ -108,6 +108,27 @@ pub enum Alive {
     Unseen,
 }
 
+/// Makes sure that nobody else replays on this target for as long as the connection that comes back is kept. In SQLite
+/// the lock of the file sees to it.
+///
+/// # Errors
+/// Another replay is under way, or the database fails.
+pub fn replay_alone(mut db: Db) -> Result<Db, HeldError> {
+    #[derive(QueryableByName)]
+    struct Taken {
+        #[diesel(sql_type = Bool)]
+        taken: bool,
+    }
+    if let Db::Pg(pg) = &mut db {
+        let lock = diesel::sql_query("SELECT pg_try_advisory_lock(7364129880114) AS taken");
+        let Taken { taken } = lock.get_result(pg).attempt("locked")?;
+        if !taken {
+            return Err(HeldError::Held("a replay".to_owned()));
+        }
+    }
+    Ok(db)
+}
+
 /// Why a run may not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum HeldError {
