@@ -80,6 +80,9 @@ impl State {
                 words[5].split(';').map(|target| target_but_for_id(&blocks, target)).collect::<Vec<_>>().join(";");
             *line = words.join(" ");
         }
+        for line in state.ledger.iter_mut().filter(|line| line.starts_with("change ")) {
+            *line = change_but_for_ids(&blocks, line);
+        }
         state.ledger.sort_unstable();
         Ok(state)
     }
@@ -147,6 +150,22 @@ impl State {
         }
         differences
     }
+}
+
+/// A change names its row, and in its values it may be an account's.
+fn change_but_for_ids(blocks: &Blocks, line: &str) -> String {
+    const ACCOUNT: &str = "\"account_id\":";
+    let mut words: Vec<String> = line.splitn(5, ' ').map(str::to_owned).collect();
+    if let [_, _, table, id, _] = &mut words[..] {
+        *id = place(blocks, table, id).unwrap_or_else(|| id.clone());
+    }
+    let line = words.join(" ");
+    let mut parts = line.split(ACCOUNT);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let (id, rest) = part.split_at(part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len()));
+        text + ACCOUNT + &place(blocks, "accounts", id).unwrap_or_else(|| id.to_owned()) + rest
+    })
 }
 
 fn target_but_for_id(blocks: &Blocks, target: &str) -> String {
