@@ -205,7 +205,12 @@ mod tests {
             countries: Arc::new(Countries(clean::Countries::new(countries))),
             platform: [("knepp-wildland".to_owned(), 7)].into_iter().collect(),
             followers: Followers::default(),
-            plan: Arc::new(StepPlan { keys: (1..=9).collect(), ids: IdBlock::new(vec![(101, 9)]), done: false }),
+            plan: Arc::new(StepPlan {
+                keys: (1..=9).collect(),
+                ids: IdBlock::new(vec![(101, 9)]),
+                also: Vec::new(),
+                done: false,
+            }),
         }
     }
 
