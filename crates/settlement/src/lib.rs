@@ -4,6 +4,7 @@ mod allocations;
 mod codes;
 mod doubles;
 mod legacy;
+mod meta;
 mod natives;
 mod refunds;
 mod schema;

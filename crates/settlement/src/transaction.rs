@@ -8,12 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 use reference::{Amount, Currencies, PriceCells};
 use replant_clean::{self as clean, Snapshot};
 use replant_core::prelude::*;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::Value;
 use users::Emails;
 
 use crate::codes::TransactionCode;
 use crate::legacy::Transaction;
+use crate::meta::email_in;
 use crate::words::{Kind, Method, State, word};
 
 /// A pending payment that is older than this at the snapshot has failed.
@@ -219,43 +218,6 @@ impl TransactionRules {
 struct Payer {
     account_id: i64,
     recovered: bool,
-}
-
-/// The normalised address that the JSON of `meta` names. What cannot be parsed names nobody.
-fn email_in(meta: &str) -> Option<String> {
-    let Ok(Meta(Some(Value::String(email)))) = serde_json::from_str(meta) else { return None };
-    clean::email(&email)
-}
-
-/// The field `email` of a JSON object. The others are passed over: half a surrogate, or a number that is too large, makes
-/// none of them unreadable.
-struct Meta(Option<Value>);
-
-impl<'de> Deserialize<'de> for Meta {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Meta;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Meta, A::Error> {
-                let mut email = None;
-                while let Some(name) = map.next_key::<String>()? {
-                    match name.as_str() {
-                        "email" => email = Some(map.next_value()?),
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
-                }
-                Ok(Meta(email))
-            }
-        }
-        deserializer.deserialize_map(Fields)
-    }
 }
 
 fn positive(amount: Amount) -> Result<Money, Refusal> {
