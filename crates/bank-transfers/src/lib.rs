@@ -22,6 +22,7 @@ pub struct Lookups {
     rules: Arc<TransferRules>,
     transfers: Arc<Transfers>,
     allocations: Arc<Allocations>,
+    payments: Arc<Standings>,
     plan: Arc<StepPlan>,
 }
 
@@ -61,6 +62,7 @@ impl Step for BankTransfers {
             rules: cx.lookup::<TransferRules>()?,
             transfers: cx.lookup::<Transfers>()?,
             allocations: cx.lookup::<Allocations>()?,
+            payments: cx.standings::<payments::Payments>()?,
             plan: cx.plan(),
         })
     }

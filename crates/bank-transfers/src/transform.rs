@@ -12,7 +12,7 @@ pub(crate) fn transfer(lookups: &Lookups, row: &Transfer, draft: &mut Draft<Rows
     // The money is counted whatever becomes of the row. What cannot be read is judged below, after the parent.
     let _ = row.price().take_amount(row.id, lookups.rules.currencies(), draft);
     let received = lookups.rules.transfer(row)?;
-    lookups.transfers.transfer(row.id)?;
+    lookups.transfers.transfer(row.id, &lookups.payments)?;
     for (column, cell) in row.texts() {
         reference::text(cell, column, row.id, draft)?;
     }

@@ -33,7 +33,8 @@ pub fn transfer_ref(key: Key) -> String {
 /// What becomes of every bank transfer: exceptions alone.
 #[derive(Debug, Default)]
 pub struct Transfers {
-    recorded: KeySet,
+    /// Transfers that a transaction shows, with that transaction.
+    recorded: FxHashMap<Key, Key>,
     native: KeySet,
     /// Transfers that come in, are not sent back, and name invoices.
     pub(crate) settling: Vec<Paying>,
@@ -72,7 +73,7 @@ impl Lookup for Transfers {
             }
         })?;
         let recorded = recorded(&candidates, |key| transactions.is_recorded(key), &transactions.banked);
-        let comes_in = candidates.into_iter().filter(|transfer| !recorded.contains(&transfer.key));
+        let comes_in = candidates.into_iter().filter(|transfer| !recorded.contains_key(&transfer.key));
         let (native, new): (Vec<_>, Vec<_>) =
             comes_in.partition(|transfer| natives.has(hashed(BANK, &transfer_ref(transfer.key))));
         let settling = new.into_iter().filter(|transfer| !transfer.received.reversed);
@@ -85,18 +86,19 @@ impl Lookup for Transfers {
         Ok(Self {
             settling: settling.collect(),
             native: native.iter().map(|transfer| transfer.key).collect(),
-            recorded: recorded.into_iter().collect(),
+            recorded,
         })
     }
 }
 
 impl Transfers {
-    /// What other rows say of a transfer that its own row lets in.
+    /// What other rows say of a transfer that its own row lets in. `payments`: what became of the transactions.
     ///
     /// # Errors
-    /// `already_recorded`, `already_native`.
-    pub fn transfer(&self, key: Key) -> Result<(), Refusal> {
-        if self.recorded.contains(key) {
+    /// `already_recorded`, `already_native`; a transfer whose transaction the platform refused waits for that.
+    pub fn transfer(&self, key: Key, payments: &Standings) -> Result<(), Refusal> {
+        if let Some(transaction) = self.recorded.get(&key) {
+            Refusal::of_parents([&payments.of(Some(*transaction))])?;
             return Err(Refusal::skip(TransferCode::AlreadyRecorded));
         }
         match self.native.contains(key) {
@@ -109,32 +111,32 @@ impl Transfers {
 /// What a transfer and its payment have in common, but for their days.
 type What = (i64, Currency, i64);
 
-/// The transfers that transactions show already. Those that name one are there, however many name it; then each payment from
+/// The transfers that transactions show already, with these. Those that name one are there, however many name it; then each payment from
 /// bank to bank that none of them named stands for one transfer: the nearest day first, then the lowest keys.
-fn recorded(candidates: &[Candidate], is_recorded: impl Fn(Key) -> bool, banked: &[Banked]) -> FxHashSet<Key> {
+fn recorded(candidates: &[Candidate], is_recorded: impl Fn(Key) -> bool, banked: &[Banked]) -> FxHashMap<Key, Key> {
     let named = |transfer: &Candidate| transfer.transaction.filter(|key| is_recorded(*key));
     let mut used: FxHashSet<Key> = candidates.iter().filter_map(named).collect();
-    let mut recorded: FxHashSet<Key> =
-        candidates.iter().filter(|transfer| named(transfer).is_some()).map(|transfer| transfer.key).collect();
+    let mut recorded: FxHashMap<Key, Key> =
+        candidates.iter().filter_map(|transfer| Some((transfer.key, named(transfer)?))).collect();
     let mut payments: FxHashMap<What, Vec<(Date, Key)>> = FxHashMap::default();
     for payment in banked.iter().filter(|payment| !used.contains(&payment.key)) {
         let what = (payment.account_id, payment.money.currency, payment.money.minor);
         payments.entry(what).or_default().push((london_day(payment.at), payment.key));
     }
+    payments.values_mut().for_each(|paid| paid.sort_unstable());
     let mut pairs = Vec::new();
-    for transfer in candidates.iter().filter(|transfer| !recorded.contains(&transfer.key)) {
+    for transfer in candidates.iter().filter(|transfer| !recorded.contains_key(&transfer.key)) {
         let Received { account_id, money, day, .. } = &transfer.received;
-        for (paid, payment) in payments.get(&(*account_id, money.currency, money.minor)).into_iter().flatten() {
-            let apart = (*paid - *day).get_days().abs();
-            if apart <= DAYS_APART {
-                pairs.push((apart, transfer.key, *payment));
-            }
-        }
+        let Some(payments) = payments.get(&(*account_id, money.currency, money.minor)) else { continue };
+        let apart = |paid: Date| (paid - *day).get_days();
+        let from = payments.partition_point(|(paid, _)| apart(*paid) < -DAYS_APART);
+        let near = payments[from..].iter().take_while(|(paid, _)| apart(*paid) <= DAYS_APART);
+        pairs.extend(near.map(|(paid, payment)| (apart(*paid).abs(), transfer.key, *payment)));
     }
     pairs.sort_unstable();
     for (_, transfer, payment) in pairs {
-        if !recorded.contains(&transfer) && used.insert(payment) {
-            recorded.insert(transfer);
+        if !recorded.contains_key(&transfer) && used.insert(payment) {
+            recorded.insert(transfer, payment);
         }
     }
     recorded
@@ -167,7 +169,7 @@ mod tests {
 
     /// The transfers that are there; transactions up to 100 are recorded.
     fn judge(transfers: &[Candidate], payments: &[Banked]) -> Vec<Key> {
-        let mut recorded: Vec<Key> = recorded(transfers, |key| key <= 100, payments).into_iter().collect();
+        let mut recorded: Vec<Key> = recorded(transfers, |key| key <= 100, payments).into_keys().collect();
         recorded.sort_unstable();
         recorded
     }
