@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use crate::judge::PlantingCode;
 use crate::legacy::Plantation;
 
-/// Sums of money hold 28 digits. A FLOAT may have more decimals than that; those beyond these change no minor unit.
+/// A Decimal holds 28 digits. A FLOAT may have more decimals than that; those beyond these change no minor unit.
 const DECIMALS: u32 = 16;
 
 /// What the cells of a cost say.
@@ -119,10 +119,10 @@ mod tests {
             (0.125, "", Some(("GBP", "12.5"))),
             (317_906.13, "KWD", Some(("KWD", "317906120"))),
             (16_777_216.0, "JPY", Some(("JPY", "16777216"))),
-            (2.384_185_8e-8, "GBP", Some(("GBP", "0.0000023841858"))),
-            (1.234_567e-14, "GBP", Some(("GBP", "0.00000000000124"))),
-            (1e-30, "GBP", Some(("GBP", "0.00000000000001"))),
-            (-1e-30, "GBP", Some(("GBP", "-0.00000000000001"))),
+            (2.384_185_8e-8, "GBP", Some(("GBP", "0.000002385"))),
+            (1.234_567e-14, "GBP", Some(("GBP", "0.000000001"))),
+            (1e-30, "GBP", Some(("GBP", "0.000000001"))),
+            (-1e-30, "GBP", Some(("GBP", "-0.000000001"))),
             (-0.001, "JPY", Some(("JPY", "-0.001"))),
             (-0.6, "BTC", None),
             (-1e30, "GBP", None),
