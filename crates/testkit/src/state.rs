@@ -80,6 +80,13 @@ impl State {
                 words[5].split(';').map(|target| target_but_for_id(&blocks, target)).collect::<Vec<_>>().join(";");
             *line = words.join(" ");
         }
+        // This repair is told by the account that was found.
+        let recovered = |line: &&mut String| line.starts_with("repair ") && line.contains(" account_recovered ");
+        for line in state.ledger.iter_mut().filter(recovered) {
+            if let Some((before, id)) = line.rsplit_once(' ') {
+                *line = format!("{before} {}", place(&blocks, "accounts", id).unwrap_or_else(|| id.to_owned()));
+            }
+        }
         for line in state.ledger.iter_mut().filter(|line| line.starts_with("change ")) {
             *line = change_but_for_ids(&blocks, line);
         }
