@@ -1,8 +1,11 @@
 //! Legacy keys: ranges of them, sets of them, and rows that travel with another one.
 
+use std::sync::OnceLock;
+
 use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
+use vers_vecs::EliasFanoVec;
 
 /// A legacy primary key. Unsigned 64-bit keys beyond `i64` are refused when a step is planned.
 pub type Key = i64;
@@ -23,9 +26,21 @@ impl KeyRange {
     }
 }
 
-/// The keys of a legacy table as they were when its step was planned. Dense keys cost next to nothing.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct KeySet(RoaringTreemap);
+/// A set of legacy keys: those of a table as they were when its step was planned, say. Dense keys cost next to nothing.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeySet {
+    keys: RoaringTreemap,
+    /// The same keys, made for ranks: a bitmap counts all that stands before. Built when the first rank is asked for.
+    #[serde(skip)]
+    ranks: OnceLock<EliasFanoVec>,
+}
+
+impl PartialEq for KeySet {
+    fn eq(&self, other: &Self) -> bool {
+        self.keys == other.keys
+    }
+}
 
 /// Keys are ordered as signed numbers; the bitmap holds unsigned ones.
 fn ordered(key: Key) -> u64 {
@@ -39,42 +54,46 @@ fn key(ordered: u64) -> Key {
 impl KeySet {
     /// Adds a key.
     pub fn insert(&mut self, key: Key) {
-        self.0.insert(ordered(key));
+        self.keys.insert(ordered(key));
+        self.ranks.take();
     }
 
     /// The number of keys.
     pub fn len(&self) -> u64 {
-        self.0.len()
+        self.keys.len()
     }
 
     /// Whether there is no key.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 
     /// Whether `key` is one of them.
     pub fn contains(&self, key: Key) -> bool {
-        self.0.contains(ordered(key))
+        self.keys.contains(ordered(key))
     }
 
     /// How many keys are smaller than `key`; `None` where `key` is not one of them.
     pub fn rank(&self, key: Key) -> Option<u64> {
-        self.contains(key).then(|| self.0.rank(ordered(key)) - 1)
+        let ranks = self.ranks.get_or_init(|| EliasFanoVec::from_slice(&self.keys.iter().collect::<Vec<u64>>()));
+        let rank = ranks.rank(ordered(key));
+        let place = usize::try_from(rank).expect("as many keys as memory holds");
+        (ranks.get(place) == Some(ordered(key))).then_some(rank)
     }
 
     /// How many keys lie in `range`.
     pub fn count(&self, range: KeyRange) -> u64 {
-        self.0.range_cardinality(ordered(range.lo)..=ordered(range.hi))
+        self.keys.range_cardinality(ordered(range.lo)..=ordered(range.hi))
     }
 
     /// The keys, ascending.
     pub fn iter(&self) -> impl Iterator<Item = Key> + '_ {
-        self.0.iter().map(key)
+        self.keys.iter().map(key)
     }
 
     /// The keys of `range`, ascending.
     pub fn range(&self, range: KeyRange) -> impl Iterator<Item = Key> + '_ {
-        let mut keys = self.0.iter();
+        let mut keys = self.keys.iter();
         keys.advance_to(ordered(range.lo));
         keys.take_while(move |k| *k <= ordered(range.hi)).map(key)
     }
@@ -84,7 +103,7 @@ impl FromIterator<Key> for KeySet {
     fn from_iter<I: IntoIterator<Item = Key>>(keys: I) -> Self {
         let mut keys: RoaringTreemap = keys.into_iter().map(ordered).collect();
         keys.optimize();
-        Self(keys)
+        Self { keys, ranks: OnceLock::new() }
     }
 }
 
