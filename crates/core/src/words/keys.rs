@@ -58,6 +58,20 @@ impl KeySet {
         self.ranks.take();
     }
 
+    /// The keys of `range` cut in two: the last of the first `count` of them, and the one after it. None where there are no
+    /// more than `count`.
+    pub fn cut(&self, range: KeyRange, count: u64) -> Option<(Key, Key)> {
+        let from = ordered(range.lo).checked_sub(1).map_or(0, |before| self.keys.rank(before));
+        let ranks = self.ranks();
+        let at = |place: u64| ranks.get(usize::try_from(place).ok()?).filter(|k| *k <= ordered(range.hi)).map(key);
+        let last = at(from + count.checked_sub(1)?)?;
+        at(from + count).map(|next| (last, next))
+    }
+
+    fn ranks(&self) -> &EliasFanoVec {
+        self.ranks.get_or_init(|| EliasFanoVec::from_slice(&self.keys.iter().collect::<Vec<u64>>()))
+    }
+
     /// The number of keys.
     pub fn len(&self) -> u64 {
         self.keys.len()
@@ -75,7 +89,7 @@ impl KeySet {
 
     /// How many keys are smaller than `key`; `None` where `key` is not one of them.
     pub fn rank(&self, key: Key) -> Option<u64> {
-        let ranks = self.ranks.get_or_init(|| EliasFanoVec::from_slice(&self.keys.iter().collect::<Vec<u64>>()));
+        let ranks = self.ranks();
         let rank = ranks.rank(ordered(key));
         let place = usize::try_from(rank).expect("as many keys as memory holds");
         (ranks.get(place) == Some(ordered(key))).then_some(rank)
@@ -171,6 +185,16 @@ mod tests {
         assert_eq!(keys.rank(0), Some(2));
         assert_eq!(keys.rank(1), None);
         assert_eq!(keys.count(KeyRange { lo: -3, hi: 7 }), 3);
+    }
+
+    #[test]
+    fn a_range_is_cut_at_its_keys() {
+        let keys: KeySet = [-5, 1, 2, 5, 100, 7000].into_iter().collect();
+        let range = KeyRange { lo: 1, hi: 100 };
+        assert_eq!(keys.cut(range, 1), Some((1, 2)));
+        assert_eq!(keys.cut(range, 3), Some((5, 100)));
+        assert_eq!((keys.cut(range, 4), keys.cut(range, 0)), (None, None));
+        assert_eq!(keys.cut(KeyRange { lo: i64::MIN, hi: 1 }, 1), Some((-5, 1)));
     }
 
     #[test]

@@ -202,11 +202,12 @@ pub fn cut(keys: &KeySet, rows: u64) -> Vec<(KeyRange, u64)> {
     ranges
 }
 
-/// Writes the plan of a step: reserves its ids and cuts its keys into chunks of about `chunk_rows` keys.
+/// Writes the plan of a step: reserves its ids and cuts its keys into free ranges of about `rows` keys, from which workers
+/// cut the chunks that they claim.
 ///
 /// # Errors
 /// The database fails, or has no ids to give.
-pub fn save(db: &mut Db, step: NewStep<'_>, keys: &KeySet, chunk_rows: u64) -> Result<(), LedgerError> {
+pub fn save(db: &mut Db, step: NewStep<'_>, keys: &KeySet, rows: u64) -> Result<(), LedgerError> {
     let unwritable = || LedgerError::Unreadable { what: "keys", of: step.name.to_owned() };
     diesel::insert_into(s::table)
         .values((
@@ -224,7 +225,7 @@ pub fn save(db: &mut Db, step: NewStep<'_>, keys: &KeySet, chunk_rows: u64) -> R
     for table in std::iter::once(step.target_table).chain(step.also.iter().copied()) {
         hand_out(db, step.name, table, keys.len(), "planned").attempt("given ids of the target's sequence")?;
     }
-    let chunks: Vec<NewChunk<'_>> = cut(keys, chunk_rows)
+    let chunks: Vec<NewChunk<'_>> = cut(keys, rows)
         .into_iter()
         .map(|(range, keys)| NewChunk {
             step: step.name,
