@@ -110,7 +110,7 @@ mod tests {
     }
 
     fn bad<T>() -> Cell<T> {
-        Cell::Bad { raw: "0000-00-00 00:00:00".to_owned(), why: "no such day".to_owned() }
+        Cell::bad("0000-00-00 00:00:00", "no such day")
     }
 
     /// A brand without faults.

@@ -10,7 +10,7 @@ pub mod prelude;
 
 pub use contract::domain::{Domain, OrderError, Registry, StepFates};
 pub use contract::draft::{Draft, Unit};
-pub use contract::legacy::{Fate, LegacyRow};
+pub use contract::legacy::{Fate, LegacyRow, gather};
 pub use contract::prepare::{Frozen, Lookup, Prepare, PrepareError};
 pub use contract::refusal::Refusal;
 pub use contract::standing::{Standing, Standings};
@@ -26,7 +26,7 @@ pub use engine::step::AnyStep;
 pub use engine::stop::Stop;
 pub use policy::retry::Retries;
 pub use storage::bulk::{Batch, Change, Holds, Insert, Replace, Rows, Tx, UnitIndex, Write};
-pub use storage::cell::{BadCell, Cell};
+pub use storage::cell::{BadCell, Cell, Unfit};
 pub use storage::db;
 pub use storage::failure::Failure;
 pub use storage::ledger::plan::{IdBlock, Ours, StepPlan};

@@ -56,7 +56,7 @@ fn said(row: &CreditEntry, facts: &Facts) -> u128 {
     let created = match &row.created_when {
         Cell::Good(wall) => (Some(wall.0), None),
         Cell::Null => (None, None),
-        Cell::Bad { raw, .. } => (None, Some(raw)),
+        Cell::Bad(unfit) => (None, Some(&unfit.raw)),
     };
     let amount = (facts.amount.exact_minor, facts.amount.money.currency);
     let mut hash = Xxh3::default();

@@ -47,7 +47,7 @@ impl NewCreditEntry {
     }
 }
 
-replant_core::insert!(NewCreditEntry => credit_entries, money = NewCreditEntry::delta);
+replant_core::insert!(NewCreditEntry => credit_entries, money = NewCreditEntry::delta, order = |row| row.account_id);
 
 replant_core::rows! {
     /// What a chunk of credit entries writes.

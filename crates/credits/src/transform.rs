@@ -132,6 +132,6 @@ fn stored(cell: &Cell<Wall>) -> Option<String> {
     match cell {
         Cell::Good(wall) => Some(wall.0.to_string()),
         Cell::Null => None,
-        Cell::Bad { raw, .. } => Some(raw.clone()),
+        Cell::Bad(unfit) => Some(unfit.raw.clone()),
     }
 }

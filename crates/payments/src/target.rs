@@ -82,7 +82,7 @@ impl NewPayment {
     }
 }
 
-replant_core::insert!(NewPayment => payments, money = NewPayment::carried);
+replant_core::insert!(NewPayment => payments, money = NewPayment::carried, order = |row| row.account_id);
 
 /// A row of `refunds`.
 #[derive(Debug, Clone, PartialEq, Eq, Insertable, Serialize)]

@@ -141,7 +141,7 @@ fn note_time(row: &Transaction, paid_at: PaidAt, draft: &mut Draft<Rows>) {
     if paid_at.derived {
         let before = match &row.tx_when {
             Cell::Good(wall) => Some(wall.0.strftime("%Y-%m-%d %H:%M:%S%.f").to_string()),
-            Cell::Bad { raw, .. } => Some(raw.clone()),
+            Cell::Bad(unfit) => Some(unfit.raw.clone()),
             Cell::Null => None,
         };
         draft.repair(row.id, TransactionRepair::PaidAtDerived, "tx_when", before, paid_at.at.to_string());

@@ -149,12 +149,12 @@ mod tests {
 
     #[test]
     fn a_cell_that_cannot_be_read_is_unforeseen() {
-        let bad = || Cell::Bad { raw: "\\xff".to_owned(), why: "not valid UTF-8".to_owned() };
+        let bad = || Cell::bad("\\xff", "not valid UTF-8");
         let refused = |row: &Plantation| match read(row) {
             Err(Refusal::Quarantined { code, .. }) => code.as_str(),
             other => panic!("{other:?}"),
         };
-        let no_number = Cell::Bad { raw: "n/a".to_owned(), why: "no number".to_owned() };
+        let no_number = Cell::bad("n/a", "no number");
         assert_eq!(refused(&Plantation { cost: no_number, ..plain() }), "unforeseen");
         assert_eq!(refused(&Plantation { currency: bad(), ..row(0.6, "") }), "unforeseen");
         // A currency that nobody asks for may be anything.

@@ -47,31 +47,41 @@ pub(crate) fn posts(planting: &Planting) -> impl Iterator<Item = Post> {
         .flat_map(move |planted| by.clone().map(move |by| Post { user, brand, project, trees, planted, by }))
 }
 
-/// The keys of the rows that are one post with a row of lower key. Two readings: the first keeps eight bytes a post and finds
-/// the hashes that come again, the second compares the rows behind these in full.
+/// The keys of the rows that are one post with a row of lower key. All rows are read once and eight bytes are kept of a
+/// post: half a hash and the place of its row. The few rows of which a hash comes again are read again, to be compared in
+/// full.
 pub(crate) fn find(cx: &Prepare<'_>, known: &Known) -> Result<KeySet, PrepareError> {
     let posts_of = |row: &Plantation| {
         // A row that an earlier code takes is nobody's double.
         let planting = judge(known, row, crate::cost::read(row, &known.currencies.0)).ok();
         planting.map(|planting| posts(&planting).collect::<Vec<_>>()).unwrap_or_default()
     };
-    let hash = |post: &Post| FxBuildHasher.hash_one(post);
-    let mut hashes: Vec<u64> = Vec::new();
-    cx.scan(|row: Plantation| hashes.extend(posts_of(&row).iter().map(hash)))?;
-    let again = again(hashes);
+    let keys = &cx.plan().keys;
+    let mut seen: Vec<u64> = Vec::with_capacity(usize::try_from(keys.len()).unwrap_or_default());
+    cx.scan(|row: Plantation| {
+        // A row that was not planned stops its chunk.
+        if let Some(place) = keys.rank(row.id) {
+            seen.extend(posts_of(&row).iter().map(|post| half_hash(post) | place));
+        }
+    })?;
+    let suspects = again(seen).into_iter().filter_map(|place| keys.at(place)).collect();
     let mut doubles = Doubles::default();
-    if !again.is_empty() {
-        cx.scan(|row: Plantation| {
-            doubles.see(row.id, posts_of(&row).into_iter().filter(|post| again.contains(&hash(post))));
-        })?;
-    }
+    cx.rows(&suspects, |row: Plantation| doubles.see(row.id, posts_of(&row).into_iter()))?;
     Ok(doubles.keys)
 }
 
-/// The hashes that stand there more than once.
-fn again(mut hashes: Vec<u64>) -> FxHashSet<u64> {
-    hashes.sort_unstable();
-    hashes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect()
+/// The upper half of a hash; the lower one is the place of a row.
+fn half_hash(post: &Post) -> u64 {
+    FxBuildHasher.hash_one(post) & !PLACE
+}
+
+const PLACE: u64 = u32::MAX as u64;
+
+/// The places of the rows whose hashes stand there more than once.
+fn again(mut seen: Vec<u64>) -> Vec<u64> {
+    seen.sort_unstable();
+    let groups = seen.chunk_by(|a, b| a & !PLACE == b & !PLACE).filter(|group| group.len() > 1);
+    groups.flatten().map(|entry| entry & PLACE).collect()
 }
 
 #[derive(Default)]
@@ -127,7 +137,9 @@ mod tests {
 
     #[test]
     fn hashes_that_meet_by_chance_make_no_doubles() {
-        assert_eq!(again(vec![3, 1, 3, 2, 3, 1]), [1, 3].into_iter().collect());
+        let at = |hash: u64, place: u64| hash << 32 | place;
+        let seen = vec![at(3, 8), at(1, 5), at(3, 2), at(2, 3), at(3, 4), at(1, 7)];
+        assert_eq!(again(seen), [5, 7, 2, 4, 8]);
         let mut doubles = Doubles::default();
         let one = planting(Kind::Api, Some(7));
         let other = Planting { trees: 4, ..one.clone() };

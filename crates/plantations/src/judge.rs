@@ -213,7 +213,7 @@ pub(crate) mod tests {
         assert_eq!(trees(Cell::Good(2_147_483_647)), Ok(i32::MAX));
         assert_eq!(code(trees(Cell::Good(2_147_483_648))), "value_out_of_range");
         assert_eq!(code(trees(Cell::Good(-3_000_000_000))), "trees_not_positive");
-        let bad = Cell::Bad { raw: "many".to_owned(), why: "no number".to_owned() };
+        let bad = Cell::bad("many", "no number");
         assert_eq!(code(trees(bad)), "unforeseen");
     }
 
@@ -227,7 +227,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_row_with_a_gift_that_cannot_be_read_is_nobodys_double() {
-        let bad = || Cell::Bad { raw: "\\xff".to_owned(), why: "not valid UTF-8".to_owned() };
+        let bad = || Cell::bad("\\xff", "not valid UTF-8");
         let judged = |row: &Plantation| judge(&known(), row, Ok(Cost::None));
         assert!(judged(&plain()).is_ok());
         assert_eq!(code(judged(&Plantation { gift_email: bad(), ..plain() })), "unforeseen");
@@ -236,7 +236,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_time_that_cannot_be_read_is_unknown() {
-        let bad = || Cell::Bad { raw: "0000-00-00 00:00:00".to_owned(), why: "no such day".to_owned() };
+        let bad = || Cell::bad("0000-00-00 00:00:00", "no such day");
         let snapshot = known().snapshot;
         let at = |text: &str| text.parse().expect("a time");
         let row = Plantation { planted_when: bad(), created_when: wall("2023-07-10 12:00:00"), ..plain() };
@@ -248,7 +248,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_word_that_cannot_be_read_is_unforeseen() {
-        let bad = || Cell::Bad { raw: "\\xff".to_owned(), why: "not valid UTF-8".to_owned() };
+        let bad = || Cell::bad("\\xff", "not valid UTF-8");
         assert_eq!(code(status(&Plantation { status: bad(), ..plain() })), "unforeseen");
         assert_eq!(code(kind(&Plantation { source: bad(), ..plain() })), "unforeseen");
     }

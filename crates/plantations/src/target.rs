@@ -73,7 +73,7 @@ impl NewPlanting {
     }
 }
 
-replant_core::insert!(NewPlanting => plantings, money = NewPlanting::cost);
+replant_core::insert!(NewPlanting => plantings, money = NewPlanting::cost, order = |row| row.account_id);
 
 replant_core::rows! {
     /// What a chunk of plantations writes.

@@ -95,7 +95,7 @@ fn planted_at(planted: Planted, row: &Plantation, draft: &mut Draft<Rows>) -> In
             let before = match &row.planted_when {
                 Cell::Good(wall) => Some(wall.0.strftime("%Y-%m-%d %H:%M:%S%.f").to_string()),
                 Cell::Null => None,
-                Cell::Bad { raw, .. } => Some(raw.clone()),
+                Cell::Bad(unfit) => Some(unfit.raw.clone()),
             };
             draft.repair(row.id, PlantingCode::PlantedAtDerived, "planted_when", before, created.to_string());
             created.into()
@@ -178,8 +178,8 @@ mod tests {
 
     #[test]
     fn a_cell_that_cannot_be_read_is_unforeseen() {
-        let bad = || Cell::Bad { raw: "\\xff".to_owned(), why: "not valid UTF-8".to_owned() };
-        let no_key = || Cell::Bad { raw: "18446744073709551615".to_owned(), why: "out of range".to_owned() };
+        let bad = || Cell::bad("\\xff", "not valid UTF-8");
+        let no_key = || Cell::bad("18446744073709551615", "out of range");
         for row in [
             Plantation { gift_email: bad(), ..plain() },
             Plantation { gift_message: bad(), ..plain() },

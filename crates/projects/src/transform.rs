@@ -224,7 +224,7 @@ mod tests {
     }
 
     fn bad() -> Cell<String> {
-        Cell::Bad { raw: "\\xff".to_owned(), why: "not valid UTF-8".to_owned() }
+        Cell::bad("\\xff", "not valid UTF-8")
     }
 
     /// What a unit comes to: its target or the code of its refusal, what is written, and its repairs as `key code column`.

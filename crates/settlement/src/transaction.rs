@@ -242,7 +242,7 @@ mod tests {
     }
 
     fn bad<T>() -> Cell<T> {
-        Cell::Bad { raw: "\\xff".to_owned(), why: "not valid UTF-8".to_owned() }
+        Cell::bad("\\xff", "not valid UTF-8")
     }
 
     fn wall(text: &str) -> Cell<Wall> {

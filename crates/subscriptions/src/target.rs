@@ -67,7 +67,7 @@ impl NewSubscription {
     }
 }
 
-replant_core::insert!(NewSubscription => subscriptions, money = NewSubscription::amount);
+replant_core::insert!(NewSubscription => subscriptions, money = NewSubscription::amount, order = |row| row.account_id);
 
 replant_core::rows! {
     /// What a chunk of subscriptions writes.

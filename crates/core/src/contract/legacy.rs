@@ -21,11 +21,11 @@ pub trait LegacyRow: Serialize + DeserializeOwned + Send + Sync + Sized + 'stati
     /// The table with the columns that are read.
     fn shape() -> TableShape;
 
-    /// The rows of a key range, ascending.
+    /// The rows of a key range, ascending; about as many as `expected`.
     ///
     /// # Errors
     /// Those of the database; never a cell's.
-    fn range(db: &mut Db, range: KeyRange) -> QueryResult<Vec<Self>>;
+    fn range(db: &mut Db, range: KeyRange, expected: usize) -> QueryResult<Vec<Self>>;
 
     /// The rows with these keys, ascending.
     ///
@@ -46,6 +46,16 @@ pub trait LegacyRow: Serialize + DeserializeOwned + Send + Sync + Sized + 'stati
     fn keys(db: &mut Db, after: Option<Key>, limit: i64) -> QueryResult<Vec<Key>>;
 }
 
+/// The rows of a query, of which about `expected` come: a list of large rows that grows is copied again and again.
+#[doc(hidden)]
+pub fn gather<T>(rows: impl Iterator<Item = QueryResult<T>>, expected: usize) -> QueryResult<Vec<T>> {
+    let mut gathered = Vec::with_capacity(expected);
+    for row in rows {
+        gathered.push(row?);
+    }
+    Ok(gathered)
+}
+
 /// Lets a model read its legacy table by key: `legacy!(User => user, "user", key = id);`. The model derives
 /// `Queryable`, `Selectable` (for [`MultiBackend`](crate::db::MultiBackend)), `Serialize` and `Deserialize`, with the names of
 /// the columns; its key is a plain `i64`.
@@ -61,13 +71,22 @@ macro_rules! legacy {
             fn shape() -> $crate::TableShape {
                 $crate::shape_of::<$table::table>($name)
             }
-            fn range(db: &mut $crate::db::Db, range: $crate::KeyRange) -> $crate::diesel::QueryResult<Vec<Self>> {
+            fn range(
+                db: &mut $crate::db::Db,
+                range: $crate::KeyRange,
+                expected: usize,
+            ) -> $crate::diesel::QueryResult<Vec<Self>> {
                 use $crate::diesel::prelude::*;
-                $table::table
-                    .filter($table::$key.between(range.lo, range.hi))
-                    .order($table::$key)
-                    .select(Self::as_select())
-                    .load(db)
+                $crate::on_backend!(db, |one| {
+                    let rows = $table::table
+                        .filter($table::$key.between(range.lo, range.hi))
+                        .order($table::$key)
+                        .select(Self::as_select());
+                    $crate::gather(
+                        rows.load_iter::<Self, $crate::diesel::connection::DefaultLoadingMode>(one)?,
+                        expected,
+                    )
+                })
             }
             fn with_keys(db: &mut $crate::db::Db, keys: &[$crate::Key]) -> $crate::diesel::QueryResult<Vec<Self>> {
                 use $crate::diesel::prelude::*;
@@ -84,11 +103,20 @@ macro_rules! legacy {
                 limit: i64,
             ) -> $crate::diesel::QueryResult<Vec<Self>> {
                 use $crate::diesel::prelude::*;
-                let page = $table::table.order($table::$key).limit(limit).select(Self::as_select());
-                match after {
-                    Some(after) => page.filter($table::$key.gt(after)).load(db),
-                    None => page.load(db),
-                }
+                $crate::on_backend!(db, |one| {
+                    let page = $table::table.order($table::$key).limit(limit).select(Self::as_select());
+                    match after {
+                        Some(after) => $crate::gather(
+                            page.filter($table::$key.gt(after))
+                                .load_iter::<Self, $crate::diesel::connection::DefaultLoadingMode>(one)?,
+                            0,
+                        ),
+                        None => $crate::gather(
+                            page.load_iter::<Self, $crate::diesel::connection::DefaultLoadingMode>(one)?,
+                            0,
+                        ),
+                    }
+                })
             }
             fn keys(
                 db: &mut $crate::db::Db,

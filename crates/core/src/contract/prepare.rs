@@ -18,6 +18,7 @@ use crate::storage::ledger::mends::Mends;
 use crate::storage::ledger::plan::{Ours, StepPlan};
 use crate::storage::ledger::{self, LedgerError};
 use crate::storage::pool::{Pool, PoolError};
+use crate::words::{Key, KeySet};
 
 /// Rows a page of a narrow read.
 const PAGE: i64 = 20_000;
@@ -147,6 +148,21 @@ impl Prepare<'_> {
             page.into_iter().for_each(&mut each);
             after = Some(last);
         }
+    }
+
+    /// Reads the rows of a legacy table that have one of `keys`, ascending.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn rows<L: LegacyRow>(&self, keys: &KeySet, mut each: impl FnMut(L)) -> Result<(), PrepareError> {
+        let keys: Vec<Key> = keys.iter().collect();
+        for some in keys.chunks(PAGE as usize) {
+            let rows = L::with_keys(&mut *self.legacy.get()?, some);
+            let mut rows = rows.map_err(|source| self.query(L::TABLE, source))?;
+            self.mends.apply(&mut rows)?;
+            rows.into_iter().for_each(&mut each);
+        }
+        Ok(())
     }
 
     /// Reads something from the target that does not change while the migration runs: currencies, countries.

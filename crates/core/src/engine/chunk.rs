@@ -14,7 +14,7 @@ use crate::contract::draft::{Draft, Unit};
 use crate::contract::legacy::LegacyRow;
 use crate::contract::refusal::Refusal;
 use crate::contract::step::Step;
-use crate::storage::bulk::{UnitIndex, Writing, settle};
+use crate::storage::bulk::{Rows as _, UnitIndex, Writing, settle};
 use crate::storage::db::Db;
 use crate::storage::ledger::claim::Claim;
 use crate::storage::ledger::close::{self, ChunkResult};
@@ -121,6 +121,7 @@ impl<S: Step> ReadRows for Rows<S> {
         let mut parts = parts.into_iter();
         let mut draft = parts.next().unwrap_or_default();
         parts.for_each(|part| draft.append(part));
+        draft.rows.arrange();
         let bytes = weight(&self.rows) + draft.bytes;
         Ok(Box::new(Judged::<S> { rows: self.rows, starts: self.starts, draft, bytes }))
     }

@@ -191,8 +191,7 @@ impl Shared<'_> {
                 let state = self.state();
                 (state.in_hand.clone(), state.rows)
             };
-            let wish =
-                Wish { step: line.step, keys: &line.plan.keys, rows, in_hand: &in_hand, lease: line.lease };
+            let wish = Wish { step: line.step, keys: &line.plan.keys, rows, in_hand: &in_hand, lease: line.lease };
             let next = claim::next(&mut target, line.owner, wish).map_err(|e| match e {
                 crate::storage::ledger::LedgerError::Database { source, .. } => ChunkError::from(source),
                 other => ChunkError::Unbalanced(other.to_string()),

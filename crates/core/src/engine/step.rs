@@ -142,9 +142,9 @@ impl<S: Step> AnyStep for Erased<S> {
 
 impl<S: Step> PreparedStep for Ready<S> {
     fn read(&self, legacy: &mut Db, mends: &Mends, range: KeyRange) -> Result<Box<dyn ReadRows>, ChunkError> {
-        let mut rows = S::Legacy::range(legacy, range)?;
-        let found = rows.len() as u64;
         let planned = self.plan.keys.count(range);
+        let mut rows = S::Legacy::range(legacy, range, usize::try_from(planned).unwrap_or(0))?;
+        let found = rows.len() as u64;
         let mut as_planned = self.plan.keys.range(range).eq(rows.iter().map(S::Legacy::key));
         let mut starts = None;
         if let Some(followers) = S::followers(&self.lookups).filter(|followers| !followers.is_empty()) {

@@ -20,12 +20,16 @@ pub enum Cell<T> {
     /// NULL.
     Null,
     /// What is stored there does not fit the type: kept as text, so that nothing is lost.
-    Bad {
-        /// What is stored, as text (bytes that are no text in hexadecimal).
-        raw: String,
-        /// Why it is no value.
-        why: String,
-    },
+    Bad(Box<Unfit>),
+}
+
+/// What a cell holds that is no value of its type. Boxed: it is rare, and every cell of every row would be as large.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfit {
+    /// What is stored, as text (bytes that are no text in hexadecimal).
+    pub raw: String,
+    /// Why it is no value.
+    pub why: String,
 }
 
 /// A cell that no rule foresees, with its column.
@@ -38,11 +42,16 @@ pub struct BadCell {
 }
 
 impl<T> Cell<T> {
+    /// A cell that holds something else than a value.
+    pub fn bad(raw: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Bad(Box::new(Unfit { raw: raw.into(), why: why.into() }))
+    }
+
     /// The value, if there is a good one.
     pub fn good(&self) -> Option<&T> {
         match self {
             Self::Good(value) => Some(value),
-            Self::Null | Self::Bad { .. } => None,
+            Self::Null | Self::Bad(_) => None,
         }
     }
 
@@ -54,7 +63,7 @@ impl<T> Cell<T> {
         match self {
             Self::Good(value) => Ok(Some(value)),
             Self::Null => Ok(None),
-            Self::Bad { why, .. } => Err(BadCell { column, why: why.clone() }),
+            Self::Bad(unfit) => Err(BadCell { column, why: unfit.why.clone() }),
         }
     }
 }
@@ -84,10 +93,10 @@ impl<T: Serialize> Serialize for Cell<T> {
         match self {
             Self::Good(value) => value.serialize(serializer),
             Self::Null => serializer.serialize_none(),
-            Self::Bad { raw, why } => {
+            Self::Bad(unfit) => {
                 let mut bad = serializer.serialize_struct("Bad", 2)?;
-                bad.serialize_field("raw", raw)?;
-                bad.serialize_field("why", why)?;
+                bad.serialize_field("raw", &unfit.raw)?;
+                bad.serialize_field("why", &unfit.why)?;
                 bad.end()
             }
         }
@@ -104,7 +113,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Cell<T> {
             Value(Option<T>),
         }
         Ok(match Written::deserialize(deserializer)? {
-            Written::Bad { raw, why } => Self::Bad { raw, why },
+            Written::Bad { raw, why } => Self::bad(raw, why),
             Written::Value(Some(value)) => Self::Good(value),
             Written::Value(None) => Self::Null,
         })
@@ -149,7 +158,7 @@ impl Lenient for Mysql {
     {
         match T::from_sql(value.clone()) {
             Ok(good) => Cell::Good(good),
-            Err(why) => Cell::Bad { raw: shown_mysql(value), why: why.to_string() },
+            Err(why) => Cell::bad(shown_mysql(value), why.to_string()),
         }
     }
 }
@@ -187,7 +196,7 @@ impl Lenient for Pg {
         let (oid, bytes) = (value.get_oid(), value.as_bytes().to_vec());
         match T::from_sql(value) {
             Ok(good) => Cell::Good(good),
-            Err(why) => Cell::Bad { raw: format!("type {oid}: {}", shown(&bytes)), why: why.to_string() },
+            Err(why) => Cell::bad(format!("type {oid}: {}", shown(&bytes)), why.to_string()),
         }
     }
 }
@@ -210,10 +219,10 @@ impl Lenient for Sqlite {
             let (have, want) = (class(stored), class(wanted));
             let fits = have == want || (want == Class::Real && have == Class::Integer);
             if !fits {
-                return Cell::Bad { raw: text(&mut value), why: format!("stored as {have:?}, expected {want:?}") };
+                return Cell::bad(text(&mut value), format!("stored as {have:?}, expected {want:?}"));
             }
             if have == Class::Text && std::str::from_utf8(value.read_blob()).is_err() {
-                return Cell::Bad { raw: shown(value.read_blob()), why: "not valid UTF-8".to_owned() };
+                return Cell::bad(shown(value.read_blob()), "not valid UTF-8");
             }
             // A number that is too large for its type would be cut to it in silence.
             let within = match wanted {
@@ -222,13 +231,13 @@ impl Lenient for Sqlite {
                 _ => true,
             };
             if !within {
-                return Cell::Bad { raw: text(&mut value), why: "out of range".to_owned() };
+                return Cell::bad(text(&mut value), "out of range");
             }
         }
         let kept = text(&mut value);
         match T::from_sql(value) {
             Ok(good) => Cell::Good(good),
-            Err(why) => Cell::Bad { raw: kept, why: why.to_string() },
+            Err(why) => Cell::bad(kept, why.to_string()),
         }
     }
 }

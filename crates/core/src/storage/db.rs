@@ -158,6 +158,34 @@ pub struct OpenError {
     pub transient: bool,
 }
 
+/// Does something with the connection that a [`Db`] holds, compiled for each backend: reading through the enum looks up the
+/// backend again for every field of every row.
+#[cfg(feature = "mysql")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_backend {
+    ($db:expr, |$one:ident| $work:expr) => {
+        match $db {
+            $crate::db::Db::My($one) => $work,
+            $crate::db::Db::Pg($one) => $work,
+            $crate::db::Db::Lite($one) => $work,
+        }
+    };
+}
+
+/// Does something with the connection that a [`Db`] holds, compiled for each backend.
+#[cfg(not(feature = "mysql"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_backend {
+    ($db:expr, |$one:ident| $work:expr) => {
+        match $db {
+            $crate::db::Db::Pg($one) => $work,
+            $crate::db::Db::Lite($one) => $work,
+        }
+    };
+}
+
 impl Db {
     /// Opens a database for `role` and sets the session up: read only for the legacy side, UTC, foreign keys on.
     ///

@@ -114,13 +114,7 @@ impl Pool {
         Self::build(url, role, 1, None, true)
     }
 
-    fn build(
-        url: &DbUrl,
-        role: Role,
-        size: u32,
-        name: Option<String>,
-        rehearsal: bool,
-    ) -> Result<Self, PoolError> {
+    fn build(url: &DbUrl, role: Role, size: u32, name: Option<String>, rehearsal: bool) -> Result<Self, PoolError> {
         let manager = Manager { url: url.clone(), role, name: name.clone(), rehearsal };
         // r2d2 tries again in silence until its time is over, and logs the client library's text: look once first.
         drop(Db::open(url, role)?);

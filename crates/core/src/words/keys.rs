@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
-use vers_vecs::EliasFanoVec;
+use vers_vecs::{BitVec, EliasFanoVec, RsVec};
 
 /// A legacy primary key. Unsigned 64-bit keys beyond `i64` are refused when a step is planned.
 pub type Key = i64;
@@ -33,7 +33,51 @@ pub struct KeySet {
     keys: RoaringTreemap,
     /// The same keys, made for ranks: a bitmap counts all that stands before. Built when the first rank is asked for.
     #[serde(skip)]
-    ranks: OnceLock<EliasFanoVec>,
+    ranks: OnceLock<Ranks>,
+}
+
+/// Keys with their ranks: a bit for each possible key where they are dense, else a few bits a key.
+#[derive(Debug, Clone)]
+enum Ranks {
+    Dense { first: u64, bits: RsVec },
+    Sparse(EliasFanoVec),
+}
+
+/// Keys are dense if there are no more possible ones than so many times as many as there are.
+const DENSE: u64 = 4;
+
+impl Ranks {
+    fn of(keys: &RoaringTreemap) -> Self {
+        match (keys.min(), keys.max()) {
+            (Some(first), Some(last)) if (last - first) / DENSE < keys.len() => {
+                let place = |key: u64| usize::try_from(key - first).expect("as many as memory holds");
+                let mut bits = BitVec::from_zeros(place(last) + 1);
+                keys.iter().for_each(|key| bits.set_unchecked(place(key), 1));
+                Self::Dense { first, bits: RsVec::from_bit_vec(bits) }
+            }
+            _ => Self::Sparse(EliasFanoVec::from_slice(&keys.iter().collect::<Vec<u64>>())),
+        }
+    }
+
+    fn rank(&self, key: u64) -> Option<u64> {
+        match self {
+            Self::Dense { first, bits } => {
+                let place = usize::try_from(key.checked_sub(*first)?).ok()?;
+                (bits.get(place) == Some(1)).then(|| bits.rank1(place) as u64)
+            }
+            Self::Sparse(keys) => {
+                let rank = keys.rank(key);
+                (keys.get(usize::try_from(rank).ok()?) == Some(key)).then_some(rank)
+            }
+        }
+    }
+
+    fn at(&self, place: usize) -> Option<u64> {
+        match self {
+            Self::Dense { first, bits } => Some(first + bits.select1(place) as u64),
+            Self::Sparse(keys) => keys.get(place),
+        }
+    }
 }
 
 impl PartialEq for KeySet {
@@ -62,14 +106,19 @@ impl KeySet {
     /// more than `count`.
     pub fn cut(&self, range: KeyRange, count: u64) -> Option<(Key, Key)> {
         let from = ordered(range.lo).checked_sub(1).map_or(0, |before| self.keys.rank(before));
-        let ranks = self.ranks();
-        let at = |place: u64| ranks.get(usize::try_from(place).ok()?).filter(|k| *k <= ordered(range.hi)).map(key);
+        let at = |place: u64| self.at(place).filter(|key| *key <= range.hi);
         let last = at(from + count.checked_sub(1)?)?;
         at(from + count).map(|next| (last, next))
     }
 
-    fn ranks(&self) -> &EliasFanoVec {
-        self.ranks.get_or_init(|| EliasFanoVec::from_slice(&self.keys.iter().collect::<Vec<u64>>()))
+    /// The key of which so many are smaller.
+    pub fn at(&self, place: u64) -> Option<Key> {
+        let place = usize::try_from(place).ok().filter(|place| (*place as u64) < self.len())?;
+        self.ranks().at(place).map(key)
+    }
+
+    fn ranks(&self) -> &Ranks {
+        self.ranks.get_or_init(|| Ranks::of(&self.keys))
     }
 
     /// The number of keys.
@@ -89,10 +138,7 @@ impl KeySet {
 
     /// How many keys are smaller than `key`; `None` where `key` is not one of them.
     pub fn rank(&self, key: Key) -> Option<u64> {
-        let ranks = self.ranks();
-        let rank = ranks.rank(ordered(key));
-        let place = usize::try_from(rank).expect("as many keys as memory holds");
-        (ranks.get(place) == Some(ordered(key))).then_some(rank)
+        self.ranks().rank(ordered(key))
     }
 
     /// How many keys lie in `range`.
@@ -184,7 +230,20 @@ mod tests {
         assert_eq!(keys.iter().collect::<Vec<_>>(), [i64::MIN, -3, 0, 7, i64::MAX]);
         assert_eq!(keys.rank(0), Some(2));
         assert_eq!(keys.rank(1), None);
+        assert_eq!((keys.at(0), keys.at(4), keys.at(5)), (Some(i64::MIN), Some(i64::MAX), None));
         assert_eq!(keys.count(KeyRange { lo: -3, hi: 7 }), 3);
+    }
+
+    #[test]
+    fn dense_keys_and_sparse_ones_have_the_same_ranks() {
+        for step in [1, 2, 3, 5, 1_000_003] {
+            let keys: KeySet = (0..2_000).map(|n| -500 + n * step + n % 2).collect();
+            for (place, key) in keys.iter().enumerate() {
+                assert_eq!((keys.rank(key), keys.at(place as u64)), (Some(place as u64), Some(key)));
+                assert_eq!(keys.rank(key + 1).is_some(), keys.contains(key + 1));
+            }
+            assert_eq!((keys.rank(-501), keys.at(2_000)), (None, None));
+        }
     }
 
     #[test]

@@ -79,12 +79,12 @@ fn odd(rows: &str) -> Option<Vec<Odd>> {
     .unwrap();
     db.batch_execute(&format!("INSERT INTO odd VALUES {rows}")).unwrap();
     let mut legacy = Db::open(&database.url(), Role::Legacy).unwrap();
-    Some(Odd::range(&mut legacy, KeyRange { lo: i64::MIN, hi: i64::MAX }).unwrap())
+    Some(Odd::range(&mut legacy, KeyRange { lo: i64::MIN, hi: i64::MAX }, 0).unwrap())
 }
 
 fn raw<T>(cell: &Cell<T>) -> Option<&str> {
     match cell {
-        Cell::Bad { raw, .. } => Some(raw),
+        Cell::Bad(unfit) => Some(unfit.raw),
         Cell::Good(_) | Cell::Null => None,
     }
 }

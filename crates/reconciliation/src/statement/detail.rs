@@ -52,7 +52,7 @@ fn stored<T: ToString>(cell: &Cell<T>) -> Option<String> {
     match cell {
         Cell::Good(value) => Some(value.to_string()),
         Cell::Null => None,
-        Cell::Bad { raw, .. } => Some(raw.clone()),
+        Cell::Bad(unfit) => Some(unfit.raw.clone()),
     }
 }
 
@@ -60,7 +60,7 @@ fn wall(cell: &Cell<Wall>) -> Option<String> {
     match cell {
         Cell::Good(Wall(at)) => Some(at.strftime("%Y-%m-%d %H:%M:%S").to_string()),
         Cell::Null => None,
-        Cell::Bad { raw, .. } => Some(raw.clone()),
+        Cell::Bad(unfit) => Some(unfit.raw.clone()),
     }
 }
 

@@ -72,6 +72,19 @@ impl<T> Batch<T> {
     }
 }
 
+impl<T: Write> Batch<T> {
+    /// Puts the rows into the order in which the target takes them best.
+    #[doc(hidden)]
+    pub fn arrange(&mut self) {
+        if self.rows.windows(2).all(|pair| pair[0].place() <= pair[1].place()) {
+            return;
+        }
+        let mut both: Vec<(UnitIndex, T)> = self.units.drain(..).zip(self.rows.drain(..)).collect();
+        both.sort_by_key(|(_, row)| row.place());
+        (self.units, self.rows) = both.into_iter().unzip();
+    }
+}
+
 impl<T: Clone> Batch<T> {
     #[doc(hidden)]
     #[must_use]
@@ -88,6 +101,11 @@ pub trait Write: Serialize + Clone + Send + Sync + Sized {
         None
     }
 
+    /// Where it stands among the rows of its chunk: rows with near places are written one after the other.
+    fn place(&self) -> i64 {
+        0
+    }
+
     /// Does it for a whole batch.
     ///
     /// # Errors
@@ -99,6 +117,8 @@ pub trait Write: Serialize + Clone + Send + Sync + Sized {
 pub trait Insert: Serialize + Clone + Send + Sync + Sized {
     /// The money that it carries.
     fn amount(&self) -> Option<Money>;
+    /// Where it stands among the rows of its chunk.
+    fn order(&self) -> i64;
     /// The table and its columns.
     fn shape() -> TableShape;
     #[doc(hidden)]
@@ -110,6 +130,10 @@ pub trait Insert: Serialize + Clone + Send + Sync + Sized {
 impl<T: Insert> Write for T {
     fn money(&self) -> Option<Money> {
         self.amount()
+    }
+
+    fn place(&self) -> i64 {
+        self.order()
     }
 
     fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()> {
@@ -128,15 +152,23 @@ pub trait Replace: Clone + Send + Sync {
 }
 
 /// Lets a model be inserted in bulk: `insert!(NewBrand => brands);`, with the money that a row carries where it carries
-/// some: `insert!(NewBrand => brands, money = |brand| brand.price());`.
+/// some: `insert!(NewBrand => brands, money = |brand| brand.price());`. Rows of one chunk that point to the same parent are
+/// written together where `order` says which that is: the server finds the parent, and its place in the index, at hand.
 #[macro_export]
 macro_rules! insert {
     ($model:ty => $table:ident) => { $crate::insert!($model => $table, money = |_row| None); };
     ($model:ty => $table:ident, money = $money:expr) => {
+        $crate::insert!($model => $table, money = $money, order = |_row| 0);
+    };
+    ($model:ty => $table:ident, money = $money:expr, order = $order:expr) => {
         impl $crate::Insert for $model {
             fn amount(&self) -> Option<$crate::Money> {
                 let money: fn(&$model) -> Option<$crate::Money> = $money;
                 money(self)
+            }
+            fn order(&self) -> i64 {
+                let order: fn(&$model) -> i64 = $order;
+                order(self)
             }
             fn shape() -> $crate::TableShape {
                 $crate::shape_of::<$table::table>(stringify!($table))
@@ -184,6 +216,8 @@ pub trait Rows: Default + Clone + Send + Sync + 'static {
     fn withdraw(&mut self, unit: UnitIndex);
     /// Puts the rows of another part of the chunk behind these.
     fn append(&mut self, other: Self, units_before: UnitIndex);
+    /// Puts the rows of each batch into the order in which the target takes them best.
+    fn arrange(&mut self);
     /// The rows of the units that `keep` names.
     #[must_use]
     fn only(&self, keep: &dyn Fn(UnitIndex) -> bool) -> Self;
@@ -216,6 +250,9 @@ macro_rules! rows {
             }
             fn append(&mut self, other: Self, units_before: $crate::UnitIndex) {
                 $(self.$field.append(other.$field, units_before);)+
+            }
+            fn arrange(&mut self) {
+                $(self.$field.arrange();)+
             }
             fn only(&self, keep: &dyn Fn($crate::UnitIndex) -> bool) -> Self {
                 Self { $($field: self.$field.only(keep)),+ }

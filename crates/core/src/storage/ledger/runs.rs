@@ -232,7 +232,10 @@ pub(crate) fn cut_off(db: &mut Db, owner: &str) {
     let ended = diesel::sql_query(sql).bind::<diesel::sql_types::Text, _>(Owner::session_name(owner)).execute(pg);
     if let Err(error) = ended {
         // Its transactions then end when the server notices.
-        tracing::debug!(failure = super::Failure::of(&error).kind(), "the sessions of a lost worker could not be ended");
+        tracing::debug!(
+            failure = super::Failure::of(&error).kind(),
+            "the sessions of a lost worker could not be ended"
+        );
     }
 }
 
