@@ -5,6 +5,8 @@ mod databases;
 mod ends;
 pub(crate) mod error;
 pub(crate) mod event;
+mod expel;
+mod offline;
 pub(crate) mod pipeline;
 pub(crate) mod preflight;
 pub(crate) mod rejudge;

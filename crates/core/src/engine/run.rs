@@ -1,6 +1,7 @@
 //! A run: one invocation against one environment.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use backon::BlockingRetryable;
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 use super::databases::Databases;
 use super::error::RunError;
 use super::event::{Event, Reporter};
+use super::offline;
 use super::pipeline::{self, Line};
 use super::preflight;
 use super::replay::Replay;
@@ -21,6 +23,7 @@ use crate::contract::domain::Registry;
 use crate::contract::prepare::{Again, LookupCache, Prepare};
 use crate::contract::step::FinishError;
 use crate::storage::bulk::Tx;
+use crate::storage::constraints::Session;
 use crate::storage::db::{Backend, Db, DbUrl};
 use crate::storage::ledger::mends::{self, Mend, Mends};
 use crate::storage::ledger::plan::{self, NewStep, StepPlan};
@@ -88,7 +91,11 @@ impl Migration<'_> {
     /// Why it cannot begin or go on. All that was committed stays.
     pub fn run(&self, stop: &Stop, reporter: &dyn Reporter) -> Result<Report, RunError> {
         let steps = self.registry.selected(&self.settings.only)?;
-        self.attended(&steps, stop, reporter, |_, _| Ok(()), |run| run.steps(&steps), |report| report.complete)
+        let work = |run: &Running<'_>| {
+            run.settle_constraints(&steps)?;
+            run.steps(&steps)
+        };
+        self.attended(&steps, stop, reporter, |_, _| Ok(()), work, |report| report.complete)
     }
 
     /// Judges every row again, mended rows in the place of legacy ones, and writes what comes out otherwise than the ledger
@@ -110,7 +117,11 @@ impl Migration<'_> {
             alone = Some(runs::replay_alone(session).map_err(RunError::Held)?);
             Ok(mends::save(db, mends)?)
         };
-        let replayed = self.attended(&steps, stop, reporter, begin, |run| run.replay(&steps), |replay| replay.complete);
+        let work = |run: &Running<'_>| {
+            run.settle_constraints(&[])?;
+            run.replay(&steps)
+        };
+        let replayed = self.attended(&steps, stop, reporter, begin, work, |replay| replay.complete);
         drop(alone);
         replayed
     }
@@ -127,6 +138,7 @@ impl Migration<'_> {
     ) -> Result<T, RunError> {
         let databases = Databases::open(self)?;
         preflight::check(steps, &databases.legacy, &databases.target)?;
+        offline::check(&self.settings, steps, &databases.target)?;
         let owner = Owner::of_this_process();
         // The lock of a SQLite target comes before the first write; that of PostgreSQL is between workers, not runs.
         let file = match databases.target.backend() {
@@ -150,7 +162,17 @@ impl Migration<'_> {
             runs::begin(&mut target, &owner, &self.settings.environment, snapshot)?;
             mends::load(&mut target)?
         };
-        let run = Running { migration: self, databases: &databases, owner: &owner, snapshot, mends, stop, reporter };
+        let intruders = Mutex::default();
+        let run = Running {
+            migration: self,
+            databases: &databases,
+            owner: &owner,
+            snapshot,
+            mends,
+            stop,
+            reporter,
+            intruders,
+        };
         let (end_heart, heart_ends) = bounded::<()>(1);
         let outcome = std::thread::scope(|scope| {
             scope.spawn(|| run.heart(alive, &heart_ends));
@@ -196,13 +218,15 @@ fn keys(step: &dyn AnyStep, legacy: &Pool) -> Result<crate::words::KeySet, RunEr
 
 /// A run under way.
 pub(super) struct Running<'a> {
-    migration: &'a Migration<'a>,
+    pub(super) migration: &'a Migration<'a>,
     pub(super) databases: &'a Databases,
     owner: &'a Owner,
     snapshot: Timestamp,
     pub(super) mends: Mends,
     pub(super) stop: &'a Stop,
     pub(super) reporter: &'a dyn Reporter,
+    /// Sessions of others that were seen while an offline target had no foreign keys.
+    pub(super) intruders: Mutex<BTreeSet<Session>>,
 }
 
 impl Running<'_> {
@@ -233,7 +257,7 @@ impl Running<'_> {
 
     fn steps(&self, steps: &[&dyn AnyStep]) -> Result<Report, RunError> {
         let cache = LookupCache::default();
-        let mut report = Report { complete: true, steps: Vec::new() };
+        let mut report = Report { complete: true, steps: Vec::new(), intruders: Vec::new() };
         for step in steps {
             if self.stop.requested() {
                 report.complete = false;
@@ -262,6 +286,7 @@ impl Running<'_> {
             }
             report.steps.push(done);
         }
+        report.intruders = self.intruders();
         Ok(report)
     }
 
@@ -350,7 +375,7 @@ impl Running<'_> {
             stop: self.stop,
             reporter: self.reporter,
         };
-        let (counts, complete) = pipeline::run(&line)?;
+        let (counts, complete) = self.load(step, &*prepared, || pipeline::run(&line))?;
         if complete {
             self.patiently(step.name(), || self.finish(step, &*prepared))?;
         }

@@ -228,6 +228,21 @@ fn dead(db: &mut Db, owner: &str) -> QueryResult<bool> {
     }
 }
 
+/// A run that is under way: one that has not ended and whose process lives.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn under_way(db: &mut Db) -> Result<Option<String>, LedgerError> {
+    let running: Vec<String> =
+        r::table.filter(r::state.eq("running")).order(r::started_at).select(r::id).load(db).attempt("read")?;
+    for owner in running {
+        if !db.write(|db| dead(db, &owner)).attempt("asked for runs")? {
+            return Ok(Some(owner));
+        }
+    }
+    Ok(None)
+}
+
 fn free(db: &mut Db, owner: &str) -> QueryResult<usize> {
     let freed = diesel::update(c::table.filter(c::owner.eq(owner.to_owned())).filter(c::state.eq("claimed")))
         .set((c::state.eq("free"), c::reason.eq("its worker died")))
