@@ -14,7 +14,7 @@ use super::settings::{Offline, Settings};
 use super::step::{AnyStep, PreparedStep};
 use crate::storage::constraints::{self, Filled, OfflineError};
 use crate::storage::db::{Backend, Db};
-use crate::storage::ledger::plan;
+use crate::storage::ledger::{self, plan};
 use crate::storage::pool::Pool;
 
 /// How often it is looked after others while the target has no foreign keys.
@@ -32,7 +32,7 @@ fn filled(step: &dyn AnyStep) -> Vec<String> {
     tables.map(str::to_owned).collect()
 }
 
-/// Whether a run may be offline, before anything is written.
+/// Whether what is left to do may be done offline, before anything is written.
 ///
 /// # Errors
 /// The user lacks rights, or others may write to the target.
@@ -41,7 +41,12 @@ pub(super) fn check(settings: &Settings, steps: &[&dyn AnyStep], target: &Pool) 
         return Ok(());
     }
     let mut target = target.get()?;
-    let tables: BTreeSet<String> = steps.iter().flat_map(|step| filled(*step)).collect();
+    let done = if ledger::exists(&mut target)? { plan::done(&mut target)? } else { Vec::new() };
+    let due = steps.iter().filter(|step| !done.iter().any(|done| done == step.name()));
+    let tables: BTreeSet<String> = due.flat_map(|step| filled(*step)).collect();
+    if tables.is_empty() {
+        return Ok(());
+    }
     let tables: Vec<String> = tables.into_iter().collect();
     let lacking = constraints::lacking_rights(&mut target, &tables).map_err(OfflineError::from)?;
     if !lacking.is_empty() {
@@ -66,15 +71,8 @@ impl Running<'_> {
         }
         let mut missing = constraints::steps_with_missing(&mut *self.databases.target.get()?)?;
         if self.offline().is_some() {
-            let mut target = self.databases.target.get()?;
-            let mut due = Vec::new();
-            for name in missing {
-                let asked_for = steps.iter().any(|step| step.name() == name);
-                if !asked_for || plan::load(&mut target, &name)?.is_none_or(|plan| plan.done) {
-                    due.push(name);
-                }
-            }
-            missing = due;
+            let done = plan::done(&mut *self.databases.target.get()?)?;
+            missing.retain(|name| done.contains(name) || !steps.iter().any(|step| step.name() == name));
         }
         let first = missing.first().and_then(|name| self.known(name));
         if missing.is_empty() {
