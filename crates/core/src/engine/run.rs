@@ -59,6 +59,7 @@ impl Migration<'_> {
         let steps = self.registry.selected(&self.settings.only)?;
         let databases = Databases::open(self)?;
         preflight::check(&steps, &databases.legacy, &databases.target)?;
+        offline::check(&self.settings, &steps, &databases.target)?;
         self.check_snapshot(&databases)?;
         let mut outlook = Vec::new();
         for step in steps {

@@ -253,6 +253,7 @@ fn a_session_that_may_write_is_refused_before_anything_is_dropped() {
     };
     assert_eq!((found.len(), &*found[0].application, &*found[0].user), (1, "webshop", "postgres"));
     assert!(RunError::from(OfflineError::Foreign(found)).to_string().contains("live = true"));
+    assert!(matches!(world.migration(&dark.url, offline(5)).plan(), Err(RunError::Offline(OfflineError::Foreign(_)))));
     assert_eq!(catalogue(&dark), before);
     assert!(!replant_core::ledger::exists(&mut dark.open()).unwrap(), "nothing was written");
     // A live run does not care, nor does an offline one about who cannot write.

@@ -1,5 +1,6 @@
 //! Dropping, in the transaction that writes down what was there.
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
@@ -66,7 +67,7 @@ pub(crate) fn drop_for(db: &mut Db, filled: Filled<'_>) -> Result<(usize, usize)
         }
         let Db::Pg(pg) = db else { return Ok((0, 0)) };
         // Every worker waits for whoever waits for such a lock.
-        diesel::sql_query("SET LOCAL lock_timeout = '10s'").execute(pg)?;
+        pg.batch_execute("SET LOCAL lock_timeout = '10s'; SET LOCAL idle_in_transaction_session_timeout = '1min'")?;
         for one in &found {
             diesel::sql_query(NOTE)
                 .bind::<Text, _>(filled.step)

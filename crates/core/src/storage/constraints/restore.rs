@@ -96,7 +96,7 @@ struct Taken {
 /// What is to be done next.
 enum Next {
     Index(Vec<Missing>),
-    Add(Vec<Missing>),
+    Add(Box<Missing>),
     Validate(Vec<Missing>),
     Nothing,
 }
@@ -115,7 +115,8 @@ impl Shared<'_> {
     fn builder(&self, db: &mut Db) -> Result<(), OfflineError> {
         let Db::Pg(pg) = db else { return Ok(()) };
         pg.batch_execute(&format!(
-            "SET maintenance_work_mem = '{}MB'; SET max_parallel_maintenance_workers = {}",
+            "SET maintenance_work_mem = '{}MB'; SET max_parallel_maintenance_workers = {}; \
+             SET idle_in_transaction_session_timeout = '1min'",
             self.how.memory_mb, self.how.workers
         ))?;
         loop {
@@ -125,7 +126,7 @@ impl Shared<'_> {
             let done = match self.next(pg)? {
                 Next::Nothing => return Ok(()),
                 Next::Index(indexes) => self.index(pg, &indexes)?,
-                Next::Add(keys) => alone(pg, 0, |pg| keys.iter().try_for_each(|key| add(pg, key)))?,
+                Next::Add(key) => alone(pg, 0, |pg| add(pg, &key))?,
                 Next::Validate(keys) => self.validate(pg, &keys)?,
             };
             if !done {
@@ -142,12 +143,12 @@ impl Shared<'_> {
             due.retain(|one| !failed.keys.contains(&one.id));
         }
         let (indexes, keys): (Vec<_>, Vec<_>) = due.into_iter().partition(|one| one.is_index);
-        let absent: Vec<Missing> = keys.iter().filter(|key| key.found.is_none()).cloned().collect();
-        Ok(match (indexes.is_empty(), absent.is_empty(), keys.is_empty()) {
-            (false, ..) => Next::Index(indexes),
-            (_, false, _) => Next::Add(absent),
-            (_, _, false) => Next::Validate(keys),
-            _ => Next::Nothing,
+        let absent = keys.iter().find(|key| key.found.is_none());
+        Ok(match absent {
+            _ if !indexes.is_empty() => Next::Index(indexes),
+            Some(key) => Next::Add(Box::new(key.clone())),
+            None if keys.is_empty() => Next::Nothing,
+            None => Next::Validate(keys),
         })
     }
 
@@ -189,44 +190,44 @@ impl Shared<'_> {
         })
     }
 
-    /// Validates the foreign keys of a table that nobody is at. `false` where there is none.
+    /// Validates a foreign key of a table that nobody is at. `false` where there is none: several validations of one table
+    /// would wait for each other.
     fn validate(&self, pg: &mut PgConnection, keys: &[Missing]) -> Result<bool, OfflineError> {
-        let mut tables: Vec<&str> = keys.iter().map(|key| &*key.table_name).collect();
-        tables.sort_unstable();
-        tables.dedup();
-        for table in tables {
-            let of_table: Vec<&Missing> = keys.iter().filter(|key| key.table_name == table).collect();
-            // Several validations of one table wait for each other.
-            let oid = format!("SELECT 'public.{}'::regclass::oid::bigint AS oid", quoted(table).replace('\'', "''"));
+        let mut tried: Vec<&str> = Vec::new();
+        for key in keys {
+            if tried.contains(&&*key.table_name) {
+                continue;
+            }
+            tried.push(&key.table_name);
+            if key.found.as_deref().map(|found| found.trim_end_matches(NOT_VALID)) != Some(&*key.definition) {
+                return Err(OfflineError::Taken { what: key.what() });
+            }
+            let (table, name) = (quoted(&key.table_name), quoted(&key.name));
+            let oid = format!("SELECT 'public.{}'::regclass::oid::bigint AS oid", table.replace('\'', "''"));
             let oid = diesel::sql_query(oid).get_result::<Oid>(pg)?.oid;
             let lock = i32::try_from(oid & i64::from(i32::MAX)).unwrap_or_default();
-            if alone(pg, lock, |pg| of_table.iter().try_for_each(|key| self.validate_key(pg, key)))? {
-                return Ok(true);
+            let validated = alone(pg, lock, |pg| {
+                diesel::sql_query(format!("ALTER TABLE public.{table} VALIDATE CONSTRAINT {name}")).execute(pg)?;
+                self.is_back(pg, key)
+            });
+            match validated {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(source) if matches!(Failure::of(&source), Failure::Constraint(_)) => {
+                    let orphans = orphans::of(pg, key)?;
+                    let mut failed = self.failed();
+                    if !failed.keys.contains(&key.id) {
+                        failed.keys.push(key.id);
+                        failed.orphans.push(orphans);
+                    }
+                    return Ok(true);
+                }
+                Err(source) => {
+                    return Err(OfflineError::Statement { what: key.what(), attempted: "validated", source });
+                }
             }
         }
         Ok(false)
-    }
-
-    fn validate_key(&self, pg: &mut PgConnection, key: &Missing) -> Result<(), OfflineError> {
-        if key.found.as_deref().map(|found| found.trim_end_matches(NOT_VALID)) != Some(&*key.definition) {
-            return Err(OfflineError::Taken { what: key.what() });
-        }
-        let (table, name) = (quoted(&key.table_name), quoted(&key.name));
-        let validated = pg.transaction(|pg| {
-            diesel::sql_query(format!("ALTER TABLE public.{table} VALIDATE CONSTRAINT {name}")).execute(pg)?;
-            self.is_back(pg, key)
-        });
-        match validated {
-            Ok(()) => Ok(()),
-            Err(source) if matches!(Failure::of(&source), Failure::Constraint(_)) => {
-                let orphans = orphans::of(pg, key)?;
-                let mut failed = self.failed();
-                failed.keys.push(key.id);
-                failed.orphans.push(orphans);
-                Ok(())
-            }
-            Err(source) => Err(OfflineError::Statement { what: key.what(), attempted: "validated", source }),
-        }
     }
 
     /// Marks something as built again; of two who validated it, the second finds it so.
@@ -268,21 +269,20 @@ fn add(pg: &mut PgConnection, key: &Missing) -> Result<(), OfflineError> {
     .map_err(failed)
 }
 
-/// Does something while nobody else does the same. `false` where somebody does. The lock goes with the session, if that is lost.
-fn alone(
+/// Does something in a transaction while nobody else does the same. `false` where somebody does.
+fn alone<E: From<diesel::result::Error>>(
     pg: &mut PgConnection,
     what: i32,
-    work: impl FnOnce(&mut PgConnection) -> Result<(), OfflineError>,
-) -> Result<bool, OfflineError> {
-    let lock = format!("SELECT pg_try_advisory_lock({LOCKS}, {what}) AS taken");
-    if !diesel::sql_query(lock).get_result::<Taken>(pg)?.taken {
-        return Ok(false);
-    }
-    let done = work(pg);
-    let unlocked = diesel::sql_query(format!("SELECT pg_advisory_unlock({LOCKS}, {what})")).execute(pg);
-    done?;
-    unlocked?;
-    Ok(true)
+    work: impl FnOnce(&mut PgConnection) -> Result<(), E>,
+) -> Result<bool, E> {
+    let lock = format!("SELECT pg_try_advisory_xact_lock({LOCKS}, {what}) AS taken");
+    pg.transaction(|pg| {
+        if !diesel::sql_query(lock).get_result::<Taken>(pg)?.taken {
+            return Ok(false);
+        }
+        work(pg)?;
+        Ok(true)
+    })
 }
 
 /// A text as SQL: statements that define take no parameters.
