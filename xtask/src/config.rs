@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use config::{Config, Environment as Variables, File, FileFormat};
 use replant_core::db::{DbUrl, UrlError};
-use replant_core::{Retries, Settings};
+use replant_core::{Building, Offline, Retries, Settings};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -30,6 +30,7 @@ pub(crate) struct Environment {
     legacy: Database,
     target: Database,
     run: Run,
+    offline: Load,
     work: PathBuf,
 }
 
@@ -42,6 +43,7 @@ struct Layers {
     #[serde(default)]
     target: Database,
     run: Run,
+    offline: Load,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -50,6 +52,17 @@ struct Database {
     url: Option<SecretString>,
     url_file: Option<PathBuf>,
     pool: Option<u32>,
+    /// Of the target alone: whether others use it.
+    live: Option<bool>,
+}
+
+/// How a target that is not live is loaded.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Load {
+    least_rows: u64,
+    build_memory_mb: u32,
+    build_workers: u32,
 }
 
 #[derive(Debug, Deserialize)]
@@ -94,10 +107,13 @@ impl Environment {
             .build()
             .and_then(Config::try_deserialize::<Layers>)
             .map_err(|error| SettingsError::of(&error))?;
-        let Layers { confirm, mut legacy, mut target, run } = layers;
+        let Layers { confirm, mut legacy, mut target, run, offline } = layers;
+        if legacy.live.is_some() {
+            return Err(SettingsError::Unknown("unknown field `live` of `[legacy]`".to_owned()));
+        }
         legacy.settle("LEGACY", vars)?;
         target.settle("TARGET", vars)?;
-        Ok(Self { name: name.to_owned(), confirm, legacy, target, run, work: places.work.clone() })
+        Ok(Self { name: name.to_owned(), confirm, legacy, target, run, offline, work: places.work.clone() })
     }
 
     /// The address of the legacy database.
@@ -134,7 +150,20 @@ impl Environment {
             },
             only,
             dry_run,
+            offline: (!self.is_live()).then_some(Offline { least_rows: self.offline.least_rows }),
+            building: self.building(),
         }
+    }
+
+    /// Whether others use the target: it then keeps every constraint.
+    pub(crate) fn is_live(&self) -> bool {
+        self.target.live.unwrap_or(true)
+    }
+
+    /// How what a load dropped is built again.
+    pub(crate) fn building(&self) -> Building {
+        let Load { build_memory_mb: memory_mb, build_workers: workers, .. } = self.offline;
+        Building { memory_mb, workers, connections: self.run.writers.max(1) }
     }
 }
 
@@ -189,7 +218,7 @@ fn presentable(error: UrlError) -> UrlError {
 /// A variable that is meant as a setting but has one `_` after the prefix would be ignored in silence.
 fn misspelt(vars: &Vars) -> Option<String> {
     let meant = |name: &&String| {
-        ["REPLANT_LEGACY", "REPLANT_TARGET", "REPLANT_RUN"]
+        ["REPLANT_LEGACY", "REPLANT_TARGET", "REPLANT_RUN", "REPLANT_OFFLINE"]
             .iter()
             .any(|start| name.to_ascii_uppercase().starts_with(start))
     };

@@ -8,7 +8,7 @@ use std::io;
 
 use replant_core::db::OpenError;
 use replant_core::ledger::LedgerError;
-use replant_core::{Failure, PoolError, RunError};
+use replant_core::{Failure, OfflineError, PoolError, RunError};
 
 use crate::config::SettingsError;
 use crate::exit::Exit;
@@ -80,6 +80,12 @@ impl From<SettingsError> for Error {
 impl From<RunError> for Error {
     fn from(error: RunError) -> Self {
         Self::Run(error)
+    }
+}
+
+impl From<OfflineError> for Error {
+    fn from(error: OfflineError) -> Self {
+        Self::Run(error.into())
     }
 }
 

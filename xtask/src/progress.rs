@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressStyle;
 use replant_core::{Counts, Event, Reporter};
-use tracing::{Span, info, warn};
+use tracing::{Span, error, info, warn};
 use tracing_indicatif::span_ext::IndicatifSpanExt;
 
 use crate::output::grouped;
@@ -118,6 +118,19 @@ impl Reporter for Progress {
             Event::StepAlreadyDone { step } => info!(step, "done by an earlier run"),
             Event::Planning { step } => info!(step, "reads the legacy keys and plans its chunks"),
             Event::Preparing { step } => info!(step, "prepares its lookups"),
+            Event::Dropped { step, foreign_keys, indexes } => {
+                info!(step, "loads without {foreign_keys} foreign keys and {indexes} indexes: the target is not live");
+            }
+            Event::Restoring { steps } => info!("builds foreign keys and indexes again: {}", steps.join(", ")),
+            Event::Restored { built, elapsed } => {
+                info!("{built} foreign keys and indexes are back and validated, in {} ms", elapsed.as_millis());
+            }
+            Event::Expelled { step, rows } => {
+                warn!(step, "{rows} rows pointed to nothing: they are out again and quarantined");
+            }
+            Event::Intruder { session } => error!(
+                "somebody else is connected to the target and may write, though it is said to be offline: {session}"
+            ),
             Event::StepStarted { step, rows, done } => self.begin(step, *rows, *done),
             Event::ChunkDone { step, counts, refused } => {
                 tracing::debug!(step, rows = counts.read, refused, "a chunk is done");

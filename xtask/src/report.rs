@@ -1,6 +1,7 @@
 //! The account of a run: what became of the rows and of the money, and where to look next.
 
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use replant_core::constraints::Dropped;
 use replant_core::db::Db;
 use replant_core::ledger::history;
 use replant_core::ledger::quarantine::{self, QuarantineFilter};
@@ -8,6 +9,7 @@ use replant_core::ledger::status::CodeCount;
 use replant_core::{Counts, Report, ledger};
 use serde::Serialize;
 
+use crate::commands::constraints::{missing, warning};
 use crate::error::Error;
 use crate::money::{self, MoneyLine};
 use crate::output::grouped;
@@ -30,6 +32,12 @@ pub(crate) struct Account {
     pub(crate) codes: Option<Vec<CodeCount>>,
     /// Not known of a dry run.
     pub(crate) money: Option<Vec<MoneyLine>>,
+    /// Sessions of others that were seen on an offline target while it had no foreign keys.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) intruders: Vec<String>,
+    /// What offline loads dropped and that is not there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) missing: Vec<Dropped>,
     /// Commands.
     pub(crate) next: Vec<String>,
 }
@@ -71,6 +79,8 @@ impl Account {
             steps,
             codes: Some(codes),
             money: Some(money),
+            intruders: report.map(|report| report.intruders.clone()).unwrap_or_default(),
+            missing: if ledger::exists(db)? { missing(db)? } else { Vec::new() },
         })
     }
 
@@ -89,6 +99,8 @@ impl Account {
             steps: report.steps.iter().map(step).collect(),
             codes: None,
             money: None,
+            intruders: Vec::new(),
+            missing: Vec::new(),
             next: vec![format!("cargo xtask migrate{}", on(environment))],
         }
     }
@@ -101,6 +113,17 @@ impl Account {
         }
         if !self.complete {
             parts.push("Stopped on request: not all is done. The same command goes on.".to_owned());
+        }
+        if !self.intruders.is_empty() {
+            parts.push(format!(
+                "ATTENTION: the environment says that the target is not live, but while it had no foreign keys others were \
+                 connected who may write to it: {}. Foreign keys hold for what they wrote, but rules may have been decided \
+                 without it.",
+                self.intruders.join(", ")
+            ));
+        }
+        if !self.missing.is_empty() {
+            parts.push(warning(&self.missing, &self.environment));
         }
         parts.push(steps_table(&self.steps));
         if self.dry_run {
@@ -226,7 +249,7 @@ mod tests {
         let counts = Counts { read: 10, migrated: 9, skipped: 1, ..Counts::default() };
         let counts = if already_done { Counts::default() } else { counts };
         let step = StepReport { step: "users.accounts", already_done, counts, elapsed: Duration::from_secs(2) };
-        Report { complete: true, steps: vec![step] }
+        Report { complete: true, steps: vec![step], intruders: Vec::new() }
     }
 
     #[test]

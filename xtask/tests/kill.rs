@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use replant_core::db::{Db, DbUrl, Role};
-use replant_testkit::sample;
 use replant_testkit::state::{State, assert_same_state};
+use replant_testkit::{catalog, sample};
 
 /// Kills on each backend. `REPLANT_KILLS` asks for others.
 const KILLS: usize = 100;
@@ -22,19 +22,28 @@ const KILLS: usize = 100;
 struct Target {
     address: String,
     url: DbUrl,
+    /// Settings beside the addresses.
+    vars: &'static [(&'static str, &'static str)],
     _guard: Box<dyn std::any::Any>,
 }
+
+/// A target that nobody else writes to loses foreign keys and indexes for a load, however small.
+const OFFLINE: &[(&str, &str)] = &[("REPLANT__TARGET__LIVE", "false"), ("REPLANT__OFFLINE__LEAST_ROWS", "1")];
 
 fn sqlite() -> Target {
     let folder = tempfile::tempdir().unwrap();
     let url = sample::sqlite_platform_sample(folder.path());
     let address = format!("sqlite://{}", folder.path().join("platform.db").display());
-    Target { address, url, _guard: Box::new(folder) }
+    Target { address, url, vars: &[], _guard: Box::new(folder) }
 }
 
 fn postgres() -> Option<Target> {
     let database = sample::postgres_platform_sample()?;
-    Some(Target { address: database.address().to_owned(), url: database.url(), _guard: Box::new(database) })
+    Some(Target { address: database.address().to_owned(), url: database.url(), vars: &[], _guard: Box::new(database) })
+}
+
+fn offline_postgres() -> Option<Target> {
+    Some(Target { vars: OFFLINE, ..postgres()? })
 }
 
 fn migrate(legacy: &Path, target: &Target) -> Child {
@@ -44,6 +53,7 @@ fn migrate(legacy: &Path, target: &Target) -> Child {
         .env("REPLANT__TARGET__URL", &target.address)
         .env("REPLANT__RUN__CHUNK_ROWS", "150")
         .env("REPLANT__RUN__CHUNK_MS", "0")
+        .envs(target.vars.iter().copied())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -56,17 +66,18 @@ fn state(target: &Target, began: Timestamp) -> State {
 }
 
 /// Kills after a random part of the time that a whole run takes, until enough were killed; compares at each end.
-fn killed_runs_end_as_others(name: &str, fresh: &dyn Fn() -> Target) {
+fn killed_runs_end_as_others(name: &str, undisturbed: &dyn Fn() -> Target, fresh: &dyn Fn() -> Target) {
     let folder = tempfile::tempdir().unwrap();
     sample::sqlite_legacy_sample(folder.path());
     let legacy = folder.path().join("legacy.db");
     let began = Timestamp::now();
-    let target = fresh();
+    let target = undisturbed();
     let clock = Instant::now();
     assert!(migrate(&legacy, &target).wait().unwrap().success());
     let first = clock.elapsed();
     let mut whole = first;
     let expected = state(&target, began);
+    let constraints = catalogue(&target);
 
     let wanted = std::env::var("REPLANT_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
     let seed = fastrand::u64(..);
@@ -91,8 +102,14 @@ fn killed_runs_end_as_others(name: &str, fresh: &dyn Fn() -> Target) {
             break;
         }
         assert_same_state(&format!("{name}, after {kills} kills, seed {seed}"), &expected, &state(&target, began));
+        let what = format!("the constraints of {name}, after {kills} kills, seed {seed}");
+        catalog::assert_same_constraints(&what, &constraints, &catalogue(&target));
     }
     println!("{name}: {kills} kills, {ends} runs came to their end");
+}
+
+fn catalogue(target: &Target) -> Vec<String> {
+    catalog::constraints(&mut Db::open(&target.url, Role::Target).unwrap()).unwrap()
 }
 
 fn ended_within(run: &mut Child, wait: Duration) -> bool {
@@ -108,12 +125,22 @@ fn ended_within(run: &mut Child, wait: Duration) -> bool {
 
 #[test]
 fn on_sqlite() {
-    killed_runs_end_as_others("SQLite", &sqlite);
+    killed_runs_end_as_others("SQLite", &sqlite, &sqlite);
 }
 
 #[test]
 fn on_postgres() {
     if postgres().is_some() {
-        killed_runs_end_as_others("PostgreSQL", &|| postgres().expect("the server is there"));
+        let fresh = || postgres().expect("the server is there");
+        killed_runs_end_as_others("PostgreSQL", &fresh, &fresh);
+    }
+}
+
+#[test]
+fn on_postgres_offline() {
+    if postgres().is_some() {
+        let (live, offline) =
+            (|| postgres().expect("the server is there"), || offline_postgres().expect("so is it now"));
+        killed_runs_end_as_others("PostgreSQL offline", &live, &offline);
     }
 }

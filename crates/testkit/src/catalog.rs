@@ -171,3 +171,40 @@ pub(crate) fn list(backend: Backend, names: &[&str]) -> String {
 pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
+
+/// Everything that PostgreSQL says of constraints and indexes, a line each.
+const CONSTRAINTS: &str = "
+SELECT concat_ws(' | ', c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid), c.convalidated, c.condeferrable, c.condeferred,
+                 obj_description(c.oid, 'pg_constraint')) AS name
+  FROM pg_constraint c WHERE c.connamespace = 'public'::regnamespace
+UNION ALL
+SELECT concat_ws(' | ', i.oid::regclass, pg_get_indexdef(i.oid), x.indisvalid, x.indisclustered, x.indisreplident, i.reltablespace,
+                 i.reloptions, pg_get_userbyid(i.relowner), obj_description(i.oid, 'pg_class'))
+  FROM pg_class i JOIN pg_index x ON x.indexrelid = i.oid WHERE i.relnamespace = 'public'::regnamespace
+ ORDER BY 1";
+
+/// The constraints and indexes of a platform with all that makes them what they are, as comparable lines.
+///
+/// # Errors
+/// The catalogue can't be read.
+pub fn constraints(db: &mut Db) -> QueryResult<Vec<String>> {
+    let sql = match db.backend() {
+        Backend::Postgres => CONSTRAINTS,
+        _ => "SELECT coalesce(sql, name) AS name FROM sqlite_master WHERE tbl_name NOT LIKE 'replant_%' ORDER BY 1",
+    };
+    Ok(diesel::sql_query(sql).load::<Name>(db)?.into_iter().map(|row| row.name).collect())
+}
+
+/// Fails with the lines of [`constraints`] that are on one side alone.
+///
+/// # Panics
+/// There are some.
+#[track_caller]
+pub fn assert_same_constraints(what: &str, expected: &[String], found: &[String]) {
+    let only = |here: &[String], there: &[String], side: &str| -> Vec<String> {
+        let only = here.iter().filter(|line| !there.contains(line));
+        only.map(|line| format!("only {side}: {line}")).collect()
+    };
+    let differences = [only(expected, found, "in the first"), only(found, expected, "in the second")].concat();
+    assert!(differences.is_empty(), "{what}:\n{}", differences.join("\n"));
+}

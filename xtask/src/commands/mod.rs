@@ -1,6 +1,7 @@
 //! The commands, and what they share: settings and databases.
 
 pub(crate) mod completions;
+pub(crate) mod constraints;
 pub(crate) mod demo;
 mod files;
 pub(crate) mod lineage;
@@ -34,6 +35,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Migrate(args) => migrate::run(args, &at),
         Command::Work(args) => work::run(&args, &at),
         Command::Status(args) => status::run(&args, &at),
+        Command::Constraints(command) => constraints::run(command, &at),
         Command::Quarantine(command) => quarantine::run(command, &at),
         Command::Trace(args) => trace::run(&args, &at),
         Command::Lineage(args) => lineage::run(&args, &at),

@@ -1,11 +1,13 @@
 //! `status`: how far the migration is, from the ledger alone.
 
+use replant_core::constraints::Dropped;
 use replant_core::db::{Db, Role};
 use replant_core::ledger;
 use replant_core::ledger::status::{CodeCount, RunStatus, StepStatus};
 use serde::Serialize;
 
 use super::At;
+use super::constraints::{missing, warning};
 use crate::cli;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -27,6 +29,9 @@ struct Status {
     /// Where the money went, by table and currency, if it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     money: Option<Vec<MoneyLine>>,
+    /// What offline loads dropped and that is not there, whoever dropped it last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<Dropped>,
 }
 
 pub(crate) fn run(args: &cli::Status, at: &At) -> Result<Exit, Error> {
@@ -38,6 +43,7 @@ pub(crate) fn run(args: &cli::Status, at: &At) -> Result<Exit, Error> {
         status.steps = ledger::status::steps(&mut db)?;
         status.runs = ledger::status::runs(&mut db, RUNS)?;
         status.codes = ledger::status::codes(&mut db)?;
+        status.missing = missing(&mut db)?;
         status.money = if args.money { Some(money::by_table(&mut db)?) } else { None };
     }
     match args.form.json {
@@ -58,7 +64,11 @@ impl Status {
         if let Some(money) = &self.money {
             return money::table_of(money);
         }
-        [steps(&self.steps), runs(&self.runs), codes_table(&self.codes, usize::MAX)].join("\n\n")
+        let mut parts = vec![steps(&self.steps), runs(&self.runs), codes_table(&self.codes, usize::MAX)];
+        if !self.missing.is_empty() {
+            parts.insert(0, warning(&self.missing, &self.environment));
+        }
+        parts.join("\n\n")
     }
 }
 

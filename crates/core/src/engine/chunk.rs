@@ -9,6 +9,7 @@ use roaring::RoaringBitmap;
 
 use super::ends::Kept;
 use super::error::ChunkError;
+use super::expel::Expelled;
 use super::rejudge::{Moved, Rejudged};
 use crate::contract::draft::{Draft, Unit};
 use crate::contract::legacy::LegacyRow;
@@ -57,6 +58,13 @@ pub trait ReadyChunk: Send {
         moved: &mut Moved,
         started: Instant,
     ) -> Result<Rejudged, ChunkError>;
+
+    /// Takes out the units of the rows that `out` names, each with the foreign key that refuses it, gives those another
+    /// chance that the target refused when the chunk was written, and closes the chunk anew: inside the caller's transaction.
+    ///
+    /// # Errors
+    /// The database fails, the chunk does not balance, or what was written for a unit cannot be taken back.
+    fn expel(&self, db: &mut Db, chunk: i64, out: &Expelled, started: Instant) -> Result<(), ChunkError>;
 }
 
 /// What a committed chunk did.
@@ -191,5 +199,9 @@ impl<S: Step> ReadyChunk for Judged<S> {
         let (done, left) = db.write(|db| self.rejudge(db, chunk, moved, started))?;
         moved.extend(left);
         Ok(done)
+    }
+
+    fn expel(&self, db: &mut Db, chunk: i64, out: &Expelled, started: Instant) -> Result<(), ChunkError> {
+        self.without(db, chunk, out, started)
     }
 }

@@ -4,6 +4,7 @@ use crate::contract::domain::OrderError;
 use crate::contract::prepare::PrepareError;
 use crate::contract::step::FinishError;
 use crate::policy::retry::{Action, action};
+use crate::storage::constraints::OfflineError;
 use crate::storage::failure::Failure;
 use crate::storage::ledger::LedgerError;
 use crate::storage::ledger::runs::HeldError;
@@ -70,6 +71,20 @@ pub enum RunError {
     /// A replay before the migration is done.
     #[error("step {0} is not done: a replay judges again what a finished migration has judged")]
     NotDone(&'static str),
+    /// A load cannot be offline, or what it dropped cannot be built again.
+    #[error(transparent)]
+    Offline(#[from] OfflineError),
+    /// A row that points to nothing cannot be taken out again.
+    #[error(
+        "step {step} moved its rows, but a row that points to nothing cannot be taken out again, because more than rows of \
+         its own was written for it ({orphans}). The foreign keys stay out; give it what it points to, then run the same command again"
+    )]
+    Entangled {
+        /// The step.
+        step: &'static str,
+        /// Which row, against which foreign key.
+        orphans: String,
+    },
     /// A chunk cannot be done.
     #[error("step {step} stopped at the chunk of legacy keys {lo} to {hi}: {source}")]
     Chunk {
@@ -112,6 +127,12 @@ pub enum ChunkError {
     /// A mended row is not one of its table.
     #[error(transparent)]
     Mend(#[from] LedgerError),
+    /// What was written for a row cannot be taken back.
+    #[error("what was written for the legacy row {key} cannot be taken back")]
+    Entangled {
+        /// The leader of its unit.
+        key: i64,
+    },
     /// Another worker holds the chunk now.
     #[error("the lease was lost to another worker")]
     LeaseLost,
@@ -129,7 +150,12 @@ impl ChunkError {
         match self {
             Self::Database(failure) => Some(failure.clone()),
             Self::Pool(_) => Some(Failure::Lost),
-            Self::SourceChanged { .. } | Self::Unbalanced(_) | Self::Panicked | Self::Mend(_) | Self::LeaseLost => None,
+            Self::SourceChanged { .. }
+            | Self::Unbalanced(_)
+            | Self::Panicked
+            | Self::Mend(_)
+            | Self::Entangled { .. }
+            | Self::LeaseLost => None,
         }
     }
 }
@@ -161,6 +187,9 @@ impl RunError {
             Self::Pool(_) => Kind::Unavailable,
             Self::Ledger(LedgerError::Database { source, .. }) => of(&Failure::of(source)),
             Self::Ledger(_) | Self::NotDone(_) | Self::NoRun { .. } => Kind::Refused,
+            Self::Offline(OfflineError::UnderWay(_)) => Kind::Held,
+            Self::Offline(error) => error.failure().map_or(Kind::Refused, |failure| of(&failure)),
+            Self::Entangled { .. } => Kind::Failed,
             Self::Prepare { .. } | Self::Finish { .. } => self.failure().map_or(Kind::Failed, |failure| of(&failure)),
             Self::Chunk { source, .. } => source.failure().map_or(Kind::Failed, |failure| of(&failure)),
         }
@@ -177,6 +206,7 @@ impl RunError {
             }
             | Self::Finish { source: FinishError::Database(source), .. } => Some(Failure::of(source)),
             Self::Chunk { source, .. } => source.failure(),
+            Self::Offline(error) => error.failure(),
             _ => None,
         }
     }

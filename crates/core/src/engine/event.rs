@@ -28,6 +28,40 @@ pub enum Event {
         /// The step.
         step: &'static str,
     },
+    /// A load of an offline target has dropped constraints.
+    Dropped {
+        /// The step.
+        step: &'static str,
+        /// How many foreign keys.
+        foreign_keys: usize,
+        /// How many secondary indexes.
+        indexes: usize,
+    },
+    /// What loads dropped is built again.
+    Restoring {
+        /// The steps that dropped it.
+        steps: Vec<String>,
+    },
+    /// What loads dropped is back, validated.
+    Restored {
+        /// How many foreign keys and indexes this process built.
+        built: usize,
+        /// How long it took.
+        elapsed: Duration,
+    },
+    /// Rows of an offline load pointed to nothing: they were taken out again and quarantined, as they would have been at once
+    /// on a live target.
+    Expelled {
+        /// The step.
+        step: &'static str,
+        /// Legacy rows.
+        rows: usize,
+    },
+    /// Somebody else who may write is connected to a target that was said to be offline.
+    Intruder {
+        /// Whose session.
+        session: String,
+    },
     /// A step moves rows.
     StepStarted {
         /// The step.

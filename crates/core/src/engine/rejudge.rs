@@ -66,7 +66,7 @@ impl Rejudged {
     }
 }
 
-type ByKey = FxHashMap<Key, Recorded>;
+pub(super) type ByKey = FxHashMap<Key, Recorded>;
 
 /// Rows that left their chunk because they follow a leader elsewhere now, as they were recorded.
 pub(super) type Moved = FxHashMap<Key, Recorded>;
@@ -82,7 +82,7 @@ struct Due {
     out: Vec<UnitIndex>,
 }
 
-fn is_in(recorded: &Recorded) -> bool {
+pub(super) fn is_in(recorded: &Recorded) -> bool {
     matches!(recorded.outcome, Outcome::Migrated | Outcome::Merged)
 }
 
@@ -244,6 +244,19 @@ impl<S: Step> Judged<S> {
         recorded: &ByKey,
         ours: &Ours,
     ) -> Result<bool, ChunkError> {
+        let Some(changes) = self.deleted(db, unit, recorded, ours)? else { return Ok(false) };
+        record_changes(db, S::NAME, Some(chunk), changes)?;
+        Ok(true)
+    }
+
+    /// The same without a line in the ledger: the changes, or none where it stays.
+    pub(super) fn deleted(
+        &self,
+        db: &mut Db,
+        unit: UnitIndex,
+        recorded: &ByKey,
+        ours: &Ours,
+    ) -> Result<Option<Vec<Change>>, ChunkError> {
         let keys = self.ends(unit, &ByTarget::new(&[]));
         let mut targets: Vec<(String, i64, Key)> = Vec::new();
         for (key, _) in &keys {
@@ -253,7 +266,7 @@ impl<S: Step> Judged<S> {
             targets.extend(all.map(|(table, id)| (table, id, *key)));
         }
         if targets.is_empty() || targets.iter().any(|(table, id, _)| !ours.made(table, *id)) {
-            return Ok(false);
+            return Ok(None);
         }
         let mut changes = Vec::new();
         let deleted = db.write(|db| {
@@ -267,11 +280,8 @@ impl<S: Step> Judged<S> {
             Ok::<_, diesel::result::Error>(())
         });
         match deleted {
-            Ok(()) => {
-                record_changes(db, S::NAME, Some(chunk), changes)?;
-                Ok(true)
-            }
-            Err(error) if Failure::of(&error).blames_a_row() => Ok(false),
+            Ok(()) => Ok(Some(changes)),
+            Err(error) if Failure::of(&error).blames_a_row() => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

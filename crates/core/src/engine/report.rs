@@ -11,6 +11,8 @@ pub struct Report {
     pub complete: bool,
     /// What this run did, by step.
     pub steps: Vec<StepReport>,
+    /// Sessions of others that may have written to an offline target while it had no foreign keys.
+    pub intruders: Vec<String>,
 }
 
 /// What a run did of a step.

@@ -1,6 +1,7 @@
 //! A run: one invocation against one environment.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use backon::BlockingRetryable;
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 use super::databases::Databases;
 use super::error::RunError;
 use super::event::{Event, Reporter};
+use super::offline;
 use super::preflight;
 use super::replay::Replay;
 use super::report::{Outlook, Report};
@@ -20,6 +22,7 @@ use crate::contract::domain::Registry;
 use crate::contract::prepare::{Again, LookupCache, Prepare};
 use crate::contract::step::FinishError;
 use crate::storage::bulk::Tx;
+use crate::storage::constraints::Session;
 use crate::storage::db::{Backend, Db, DbUrl, Role};
 use crate::storage::ledger::mends::{self, Mend, Mends};
 use crate::storage::ledger::plan::{self, NewStep, StepPlan};
@@ -57,6 +60,7 @@ impl Migration<'_> {
         let steps = self.registry.selected(&self.settings.only)?;
         let databases = Databases::open(self, None)?;
         preflight::check(&steps, &databases.legacy, &databases.target)?;
+        offline::check(&self.settings, &steps, &databases.target)?;
         self.check_snapshot(&databases)?;
         let mut outlook = Vec::new();
         for step in steps {
@@ -89,7 +93,11 @@ impl Migration<'_> {
     /// Why it cannot begin or go on. All that was committed stays.
     pub fn run(&self, stop: &Stop, reporter: &dyn Reporter) -> Result<Report, RunError> {
         let steps = self.registry.selected(&self.settings.only)?;
-        self.attended(&steps, stop, reporter, |_, _| Ok(()), |run| run.steps(&steps), |report| report.complete)
+        let work = |run: &Running<'_>| {
+            run.settle_constraints(&steps)?;
+            run.steps(&steps)
+        };
+        self.attended(&steps, stop, reporter, |_, _| Ok(()), work, |report| report.complete)
     }
 
     /// Joins the run that is under way on the target, in this or another process, on this or another machine, and works
@@ -107,6 +115,7 @@ impl Migration<'_> {
         let joined = self.wait_for_a_run(patience, stop)?;
         let work = |run: &Running<'_>| {
             let (end_watch, watch_ends) = bounded::<()>(1);
+            run.settle_constraints(&steps)?;
             std::thread::scope(|scope| {
                 scope.spawn(|| run.watch(&joined, &watch_ends));
                 let report = run.steps(&steps);
@@ -152,7 +161,11 @@ impl Migration<'_> {
             alone = Some(runs::replay_alone(session).map_err(RunError::Held)?);
             Ok(mends::save(db, mends)?)
         };
-        let replayed = self.attended(&steps, stop, reporter, begin, |run| run.replay(&steps), |replay| replay.complete);
+        let work = |run: &Running<'_>| {
+            run.settle_constraints(&[])?;
+            run.replay(&steps)
+        };
+        let replayed = self.attended(&steps, stop, reporter, begin, work, |replay| replay.complete);
         drop(alone);
         replayed
     }
@@ -170,6 +183,7 @@ impl Migration<'_> {
         let owner = Owner::of_this_process();
         let databases = Databases::open(self, Some(&owner))?;
         preflight::check(steps, &databases.legacy, &databases.target)?;
+        offline::check(&self.settings, steps, &databases.target)?;
         // The lock of a SQLite target comes before the first write; that of PostgreSQL is between workers, not runs.
         let file = match databases.target.backend() {
             Backend::Sqlite => Some(Alive::file(databases.target.url(), &owner).map_err(RunError::Held)?),
@@ -192,7 +206,17 @@ impl Migration<'_> {
             runs::begin(&mut target, &owner, &self.settings.environment, snapshot)?;
             mends::load(&mut target)?
         };
-        let run = Running { migration: self, databases: &databases, owner: &owner, snapshot, mends, stop, reporter };
+        let intruders = Mutex::default();
+        let run = Running {
+            migration: self,
+            databases: &databases,
+            owner: &owner,
+            snapshot,
+            mends,
+            stop,
+            reporter,
+            intruders,
+        };
         let (end_heart, heart_ends) = bounded::<()>(1);
         let outcome = std::thread::scope(|scope| {
             scope.spawn(|| run.heart(alive, &heart_ends));
@@ -245,6 +269,8 @@ pub(super) struct Running<'a> {
     pub(super) mends: Mends,
     pub(super) stop: &'a Stop,
     pub(super) reporter: &'a dyn Reporter,
+    /// Sessions of others that were seen while an offline target had no foreign keys.
+    pub(super) intruders: Mutex<BTreeSet<Session>>,
 }
 
 impl Running<'_> {

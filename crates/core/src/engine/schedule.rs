@@ -112,6 +112,7 @@ impl Running<'_> {
             None => Ok(Report {
                 complete: ended.values().all(|done| *done),
                 steps: steps.iter().filter_map(|step| reports.remove(step.name())).collect(),
+                intruders: self.intruders(),
             }),
         }
     }
@@ -172,7 +173,7 @@ impl Lane<'_> {
         run.reporter.event(&Event::StepStarted { step: name, rows: plan.keys.len(), done });
         let sizing = settings.sizing();
         // The size that an earlier run came to, or another worker of this one.
-        let rows = last.map_or(sizing.first, |(rows, busy)| {
+        let rows = last.filter(|_| !settings.chunk_time.is_zero()).map_or(sizing.first, |(rows, busy)| {
             sizing.next(rows.max(1), Measured { rows, took: Duration::from_millis(busy), bytes: 0 })
         });
         let line = Line {
@@ -194,7 +195,7 @@ impl Lane<'_> {
             halt: &self.board.halt,
             reporter: run.reporter,
         };
-        let (counts, complete) = pipeline::run(&line, if settings.chunk_time.is_zero() { sizing.first } else { rows })?;
+        let (counts, complete) = run.load(step, &*prepared, || pipeline::run(&line, rows))?;
         if complete {
             let _edge = self.limits.edges.take(1);
             run.patiently(name, || run.finish(step, &*prepared))?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::policy::retry::Retries;
 use crate::policy::sizing::Sizing;
+use crate::storage::constraints::Building;
 
 /// The fewest rows of a chunk that is sized by its time: what a transaction costs by itself is then a small part of it.
 const LEAST_ROWS: u64 = 200;
@@ -41,6 +42,24 @@ pub struct Settings {
     pub only: Vec<String>,
     /// Do everything but commit.
     pub dry_run: bool,
+    /// How steps load where nobody else writes to the target; none: it is live, and keeps every constraint.
+    pub offline: Option<Offline>,
+    /// How indexes and foreign keys that were dropped are built again.
+    pub building: Building,
+}
+
+/// How steps load where nobody else writes to the target: without foreign keys and secondary indexes, which are built again
+/// before a step is done. PostgreSQL alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offline {
+    /// Legacy rows of a step below which nothing is dropped.
+    pub least_rows: u64,
+}
+
+impl Default for Offline {
+    fn default() -> Self {
+        Self { least_rows: 10_000 }
+    }
 }
 
 impl Settings {
@@ -86,6 +105,8 @@ impl Default for Settings {
             retries: Retries::default(),
             only: Vec::new(),
             dry_run: false,
+            offline: None,
+            building: Building::default(),
         }
     }
 }

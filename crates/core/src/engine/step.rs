@@ -36,6 +36,8 @@ pub trait AnyStep: Send + Sync {
     fn target_table(&self) -> &'static str;
     /// Further target tables in which its rows may get ids.
     fn also(&self) -> &'static [&'static str];
+    /// Tables without ids whose rows belong to a row of the target, with the column that points to it.
+    fn parts(&self) -> &'static [(&'static str, &'static str)];
     /// What becomes of each legacy column.
     fn fates(&self) -> &'static [(&'static str, Fate)];
     /// The legacy tables that it reads, its own first.
@@ -103,6 +105,10 @@ impl<S: Step> AnyStep for Erased<S> {
 
     fn also(&self) -> &'static [&'static str] {
         S::ALSO
+    }
+
+    fn parts(&self) -> &'static [(&'static str, &'static str)] {
+        S::PARTS
     }
 
     fn fates(&self) -> &'static [(&'static str, Fate)] {

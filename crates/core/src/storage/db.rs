@@ -276,7 +276,7 @@ fn session(backend: Backend, role: Role) -> &'static str {
         (Backend::MariaDb, Role::Target) => "SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION'",
         (Backend::Postgres, Role::Legacy) => "SET default_transaction_read_only = on; SET timezone = 'UTC'",
         (Backend::Postgres, Role::Target) => {
-            "SET timezone = 'UTC'; SET search_path = public, replant; SET lock_timeout = '30s'; \
+            "SET application_name = 'replant'; SET timezone = 'UTC'; SET search_path = public, replant; SET lock_timeout = '30s'; \
              SET client_min_messages = 'warning'; SET idle_in_transaction_session_timeout = '15min'"
         }
         (Backend::Sqlite, Role::Legacy) => "PRAGMA busy_timeout = 30000; PRAGMA query_only = on",

@@ -2,6 +2,7 @@
 
 pub(crate) mod bulk;
 pub(crate) mod cell;
+pub mod constraints;
 pub mod db;
 pub(crate) mod failure;
 pub mod ledger;

@@ -84,7 +84,7 @@ fn odd(rows: &str) -> Option<Vec<Odd>> {
 
 fn raw<T>(cell: &Cell<T>) -> Option<&str> {
     match cell {
-        Cell::Bad(unfit) => Some(unfit.raw),
+        Cell::Bad(unfit) => Some(&unfit.raw),
         Cell::Good(_) | Cell::Null => None,
     }
 }

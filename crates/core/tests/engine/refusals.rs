@@ -15,7 +15,7 @@ use crate::world::{
 };
 
 /// A way in which the target refuses a thing, with what its reason names in PostgreSQL and in SQLite.
-struct Kind {
+pub(crate) struct Kind {
     what: &'static str,
     bad: fn(Key) -> String,
     postgres: &'static str,
@@ -77,7 +77,7 @@ const KINDS: &[Kind] = &[
 ];
 
 /// Rows a chunk; the n-th chunk holds rows of the n-th kind.
-fn rows(a_chunk: i64, bad: i64) -> (String, BTreeMap<Key, &'static Kind>) {
+pub(crate) fn rows(a_chunk: i64, bad: i64) -> (String, BTreeMap<Key, &'static Kind>) {
     let mut sql = String::new();
     let mut refused = BTreeMap::new();
     for (n, kind) in (0..).zip(KINDS) {

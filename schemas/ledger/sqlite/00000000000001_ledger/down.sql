@@ -1,4 +1,5 @@
 -- Drops the whole record of the migration. The target's rows stay.
+DROP TABLE replant_constraints;
 DROP TABLE replant_mends;
 DROP TABLE replant_frozen;
 DROP TABLE replant_changes;

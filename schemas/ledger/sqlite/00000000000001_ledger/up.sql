@@ -132,3 +132,17 @@ CREATE TABLE replant_mends (           -- legacy rows as a person mended them: t
   mended_at    TIMESTAMPTZ NOT NULL,
   PRIMARY KEY (legacy_table, legacy_key)
 );
+
+CREATE TABLE replant_constraints (     -- what loads dropped of an offline platform: nothing in SQLite, whose loads drop nothing
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  step        TEXT NOT NULL,
+  table_name  TEXT NOT NULL,
+  name        TEXT NOT NULL,
+  kind        TEXT NOT NULL CHECK (kind IN ('foreign key', 'index')),
+  definition  TEXT NOT NULL,
+  refuses     TEXT CHECK ((refuses IS NULL) = (kind = 'index')),
+  tablespace  TEXT,
+  remark      TEXT,
+  dropped_at  TIMESTAMPTZ NOT NULL,
+  restored_at TIMESTAMPTZ
+);

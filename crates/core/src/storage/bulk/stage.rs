@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
 use super::{Batch, Insert, Replace, Tx};
+use crate::storage::constraints;
 use crate::storage::db::Db;
 use crate::storage::failure::Failure;
 
@@ -90,7 +91,10 @@ pub(super) fn insert<T: Insert>(tx: &mut Tx<'_>, batch: &Batch<T>) -> QueryResul
     T::copy(pg, &batch.rows)?;
 
     let mut refused: Vec<(usize, String)> = Vec::new();
-    for constraint in diesel::sql_query(CONSTRAINTS).bind::<Text, _>(shape.name).load::<Constraint>(pg)? {
+    let mut constraints = diesel::sql_query(CONSTRAINTS).bind::<Text, _>(shape.name).load::<Constraint>(pg)?;
+    let dropped = constraints::dropped_keys(pg, shape.name)?;
+    constraints.extend(dropped.into_iter().map(|key| Constraint { name: key.name, refuses: key.refuses }));
+    for constraint in constraints {
         let sql = format!("DELETE FROM pg_temp.{table} s WHERE {} RETURNING s.{ROW}", constraint.refuses);
         for row in diesel::sql_query(sql).load::<Staged>(pg)? {
             refused.push((place(row.replant_row), constraint.name.clone()));
@@ -172,7 +176,7 @@ pub(super) fn open(pg: &mut PgConnection, name: &str) -> QueryResult<()> {
     Ok(())
 }
 
-pub(super) fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -411,6 +411,14 @@ pub fn finish(db: &mut Db, step: &str) -> QueryResult<()> {
         .map(|_| ())
 }
 
+/// The names of the steps that are done.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn done(db: &mut Db) -> Result<Vec<String>, LedgerError> {
+    s::table.filter(s::state.eq("done")).select(s::name).load(db).attempt("read")
+}
+
 /// Takes the row lock of a step and says whether it is done: whoever holds it may plan, freeze or finish it.
 ///
 /// # Errors

@@ -1,0 +1,90 @@
+//! `constraints`: what offline loads dropped, and its return.
+
+use replant_core::constraints::{self, Dropped, Presence};
+use replant_core::db::{Db, DbUrl};
+use replant_core::ledger::LedgerError;
+use serde::Serialize;
+
+use super::At;
+use crate::cli::Constraints;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::output::{json, print};
+use crate::report::{on, render, table};
+
+#[derive(Debug, Serialize)]
+struct Done {
+    restored: usize,
+}
+
+pub(crate) fn run(command: Constraints, at: &At) -> Result<Exit, Error> {
+    match command {
+        Constraints::List(args) => {
+            let list = constraints::list(&mut at.ledger(&args.on.env)?)?;
+            match args.form.json {
+                true => json(&list),
+                false => print(shown(&list)),
+            }
+        }
+        Constraints::Restore(args) => {
+            drop(at.ledger(&args.on.env)?);
+            let environment = at.environment(&args.on.env)?;
+            let target: DbUrl = environment.target()?;
+            let restored = constraints::restore_all(&target, environment.building())?;
+            match args.form.json {
+                true => json(&Done { restored }),
+                false if restored == 0 => print("Nothing was missing.".to_owned()),
+                false => print(format!("{restored} foreign keys and indexes are back, as they were, and validated.")),
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// What offline loads dropped and that is not there.
+pub(crate) fn missing(db: &mut Db) -> Result<Vec<Dropped>, LedgerError> {
+    let mut list = constraints::list(db)?;
+    list.retain(|one| one.presence != Presence::Restored);
+    Ok(list)
+}
+
+/// Says what is missing and what brings it back.
+pub(crate) fn warning(missing: &[Dropped], environment: &str) -> String {
+    let names = |presence| {
+        let of = missing.iter().filter(|one| one.presence == presence);
+        of.map(|one| format!("{}.{}", one.table, one.name)).collect::<Vec<_>>()
+    };
+    let mut parts = Vec::new();
+    let by_us = names(Presence::Missing);
+    if !by_us.is_empty() {
+        parts.push(format!(
+            "ATTENTION: the target lacks {} foreign keys and indexes that an offline load dropped: {}. The next run brings \
+             them back, and so does `cargo xtask constraints restore{}`.",
+            by_us.len(),
+            by_us.join(", "),
+            on(environment)
+        ));
+    }
+    let by_others = names(Presence::Gone);
+    if !by_others.is_empty() {
+        parts.push(format!(
+            "ATTENTION: something else than Replant has dropped, since they were back: {}. `cargo xtask constraints list{}` has \
+             their definitions.",
+            by_others.join(", "),
+            on(environment)
+        ));
+    }
+    parts.join("\n\n")
+}
+
+fn shown(list: &[Dropped]) -> String {
+    if list.is_empty() {
+        return "No load has dropped anything.".to_owned();
+    }
+    let mut table = table(&["table", "name", "kind", "step", "state", "definition"]);
+    for one in list {
+        let state = one.presence.to_string();
+        table.add_row([&one.table, &one.name, &one.kind, &one.step, &state, &one.definition]);
+    }
+    render(table, 0..0)
+}
