@@ -7,63 +7,19 @@
     reason = "a test may fail, says what it did, and draws random moments"
 )]
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+mod world;
+
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use replant_core::db::{Db, DbUrl, Role};
-use replant_testkit::state::{State, assert_same_state};
+use replant_testkit::state::assert_same_state;
 use replant_testkit::{catalog, sample};
+
+use world::{Target, catalogue, migrate, offline_postgres, postgres, sqlite, state};
 
 /// Kills on each backend. `REPLANT_KILLS` asks for others.
 const KILLS: usize = 100;
-
-struct Target {
-    address: String,
-    url: DbUrl,
-    /// Settings beside the addresses.
-    vars: &'static [(&'static str, &'static str)],
-    _guard: Box<dyn std::any::Any>,
-}
-
-/// A target that nobody else writes to loses foreign keys and indexes for a load, however small.
-const OFFLINE: &[(&str, &str)] = &[("REPLANT__TARGET__LIVE", "false"), ("REPLANT__OFFLINE__LEAST_ROWS", "1")];
-
-fn sqlite() -> Target {
-    let folder = tempfile::tempdir().unwrap();
-    let url = sample::sqlite_platform_sample(folder.path());
-    let address = format!("sqlite://{}", folder.path().join("platform.db").display());
-    Target { address, url, vars: &[], _guard: Box::new(folder) }
-}
-
-fn postgres() -> Option<Target> {
-    let database = sample::postgres_platform_sample()?;
-    Some(Target { address: database.address().to_owned(), url: database.url(), vars: &[], _guard: Box::new(database) })
-}
-
-fn offline_postgres() -> Option<Target> {
-    Some(Target { vars: OFFLINE, ..postgres()? })
-}
-
-fn migrate(legacy: &Path, target: &Target) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .args(["migrate", "--env", "local"])
-        .env("REPLANT__LEGACY__URL", format!("sqlite://{}", legacy.display()))
-        .env("REPLANT__TARGET__URL", &target.address)
-        .env("REPLANT__RUN__CHUNK_ROWS", "150")
-        .env("REPLANT__RUN__CHUNK_MS", "0")
-        .envs(target.vars.iter().copied())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the program starts")
-}
-
-fn state(target: &Target, began: Timestamp) -> State {
-    let mut db = Db::open(&target.url, Role::Target).unwrap();
-    State::but_for_ids(&mut db, began).unwrap()
-}
 
 /// Kills after a random part of the time that a whole run takes, until enough were killed; compares at each end.
 fn killed_runs_end_as_others(name: &str, undisturbed: &dyn Fn() -> Target, fresh: &dyn Fn() -> Target) {
@@ -106,10 +62,6 @@ fn killed_runs_end_as_others(name: &str, undisturbed: &dyn Fn() -> Target, fresh
         catalog::assert_same_constraints(&what, &constraints, &catalogue(&target));
     }
     println!("{name}: {kills} kills, {ends} runs came to their end");
-}
-
-fn catalogue(target: &Target) -> Vec<String> {
-    catalog::constraints(&mut Db::open(&target.url, Role::Target).unwrap()).unwrap()
 }
 
 fn ended_within(run: &mut Child, wait: Duration) -> bool {

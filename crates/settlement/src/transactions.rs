@@ -4,7 +4,7 @@ use invoices::InvoiceNumber;
 use jiff::Timestamp;
 use replant_core::prelude::*;
 use replant_core::{KeySet, Root};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::doubles::{self, Rejected, hashed};
 use crate::legacy::Transaction;
@@ -87,59 +87,127 @@ pub(crate) struct Settling {
     pub(crate) invoice: InvoiceNumber,
 }
 
-/// What a look ahead gathers.
+/// What the reading of all transactions gathers: of most a few bytes, because they are the history of a company.
+#[derive(Default)]
+struct Seen {
+    /// Payments with a reference.
+    referenced: KeySet,
+    /// Of each of them half a hash of its reference, and its place among them.
+    references: Vec<u64>,
+    /// Payments that need a second look: refunds name them, or natives have their reference.
+    suspects: KeySet,
+    claims: Vec<Claim>,
+    /// What is kept of the payments that come in, as far as their own rows tell.
+    recorded: KeySet,
+    banked: Vec<Banked>,
+    settling: Vec<Settling>,
+    /// Subscription, time and key of payments that succeeded.
+    subscribed: Vec<(Key, i64, Key)>,
+}
+
+/// What the second reading gathers, of suspects alone.
 #[derive(Default)]
 struct Found {
     /// By key.
     candidates: Vec<Candidate>,
     references: Vec<(u64, u32)>,
-    invoices: Vec<(u32, InvoiceNumber)>,
-    subscriptions: Vec<(u32, Key)>,
+    /// Payments that their own rows refuse.
     refused: FxHashMap<Key, Standing>,
-    claims: Vec<Claim>,
-    /// All that refunds name.
-    parents: FxHashSet<Key>,
 }
 
 impl Lookup for Transactions {
     fn build(cx: &Prepare<'_>) -> Result<Self, PrepareError> {
         let rules = cx.lookup::<TransactionRules>()?;
         let natives = cx.lookup::<Natives>()?;
+        let mut seen = Seen::default();
+        cx.scan(|row: Transaction| seen.take(&row, &rules, &natives))?;
+        let suspects = seen.suspects();
         let mut found = Found::default();
-        cx.scan(|row: Transaction| found.take(&row, &rules))?;
-        Ok(Self::of(found, &natives))
+        cx.rows(&suspects, |row: Transaction| found.take(&row, &rules))?;
+        Ok(Self::of(seen, found, &natives))
+    }
+}
+
+/// The lower half of a word; the upper one is half a hash.
+const PLACE: u64 = u32::MAX as u64;
+
+impl Seen {
+    fn take(&mut self, row: &Transaction, rules: &TransactionRules, natives: &Natives) {
+        if row.is_refund() {
+            let payment = row.parent_id.reference("parent_id").ok().flatten();
+            if let Some(payment) = payment {
+                self.suspects.insert(payment);
+            }
+            if let Ok(refund) = rules.refund(row) {
+                let at = refund.paid_at.at.as_microsecond();
+                self.claims.push(Claim { key: row.id, payment, money: refund.money, at });
+            }
+        } else if let Ok(payment) = rules.payment(row) {
+            if let Some((gateway, reference)) = row.gateway_ref() {
+                self.reference(row.id, hashed(&gateway, &reference), natives);
+            }
+            let subscription = row.subscription_id.reference("subscription_id").ok().flatten();
+            self.candidate(&Candidate::new(row.id, &payment), row.invoice(), subscription);
+        }
+    }
+
+    fn reference(&mut self, key: Key, hash: u64, natives: &Natives) {
+        let place = self.references.len() as u64;
+        assert!(place <= PLACE, "fewer than 2^32 transactions");
+        self.referenced.insert(key);
+        self.references.push(hash & !PLACE | place);
+        if natives.has(hash) {
+            self.suspects.insert(key);
+        }
+    }
+
+    fn candidate(&mut self, payment: &Candidate, invoice: Option<InvoiceNumber>, subscription: Option<Key>) {
+        let Candidate { key, account_id, at, .. } = *payment;
+        let money = Money { currency: payment.currency, minor: payment.minor };
+        if payment.state != State::Failed {
+            self.recorded.insert(key);
+            if payment.method == Method::BankTransfer {
+                self.banked.push(Banked { key, account_id, money, at });
+            }
+        }
+        if payment.state == State::Succeeded {
+            self.settling.extend(invoice.map(|invoice| Settling { key, money, at, invoice }));
+            self.subscribed.extend(subscription.map(|subscription| (subscription, at, key)));
+        }
+    }
+
+    /// All payments that need a second look: with those of which half a hash comes again.
+    fn suspects(&mut self) -> KeySet {
+        let mut references = std::mem::take(&mut self.references);
+        references.sort_unstable();
+        let mut suspects = std::mem::take(&mut self.suspects);
+        for same in references.chunk_by(|a, b| a & !PLACE == b & !PLACE).filter(|same| same.len() > 1) {
+            same.iter().filter_map(|entry| self.referenced.at(entry & PLACE)).for_each(|key| suspects.insert(key));
+        }
+        suspects
     }
 }
 
 impl Found {
     fn take(&mut self, row: &Transaction, rules: &TransactionRules) {
         if row.is_refund() {
-            let payment = row.parent_id.reference("parent_id").ok().flatten();
-            self.parents.extend(payment);
-            if let Ok(refund) = rules.refund(row) {
-                let at = refund.paid_at.at.as_microsecond();
-                self.claims.push(Claim { key: row.id, payment, money: refund.money, at });
-            }
             return;
         }
         match rules.payment(row) {
-            Ok(payment) => self.candidate(row, &payment),
+            Ok(payment) => {
+                let reference = row.gateway_ref().map(|(gateway, reference)| hashed(&gateway, &reference));
+                self.candidate(Candidate::new(row.id, &payment), reference);
+            }
             Err(refusal) => {
                 self.refused.insert(row.id, standing(row.id, refusal));
             }
         }
     }
 
-    fn candidate(&mut self, row: &Transaction, payment: &Payment) {
+    fn candidate(&mut self, payment: Candidate, reference: Option<u64>) {
         let place = u32::try_from(self.candidates.len()).expect("fewer than 2^32 transactions");
-        self.candidates.push(Candidate::new(row.id, payment));
-        if let Some((gateway, reference)) = row.gateway_ref() {
-            self.references.push((hashed(&gateway, &reference), place));
-        }
-        self.invoices.extend(row.invoice().map(|invoice| (place, invoice)));
-        if let Ok(Some(subscription)) = row.subscription_id.reference("subscription_id") {
-            self.subscriptions.push((place, subscription));
-        }
+        self.candidates.push(payment);
+        self.references.extend(reference.map(|hash| (hash, place)));
     }
 }
 
@@ -154,54 +222,27 @@ fn standing(key: Key, refusal: Refusal) -> Standing {
 }
 
 impl Transactions {
-    fn of(mut found: Found, natives: &Natives) -> Self {
-        let rejected = doubles::rejected(&found.candidates, std::mem::take(&mut found.references), natives);
-        let mut refused = std::mem::take(&mut found.refused);
-        refused.retain(|key, _| found.parents.contains(key));
-        for (key, why) in rejected.iter().filter(|(key, _)| found.parents.contains(key)) {
-            refused.insert(*key, standing(*key, why.refusal()));
-        }
-        let claims = std::mem::take(&mut found.claims);
+    fn of(mut seen: Seen, found: Found, natives: &Natives) -> Self {
+        let Found { candidates, references, mut refused } = found;
+        let rejected = doubles::rejected(&candidates, references, natives);
+        refused.extend(rejected.iter().map(|(key, why)| (*key, standing(*key, why.refusal()))));
+        let claims = std::mem::take(&mut seen.claims);
         let claims = claims.into_iter().filter(|claim| claim.payment.is_none_or(|key| !refused.contains_key(&key)));
         let refunded = refunds::judge(claims.collect(), |key| {
-            let place = found.candidates.binary_search_by_key(&key, |candidate| candidate.key).ok()?;
-            Some(&found.candidates[place])
+            let place = candidates.binary_search_by_key(&key, |candidate| candidate.key).ok()?;
+            Some(&candidates[place])
         });
-        let mut transactions =
-            Self { rejected, refused, faults: refunded.faults, followers: refunded.followers, ..Self::default() };
-        transactions.keep(found);
-        transactions
-    }
-
-    /// Keeps what others ask of the payments that come in.
-    fn keep(&mut self, found: Found) {
-        let standing = || found.candidates.iter().filter(|payment| !self.rejected.contains_key(&payment.key));
-        let recorded = || standing().filter(|payment| payment.state != State::Failed);
-        let banked = recorded().filter(|payment| payment.method == Method::BankTransfer);
-        let banked = banked.map(|payment| Banked {
-            key: payment.key,
-            account_id: payment.account_id,
-            money: Money { currency: payment.currency, minor: payment.minor },
-            at: payment.at,
-        });
-        let banked = banked.collect();
-        let recorded = recorded().map(|payment| payment.key).collect();
-        let succeeded = |place: u32| {
-            let payment = &found.candidates[place as usize];
-            let stands = !self.rejected.contains_key(&payment.key) && self.followers.of(payment.key).is_empty();
-            (stands && payment.state == State::Succeeded).then_some(payment)
-        };
-        let settling = found.invoices.into_iter().filter_map(|(place, invoice)| {
-            let payment = succeeded(place)?;
-            let money = Money { currency: payment.currency, minor: payment.minor };
-            Some(Settling { key: payment.key, money, at: payment.at, invoice })
-        });
-        let settling = settling.collect();
-        let subscribed = found.subscriptions.iter();
-        let subscribed = subscribed.filter_map(|(place, subscription)| Some((*subscription, succeeded(*place)?.at)));
-        let mut subscribed: Vec<(Key, i64)> = subscribed.collect();
+        let followers = refunded.followers;
+        let stands = |key: &Key| !rejected.contains_key(key);
+        let unrefunded = |key: &Key| stands(key) && followers.of(*key).is_empty();
+        rejected.keys().for_each(|key| seen.recorded.remove(*key));
+        seen.banked.retain(|payment| stands(&payment.key));
+        seen.settling.retain(|payment| unrefunded(&payment.key));
+        let subscribed = seen.subscribed.iter().filter(|(.., key)| unrefunded(key));
+        let mut subscribed: Vec<(Key, i64)> = subscribed.map(|(subscription, at, _)| (*subscription, *at)).collect();
         subscribed.sort_unstable();
-        (self.banked, self.recorded, self.settling, self.subscribed) = (banked, recorded, settling, subscribed);
+        let Seen { recorded, banked, settling, .. } = seen;
+        Self { rejected, refused, faults: refunded.faults, followers, recorded, banked, settling, subscribed }
     }
 
     /// Refunds that come in travel with their payments: they are committed together.
@@ -282,11 +323,10 @@ mod tests {
             candidates: vec![candidate(4, 10, State::Succeeded), candidate(5, 10, State::Failed)],
             references: vec![(77, 0), (77, 1)],
             refused: refused.into_iter().map(|(key, refusal)| (key, standing(key, refusal))).collect(),
-            parents: (1..=6).collect(),
-            claims: (1..=5).map(|payment| claim(10 + payment, payment)).collect(),
-            ..Found::default()
         };
-        let transactions = Transactions::of(found, &Natives::default());
+        let seen =
+            Seen { claims: (1..=5).map(|payment| claim(10 + payment, payment)).collect(), ..Seen::default() };
+        let transactions = Transactions::of(seen, found, &Natives::default());
         let parent = |key| transactions.parent_of_refund(Some(key));
         assert_eq!(root_of(parent(1)), Some((PAYMENTS_STEP.to_owned(), 1)));
         assert_eq!(root_of(parent(2)), Some(("users.accounts".to_owned(), 9)));
@@ -300,18 +340,18 @@ mod tests {
 
     #[test]
     fn what_counts_for_a_subscription_ended_as_succeeded() {
-        let found = Found {
-            candidates: vec![
-                candidate(100, 50, State::Succeeded),
-                candidate(200, 50, State::Succeeded),
-                candidate(300, 50, State::Pending),
-                candidate(400, 50, State::Succeeded),
-            ],
-            subscriptions: vec![(0, 1), (1, 1), (2, 1), (3, 2)],
-            claims: vec![claim(250, 200)],
-            ..Found::default()
-        };
-        let transactions = Transactions::of(found, &Natives::default());
+        let refunded = candidate(200, 50, State::Succeeded);
+        let mut seen = Seen { claims: vec![claim(250, 200)], ..Seen::default() };
+        for (payment, subscription) in [
+            (candidate(100, 50, State::Succeeded), 1),
+            (refunded, 1),
+            (candidate(300, 50, State::Pending), 1),
+            (candidate(400, 50, State::Succeeded), 2),
+        ] {
+            seen.candidate(&payment, None, Some(subscription));
+        }
+        let found = Found { candidates: vec![refunded], ..Found::default() };
+        let transactions = Transactions::of(seen, found, &Natives::default());
         let within = |subscription, from, to| {
             let at = |micros| Timestamp::from_microsecond(micros).unwrap();
             transactions.succeeded_within(subscription, at(from), at(to))
@@ -329,16 +369,31 @@ mod tests {
     }
 
     #[test]
+    fn whose_reference_comes_again_or_whom_a_refund_names_is_looked_at_twice() {
+        let natives = Natives::new([("stripe".to_owned(), "pi_9".to_owned())]);
+        let mut seen = Seen::default();
+        seen.suspects.insert(70);
+        for (key, reference) in [(10, "pi_1"), (20, "pi_2"), (30, "pi_1"), (40, "pi_9"), (50, "pi_3"), (60, "pi_1")] {
+            seen.reference(key, hashed("stripe", reference), &natives);
+        }
+        assert_eq!(seen.suspects().iter().collect::<Vec<_>>(), [10, 30, 40, 60, 70]);
+    }
+
+    #[test]
     fn what_has_not_failed_is_recorded() {
         let mut banked = candidate(3, 50, State::Pending);
         banked.method = Method::BankTransfer;
         let failed = Candidate { key: 4, state: State::Failed, ..banked };
-        let found = Found {
-            candidates: vec![candidate(1, 50, State::Succeeded), candidate(2, 50, State::Failed), banked, failed],
-            ..Found::default()
-        };
-        let transactions = Transactions::of(found, &Natives::default());
-        let recorded: Vec<Key> = (1..=4).filter(|key| transactions.is_recorded(*key)).collect();
+        let rejected = Candidate { key: 5, ..banked };
+        let mut seen = Seen::default();
+        for payment in
+            [candidate(1, 50, State::Succeeded), candidate(2, 50, State::Failed), banked, failed, rejected]
+        {
+            seen.candidate(&payment, None, None);
+        }
+        let found = Found { candidates: vec![banked, rejected], references: vec![(7, 0), (7, 1)], ..Found::default() };
+        let transactions = Transactions::of(seen, found, &Natives::default());
+        let recorded: Vec<Key> = (1..=5).filter(|key| transactions.is_recorded(*key)).collect();
         assert_eq!(recorded, [1, 3]);
         assert_eq!(transactions.banked.iter().map(|payment| payment.key).collect::<Vec<_>>(), [3]);
     }

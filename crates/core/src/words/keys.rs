@@ -121,6 +121,12 @@ impl KeySet {
         self.ranks.get_or_init(|| Ranks::of(&self.keys))
     }
 
+    /// Takes a key out.
+    pub fn remove(&mut self, key: Key) {
+        self.keys.remove(ordered(key));
+        self.ranks.take();
+    }
+
     /// The number of keys.
     pub fn len(&self) -> u64 {
         self.keys.len()

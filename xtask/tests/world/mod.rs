@@ -1,0 +1,66 @@
+//! Targets with the sample's platform, and the program as a process that migrates the sample into them.
+
+#![allow(dead_code, reason = "not every test uses all of it")]
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use jiff::Timestamp;
+use replant_core::db::{Db, DbUrl, Role};
+use replant_testkit::state::State;
+use replant_testkit::{catalog, sample};
+
+pub(crate) struct Target {
+    address: String,
+    pub(crate) url: DbUrl,
+    /// Settings beside the addresses.
+    vars: &'static [(&'static str, &'static str)],
+    _guard: Box<dyn std::any::Any>,
+}
+
+/// A target that nobody else writes to loses foreign keys and indexes for a load, however small.
+const OFFLINE: &[(&str, &str)] = &[("REPLANT__TARGET__LIVE", "false"), ("REPLANT__OFFLINE__LEAST_ROWS", "1")];
+
+pub(crate) fn sqlite() -> Target {
+    let folder = tempfile::tempdir().unwrap();
+    let url = sample::sqlite_platform_sample(folder.path());
+    let address = format!("sqlite://{}", folder.path().join("platform.db").display());
+    Target { address, url, vars: &[], _guard: Box::new(folder) }
+}
+
+pub(crate) fn postgres() -> Option<Target> {
+    let database = sample::postgres_platform_sample()?;
+    Some(Target { address: database.address().to_owned(), url: database.url(), vars: &[], _guard: Box::new(database) })
+}
+
+pub(crate) fn offline_postgres() -> Option<Target> {
+    Some(Target { vars: OFFLINE, ..postgres()? })
+}
+
+pub(crate) fn migrate(legacy: &Path, target: &Target) -> Child {
+    program(&["migrate", "--env", "local"], legacy, target).spawn().expect("the program starts")
+}
+
+/// The program, with chunks so small that there are many moments to disturb it at.
+pub(crate) fn program(args: &[&str], legacy: &Path, target: &Target) -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    program
+        .args(args)
+        .env("REPLANT__LEGACY__URL", format!("sqlite://{}", legacy.display()))
+        .env("REPLANT__TARGET__URL", &target.address)
+        .env("REPLANT__RUN__CHUNK_ROWS", "150")
+        .env("REPLANT__RUN__CHUNK_MS", "0")
+        .envs(target.vars.iter().copied())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    program
+}
+
+pub(crate) fn state(target: &Target, began: Timestamp) -> State {
+    let mut db = Db::open(&target.url, Role::Target).unwrap();
+    State::but_for_ids(&mut db, began).unwrap()
+}
+
+pub(crate) fn catalogue(target: &Target) -> Vec<String> {
+    catalog::constraints(&mut Db::open(&target.url, Role::Target).unwrap()).unwrap()
+}
