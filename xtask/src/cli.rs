@@ -434,12 +434,15 @@ const SIMULATE_HELP: &str = "\
 The same rows, seed and rates make the same databases, byte for byte. Databases must be empty; their
 tables are made where there are none. A folder gets legacy/TABLE.csv and platform/TABLE.csv.
 Rates are shares from 0 to 1. A file of rates names those that it changes; --rates-out writes all.
+Without --into the rates are all that is made: they are printed, or written by --rates-out.
 
 Examples:
   cargo xtask simulate --rows 100k --into work/simulated
   cargo xtask simulate --rows 7m --seed 3 --into mysql://user:password@host/legacy \\
       --platform postgres://user:password@host/platform
-  cargo xtask simulate --into sqlite:///tmp/legacy.db --platform sqlite:///tmp/platform.db";
+  cargo xtask simulate --into sqlite:///tmp/legacy.db --platform sqlite:///tmp/platform.db
+  cargo xtask simulate --like mysql://user:password@host/legacy --rates-out rates.toml
+  cargo xtask simulate --rates rates.toml --into work/simulated";
 
 #[derive(Args)]
 pub(crate) struct Simulate {
@@ -455,9 +458,15 @@ pub(crate) struct Simulate {
     /// The address of the platform
     #[arg(long, value_name = "URL", requires = "into")]
     pub(crate) platform: Option<String>,
+    /// A legacy database to learn the rates from; it is only read, and none of its values is copied
+    #[arg(long, value_name = "URL")]
+    pub(crate) like: Option<String>,
     /// A file of rates, which stand before those that are learnt
     #[arg(long, value_name = "FILE.toml")]
     pub(crate) rates: Option<PathBuf>,
+    /// Write the rates that are used into a file
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) rates_out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) form: Form,
 }

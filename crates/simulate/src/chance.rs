@@ -4,7 +4,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Above this share rows are drawn one by one; below it one row of every block is.
-const RARE: f64 = 0.05;
+const RARE: f64 = 0.13;
 
 /// The chances of one table or column.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,6 @@ impl Chance {
 
     /// Whether `label` happens to a row, to `share` of all rows. What is rare happens to exactly one row of every
     /// `1 / share`, somewhere among them, so that it comes up in every table that is large enough.
-    #[allow(clippy::float_arithmetic, reason = "a share")]
     pub(crate) fn hits(self, label: &str, row: u64, share: f64) -> bool {
         if share <= 0.0 {
             return false;
@@ -42,10 +41,15 @@ impl Chance {
         let block = strata(share);
         self.number(label, row / block) % block == row % block
     }
+
+    /// The same for things of the same share of which at most one should happen to a row: each has its `place` among eight.
+    pub(crate) fn hits_apart(self, place: u64, row: u64, share: f64) -> bool {
+        let block = strata(share).max(1);
+        share > 0.0 && (self.number("apart", row / block) + place * block.div_ceil(8)) % block == row % block
+    }
 }
 
 /// The size of the blocks of which one row each is that share of all.
-#[allow(clippy::float_arithmetic, reason = "a share")]
 pub(crate) fn strata(share: f64) -> u64 {
     (1.0 / share.max(1e-12)).round() as u64
 }
@@ -66,6 +70,11 @@ impl Dice {
 
     pub(crate) fn one_in(&mut self, rows: u64) -> bool {
         self.below(rows) == 0
+    }
+
+    /// A part of one.
+    pub(crate) fn share(&mut self) -> f64 {
+        self.0.f64()
     }
 
     pub(crate) fn permille(&mut self, share: u64) -> bool {
@@ -103,7 +112,7 @@ impl Dice {
     /// A share of `span`, small ones more often.
     pub(crate) fn fade(&mut self, span: i64) -> i64 {
         let part = i128::from(self.between(0, 1 << 16));
-        let faded = i128::from(span.max(0)) * part * part >> 32;
+        let faded = (i128::from(span.max(0)) * part * part) >> 32;
         i64::try_from(faded).unwrap_or(0)
     }
 }

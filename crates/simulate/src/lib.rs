@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
+#![allow(clippy::float_arithmetic, reason = "rates are shares; no amount is a float")]
 
 mod calendar;
 mod chance;
+mod learn;
 mod legacy;
 mod money;
 mod people;

@@ -55,33 +55,47 @@ pub(crate) struct Limits {
     pub(crate) not_positive: bool,
     /// Whether negative amounts are meant to be negative.
     pub(crate) signed: bool,
+    /// How much more often the table's amounts are rubbish than others: small tables are kept by hand.
+    pub(crate) by_hand: f64,
 }
+
+/// Of amounts that programs wrote.
+pub(crate) const BY_PROGRAM: Limits = Limits { not_positive: false, signed: false, by_hand: 1.0 };
+/// Of amounts that people wrote.
+pub(crate) const BY_HAND: Limits = Limits { not_positive: false, signed: false, by_hand: 3.5 };
 
 /// Writes an amount's cell. [`currency`] writes that of its currency, with the same chance.
 pub(crate) fn amount(out: &mut Row, chance: Chance, row: u64, rates: &MoneyRates, money: Money, limits: &Limits) {
     let mut dice = chance.dice("style", row);
-    if chance.hits("invalid", row, rates.invalid) {
+    if chance.hits("invalid", row, rates.invalid * limits.by_hand) {
         return out.word(dice.of(NO_AMOUNTS));
     }
     if chance.hits("range", row, rates.out_of_range) {
         return out.text("99999999999999999999.00");
     }
-    if limits.not_positive && chance.hits("not positive", row, rates.not_positive) {
+    if limits.not_positive && chance.hits("not positive", row, rates.not_positive * limits.by_hand) {
         return match dice.below(2) {
             0 => out.text("0"),
             _ => out.show(format_args!("-{}", money.plain())),
         };
     }
     let sign = if limits.signed && money.minor < 0 { "-" } else { "" };
-    if chance.hits("conflict", row, rates.conflict) {
+    if chance.hits("conflict", row, rates.conflict * limits.by_hand) {
         let symbol = if money.currency == EUR { "£" } else { "€" };
         return out.show(format_args!("{sign}{symbol}{}", money.plain()));
     }
-    if chance.hits("fraction", row, rates.fraction) {
+    if chance.hits("fraction", row, rates.fraction * limits.by_hand) {
         return match money.currency().digits {
             0 => out.show(format_args!("{sign}{}.5", money.plain())),
             2 => out.show(format_args!("{sign}{}25", money.plain())),
             _ => out.show(format_args!("{sign}{}.1234", money.minor.abs() / 1_000)),
+        };
+    }
+    if chance.hits("misread", row, rates.misread * limits.by_hand) {
+        return match (dice.below(3), money.currency().symbol) {
+            (0, Some("£")) => out.show(format_args!("{sign}&pound;{}", money.plain())),
+            (1, Some(symbol)) => out.show(format_args!("{sign}{}{}", crate::spell::misread(symbol), money.plain())),
+            _ => out.show(format_args!("\u{200b}{sign}{}", money.plain())),
         };
     }
     if chance.hits("styled", row, rates.styled) {
@@ -95,40 +109,37 @@ fn styled(out: &mut Row, dice: &mut crate::chance::Dice, money: Money, sign: &st
     let (code, minor) = (currency.code, money.minor.abs());
     let comma = Plain { mark: ',', ..money.plain() };
     let pounds = money.currency == GBP;
-    match (dice.below(100), currency.symbol) {
-        (0..28, Some(symbol)) => out.show(format_args!("{sign}{symbol}{plain}")),
-        (28..42, _) => out.show(format_args!("{sign}{plain} {code}")),
-        (42..55, _) => out.show(format_args!("{code} {sign}{plain}")),
-        (55..70, _) if currency.digits == 2 => out.show(format_args!("{sign}{comma}")),
-        (70..76, Some(symbol)) if currency.digits == 2 => out.show(format_args!("{sign}{comma} {symbol}")),
-        (76..82, _) if currency.digits == 2 && minor % 10 == 0 => match minor % 100 {
+    match (dice.below(200), currency.symbol) {
+        (0..56, Some(symbol)) => out.show(format_args!("{sign}{symbol}{plain}")),
+        (56..84, _) => out.show(format_args!("{sign}{plain} {code}")),
+        (84..110, _) => out.show(format_args!("{code} {sign}{plain}")),
+        (110..140, _) if currency.digits == 2 => out.show(format_args!("{sign}{comma}")),
+        (140..152, Some(symbol)) if currency.digits == 2 => out.show(format_args!("{sign}{comma} {symbol}")),
+        (152..164, _) if currency.digits == 2 && minor % 10 == 0 => match minor % 100 {
             0 => out.show(format_args!("{sign}{}", minor / 100)),
             _ => out.show(format_args!("{sign}{}.{}", minor / 100, minor % 100 / 10)),
         },
-        (82..87, _) => out.show(format_args!(" {sign}{plain} ")),
-        (87..91, _) if pounds => out.show(format_args!("{sign}{minor}p")),
-        (91..95, Some(symbol)) => out.show(format_args!("{sign}{}{plain}", crate::spell::misread(symbol))),
-        (95, Some(_)) if pounds => out.show(format_args!("&pound;{sign}{plain}")),
-        (96, Some(symbol)) => out.show(format_args!("\u{200b}{sign}{symbol}{plain}")),
-        (97, _) if currency.digits == 2 => {
+        (164..174, _) => out.show(format_args!(" {sign}{plain} ")),
+        (174..182, _) if pounds => out.show(format_args!("{sign}{minor}p")),
+        (194..196, _) if currency.digits == 2 => {
             out.show(format_args!("{sign}{}", Plain { mark: ',', thousands: Some('.'), ..money.plain() }));
         }
-        (98, _) if currency.digits == 2 => {
+        (196..198, _) if currency.digits == 2 => {
             out.show(format_args!("{sign}{}", Plain { mark: ',', thousands: Some(' '), ..money.plain() }));
         }
-        (99, _) if !sign.is_empty() => out.show(format_args!("({plain})")),
+        (198..200, _) if !sign.is_empty() => out.show(format_args!("({plain})")),
         _ if currency.digits < 3 => out.show(format_args!("{sign}{}", Plain { thousands: Some(','), ..money.plain() })),
         _ => out.show(format_args!("{sign}{plain}")),
     }
 }
 
 /// Writes a currency's cell.
-pub(crate) fn currency(out: &mut Row, chance: Chance, row: u64, rates: &MoneyRates, currency: usize) {
+pub(crate) fn currency(out: &mut Row, chance: Chance, row: u64, rates: &MoneyRates, currency: usize, limits: &Limits) {
     let known = &CURRENCIES[currency];
-    if chance.hits("no currency", row, rates.currency_unknown) {
+    if chance.hits("no currency", row, rates.currency_unknown * limits.by_hand) {
         return out.text(chance.dice("which unknown", row).of(NO_CURRENCIES));
     }
-    if chance.hits("currency absent", row, rates.currency_absent) {
+    if chance.hits("currency absent", row, rates.currency_absent * limits.by_hand.min(2.0)) {
         return out.word(chance.dice("which absent", row).of(NO_CURRENCY));
     }
     if chance.hits("currency spelled", row, rates.currency_spelled) {

@@ -1,6 +1,7 @@
 //! People: who stands behind a user, and under which address.
 
 use crate::chance::{Chance, Dice, strata};
+use crate::legacy::BrandFlaw;
 use crate::spell;
 use crate::words::{DOMAINS, FAMILY, GIVEN, INTERNATIONAL};
 use crate::world::World;
@@ -56,22 +57,14 @@ impl World {
 
     /// Whether a user is one of the team's tests.
     pub(crate) fn is_test(&self, user: u64) -> bool {
-        let users = self.chance("user");
-        users.hits("test", user, self.rates.user.test) || self.refused_owner(user) == Some(true)
+        let refused = self.owned_by(user).is_some_and(|brand| self.brand_is(brand, BrandFlaw::OwnerTest));
+        refused || self.chance("user").hits("test", user, self.rates.user.test)
     }
 
     /// Whether a user has no valid address.
     pub(crate) fn has_no_address(&self, user: u64) -> bool {
-        let users = self.chance("user");
-        users.hits("no address", user, self.rates.user.email_invalid) || self.refused_owner(user) == Some(false)
-    }
-
-    /// Of an owner of a brand that is refused as a user, whether as a test. Every other one is.
-    fn refused_owner(&self, user: u64) -> Option<bool> {
-        let brand = self.owned_by(user)?;
-        // The first brands have so many rows that all of them would be lost with it.
-        let refused = brand > 2 && self.chance("brand").hits("refused", brand, self.rates.brand.owner_refused);
-        refused.then_some(brand / strata(self.rates.brand.owner_refused) % 2 == 0)
+        let refused = self.owned_by(user).is_some_and(|brand| self.brand_is(brand, BrandFlaw::OwnerAddress));
+        refused || self.chance("user").hits("no address", user, self.rates.user.email_invalid)
     }
 
     /// The address as the legacy database has it; `\N` for none.

@@ -24,7 +24,7 @@ macro_rules! rates {
         $(
             $(#[$of_group])*
             #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-            #[serde(default, deny_unknown_fields)]
+            #[serde(deny_unknown_fields)]
             pub struct $Group { $($(#[$of_rate])* pub $rate: f64,)* }
 
             impl Default for $Group {
@@ -36,7 +36,7 @@ macro_rules! rates {
 
         /// How often each kind of dirt comes up, from 0 (never) to 1 (in every row). The defaults are those of the sample.
         #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-        #[serde(default, deny_unknown_fields)]
+        #[serde(deny_unknown_fields)]
         pub struct Rates { $($(#[$of_group])* pub $group: $Group,)* }
 
         impl Rates {
@@ -59,7 +59,22 @@ impl Rates {
     /// # Errors
     /// What is no TOML, a name that there is not, what is no share.
     pub fn parse(text: &str) -> Result<Self, RatesError> {
-        let rates: Self = toml::from_str(text).map_err(RatesError::Shape)?;
+        Self::default().overridden(text)
+    }
+
+    /// These rates, but for those that a TOML names.
+    ///
+    /// # Errors
+    /// As [`Rates::parse`].
+    pub fn overridden(&self, text: &str) -> Result<Self, RatesError> {
+        let mut all = toml::Table::try_from(self).expect("groups of numbers have a TOML form");
+        for (group, changed) in toml::from_str::<toml::Table>(text).map_err(RatesError::Shape)? {
+            match (all.get_mut(&group), changed) {
+                (Some(toml::Value::Table(rates)), toml::Value::Table(changed)) => rates.extend(changed),
+                (_, changed) => drop(all.insert(group, changed)),
+            }
+        }
+        let rates: Self = all.try_into().map_err(RatesError::Shape)?;
         rates.wrong().map_or(Ok(rates), Err)
     }
 
@@ -73,11 +88,11 @@ rates! {
     /// Of cells of free text.
     text: TextRates {
         /// Zero-width characters and blanks around.
-        invisible = 0.0065,
+        invisible = 0.0038,
         /// UTF-8 that was read as windows-1252, once or twice; of texts that are not ASCII alone.
-        mojibake = 0.0045,
+        mojibake = 0.003,
         /// HTML entities; of texts that have something to write so.
-        entity = 0.0035,
+        entity = 0.002,
     }
     /// Of e-mail addresses.
     email: EmailRates {
@@ -103,6 +118,8 @@ rates! {
     money: MoneyRates {
         /// Amounts with a symbol, a code, a comma, blanks, in pence.
         styled = 0.14,
+        /// Amounts whose symbol was misread, or with something invisible in them.
+        misread = 0.0018,
         /// Words and rubbish.
         invalid = 0.0011,
         /// More digits than the currency has.
@@ -119,6 +136,15 @@ rates! {
         currency_absent = 0.0028,
         /// Symbols, lower case, `STG`, `UKP`, `EURO`.
         currency_spelled = 0.055,
+    }
+    /// Whose rows they are.
+    skew: SkewRates {
+        /// The brand with the most rows; of rows of brands.
+        first_brand = 0.36,
+        /// Users who own a brand; of rows of users.
+        owners = 0.1,
+        /// Users who come back again and again, ever fewer of them the more often; of rows of users.
+        regulars = 0.15,
     }
     /// Of references to other rows.
     link: LinkRates {
@@ -142,7 +168,7 @@ rates! {
         /// No phone number.
         phone_absent = 0.59,
         /// A phone number that is none.
-        phone_invalid = 0.0175,
+        phone_invalid = 0.011,
         /// No country.
         country_absent = 0.236,
         /// A country that there is not.
@@ -161,6 +187,8 @@ rates! {
         login_invalid = 0.0125,
         /// Accounts that the pre-launch migration has moved.
         prelaunch = 0.33,
+        /// A time of sign-up after the first that they did.
+        signed_up_late = 0.03,
         /// A credit counter that drifted away.
         credits_drifted = 0.13,
     }
@@ -174,10 +202,14 @@ rates! {
         name_missing = 0.0286,
         /// Another one's name, with something invisible in it.
         name_twice = 0.0286,
+        /// No currency.
+        currency_absent = 0.0286,
         /// No way of billing, or none that is known.
         billing_unknown = 0.23,
-        /// A user who is a test, or has no valid address.
-        owner_refused = 0.057,
+        /// A user who is a test.
+        owner_test = 0.0286,
+        /// A user who has no valid address.
+        owner_address = 0.0286,
     }
     /// Of projects.
     project: ProjectRates {
@@ -234,7 +266,7 @@ rates! {
         /// Refunds that name no payment, one that failed, one of another currency.
         refund_orphan = 0.0007,
         /// Refunds of more than the payment.
-        refund_excess = 0.001,
+        refund_excess = 0.0008,
         /// Refunds that failed or are pending.
         refund_open = 0.0004,
         /// Payments of a subscription.
@@ -248,9 +280,9 @@ rates! {
         /// The same reference for something else.
         reference_conflict = 0.0003,
         /// A payment without a user whose JSON names one.
-        user_in_meta = 0.0078,
+        user_in_meta = 0.0055,
         /// A payment without a user, a brand, or an address.
-        account_missing = 0.0031,
+        account_missing = 0.0022,
         /// A method that there is not.
         method_unknown = 0.0014,
         /// A status that there is not.
@@ -259,14 +291,14 @@ rates! {
         failed = 0.043,
         /// Pending, most of them for too long.
         pending = 0.007,
-        /// Refunded, most of them without a refund of their own.
-        refunded = 0.03,
+        /// Refunded, without a refund of their own.
+        refunded = 0.015,
         /// No time at all.
         time_absent = 0.0009,
-        /// A subscription that there is not.
-        subscription_missing = 0.0003,
-        /// No JSON.
-        meta_absent = 0.69,
+        /// A subscription that there is not; of payments of one.
+        subscription_missing = 0.0024,
+        /// No JSON; of rows whose JSON would be whole and name nobody.
+        meta_absent = 0.8,
         /// JSON that is cut off, or is none.
         meta_broken = 0.058,
         /// Payments that the live platform has already.
@@ -275,7 +307,7 @@ rates! {
     /// Of subscriptions.
     subscription: SubscriptionRates {
         /// One more of the same user.
-        of_same_user = 0.21,
+        of_same_user = 0.12,
         /// The same gateway reference as another one.
         duplicate = 0.0046,
         /// No plan.
@@ -291,7 +323,7 @@ rates! {
         /// Cancelled, at no time or before it began.
         cancellation_odd = 0.0025,
         /// Running, with a billing long overdue.
-        overdue = 0.0125,
+        overdue = 0.02,
         /// A start at no time.
         start_unknown = 0.0069,
     }
@@ -323,26 +355,26 @@ rates! {
         /// No address.
         email_absent = 0.3,
         /// Nothing that tells who paid.
-        payer_unknown = 0.029,
+        payer_unknown = 0.024,
         /// Pending.
         pending = 0.055,
         /// Reversed.
         reversed = 0.0245,
         /// A status that there is not.
-        status_unknown = 0.0015,
+        status_unknown = 0.003,
         /// Received at no time.
         received_unknown = 0.0115,
     }
     /// Of cross-charges.
     charge: ChargeRates {
         /// A further revision of the row before.
-        revised = 0.032,
+        revised = 0.042,
         /// No brand, 0, or one that there is not, with its name.
         brand_by_name = 0.186,
         /// A brand that there is not, or a name that several have.
         brand_unknown = 0.059,
         /// A period that is none.
-        period_invalid = 0.0018,
+        period_invalid = 0.003,
         /// No trees.
         trees_not_positive = 0.0036,
         /// A price that is none.
@@ -363,7 +395,7 @@ rates! {
         /// A reason that there is not.
         reason_unknown = 0.0022,
         /// Accounts that spent more than they had.
-        overdrawn = 0.05,
+        overdrawn = 0.02,
     }
     /// Of the live platform's own rows.
     platform: PlatformRates {
@@ -393,6 +425,8 @@ mod tests {
         let rates = Rates::parse("[user]\nduplicate = 0.5\n").unwrap();
         assert!(rates.user.duplicate == 0.5 && rates.user.test == Rates::default().user.test);
         assert_eq!(Rates::parse(&rates.to_toml()).unwrap(), rates);
+        let again = rates.overridden("[user]\ntest = 0.0\n[brand]\nname_missing = 1.0\n");
+        assert!(again.unwrap().user.duplicate == 0.5);
     }
 
     #[test]

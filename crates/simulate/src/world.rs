@@ -2,8 +2,9 @@
 
 use crate::calendar::{self, London, SNAPSHOT};
 use crate::chance::{Chance, Dice, shuffled, unshuffled};
-use crate::money::Money;
-use crate::rates::Rates;
+use crate::legacy::BrandFlaw;
+use crate::money::{Limits, Money};
+use crate::rates::{Rates, TextRates};
 use crate::row::Row;
 use crate::sizes::{Ids, Sizes};
 use crate::words::{COUNTRIES, CURRENCIES, Country, GBP};
@@ -31,7 +32,6 @@ pub(crate) struct World {
     pub(crate) ids: AllIds,
     pub(crate) london: London,
     people: Chance,
-    brands: Chance,
 }
 
 impl World {
@@ -55,7 +55,6 @@ impl World {
             },
             london: London::new(),
             people: Chance::of(seed, "people"),
-            brands: Chance::of(seed, "brand"),
         }
     }
 
@@ -67,25 +66,45 @@ impl World {
 
     /// A user: a few of them again and again, most of them now and then.
     pub(crate) fn some_user(&self, dice: &mut Dice) -> u64 {
-        match dice.below(100) {
-            0..10 => self.owner(self.some_brand(dice)),
-            10..25 => shuffled(dice.rank(self.sizes.users), self.sizes.users, self.seed),
+        let skew = &self.rates.skew;
+        let user = match dice.share() {
+            part if part < skew.owners => self.owner(self.some_brand(dice)),
+            part if part < skew.owners + skew.regulars => {
+                shuffled(dice.rank(self.sizes.users), self.sizes.users, self.seed)
+            }
             _ => dice.below(self.sizes.users),
-        }
+        };
+        // Nobody reaches those without an address; they do less.
+        if self.has_no_address(user) && dice.one_in(2) { dice.below(self.sizes.users) } else { user }
     }
 
     /// A brand: the first one more often than all others together, then ever fewer.
     pub(crate) fn some_brand(&self, dice: &mut Dice) -> u64 {
-        if dice.permille(360) { 0 } else { dice.rank(self.sizes.brands) }
+        if dice.share() < self.rates.skew.first_brand {
+            return 0;
+        }
+        let brand = dice.rank(self.sizes.brands);
+        // A brand that is lost takes its rows along: it was never large.
+        if self.is_lost(brand) && dice.permille(700) { 1 } else { brand }
+    }
+
+    /// A user who is refused: as a test, or for want of an address.
+    pub(crate) fn refused_user(&self, dice: &mut Dice, as_test: bool) -> u64 {
+        let from = dice.below(self.sizes.users);
+        let refused = |user: &u64| if as_test { self.is_test(*user) } else { self.has_no_address(*user) };
+        (from..self.sizes.users).chain(0..from).find(refused).unwrap_or(from)
+    }
+
+    /// Such a user for a row, in tables that would hardly have one by chance.
+    pub(crate) fn refused_for(&self, chance: Chance, row: u64) -> Option<u64> {
+        let as_test = chance.hits_apart(0, row, 0.004);
+        let refused = as_test || chance.hits_apart(1, row, 0.004);
+        refused.then(|| self.refused_user(&mut chance.dice("refused", row), as_test))
     }
 
     /// The user of a brand, its own `owner_missing` aside.
     pub(crate) fn owner(&self, brand: u64) -> u64 {
-        let brand = if brand > 0 && self.brands.hits("shared", brand, self.rates.brand.owner_shared) {
-            brand - 1
-        } else {
-            brand
-        };
+        let brand = if self.brand_is(brand, BrandFlaw::OwnerShared) { brand - 1 } else { brand };
         let place = shuffled(brand, self.sizes.brands, self.seed);
         let every = self.sizes.users / self.sizes.brands;
         (place * every + every / 2).min(self.sizes.users - 1)
@@ -174,12 +193,19 @@ impl World {
         out.text(&crate::spell::text(text, chance, row, &self.rates.text));
     }
 
-    pub(crate) fn amount(&self, out: &mut Row, chance: Chance, row: u64, money: Money, limits: &crate::money::Limits) {
+    /// The same where people wrote more, and copied it from elsewhere: four times as dirty.
+    pub(crate) fn pasted(&self, out: &mut Row, chance: Chance, row: u64, text: &str) {
+        let TextRates { invisible, mojibake, entity } = self.rates.text;
+        let rates = TextRates { invisible: invisible * 4.0, mojibake: mojibake * 4.0, entity: entity * 4.0 };
+        out.text(&crate::spell::text(text, chance, row, &rates));
+    }
+
+    pub(crate) fn amount(&self, out: &mut Row, chance: Chance, row: u64, money: Money, limits: &Limits) {
         crate::money::amount(out, chance, row, &self.rates.money, money, limits);
     }
 
-    pub(crate) fn currency(&self, out: &mut Row, chance: Chance, row: u64, currency: usize) {
-        crate::money::currency(out, chance, row, &self.rates.money, currency);
+    pub(crate) fn currency(&self, out: &mut Row, chance: Chance, row: u64, currency: usize, limits: &Limits) {
+        crate::money::currency(out, chance, row, &self.rates.money, currency, limits);
     }
 }
 

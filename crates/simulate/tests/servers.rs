@@ -1,5 +1,7 @@
 //! The same rows arrive in every kind of database.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use diesel::RunQueryDsl;
 use replant_core::db::{Db, DbUrl, Role};
 use replant_testkit::dump::{assert_same, dump_all};

@@ -21,12 +21,25 @@ use crate::progress::rate;
 const EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(args: &Simulate) -> Result<Exit, Error> {
-    let Some(into) = &args.into else {
-        let what = "nothing says where the rows should go".to_owned();
-        return Err(Error::Refused { what, hint: "name a database or a folder: --into URL|FOLDER".to_owned() });
-    };
-    let simulation = Simulation { rows: args.rows, seed: args.seed, rates: rates(args)? };
-    let watch = Watch::new(args.rows);
+    let rates = rates(args)?;
+    if let Some(file) = &args.rates_out {
+        fs::write(file, rates.to_toml()).map_err(Error::io(format!("write {}", file.display())))?;
+    }
+    match &args.into {
+        Some(into) => make(args, into, rates)?,
+        None if args.rates_out.is_some() => {}
+        None if args.like.is_some() => output::print(rates.to_toml().trim_end()),
+        None => {
+            let what = "nothing says where the rows should go".to_owned();
+            return Err(Error::Refused { what, hint: "name a database or a folder: --into URL|FOLDER".to_owned() });
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn make(args: &Simulate, into: &str, rates: Rates) -> Result<(), Error> {
+    let simulation = Simulation { rows: args.rows, seed: args.seed, rates };
+    let watch = Watch::new(Some(args.rows));
     let began = Instant::now();
     let progress = |table, rows| watch.advance(table, rows);
     let made = match (into.contains("://"), &args.platform) {
@@ -38,20 +51,26 @@ pub(crate) fn run(args: &Simulate) -> Result<Exit, Error> {
         (false, None) => simulation.into_folder_with(Path::new(into), &progress),
         (false, Some(_)) => {
             let what = "a folder gets the platform as well: --platform is for databases".to_owned();
-            return Err(Error::Refused {
-                what,
-                hint: "leave --platform away, or name a database with --into".to_owned(),
-            });
+            let hint = "leave --platform away, or name a database with --into".to_owned();
+            return Err(Error::Refused { what, hint });
         }
     };
     show(&made.map_err(failed)?, began.elapsed(), args.form.json);
-    Ok(Exit::Done)
+    Ok(())
 }
 
+/// Those that are learnt, or the defaults, but for those that a file names.
 fn rates(args: &Simulate) -> Result<Rates, Error> {
-    let Some(file) = &args.rates else { return Ok(Rates::default()) };
+    let rates = match &args.like {
+        Some(like) => {
+            let watch = Watch::new(None);
+            Rates::learnt_from(&url(like, "--like")?, &|table, rows| watch.advance(table, rows)).map_err(failed)?
+        }
+        None => Rates::default(),
+    };
+    let Some(file) = &args.rates else { return Ok(rates) };
     let text = fs::read_to_string(file).map_err(Error::io(format!("read {}", file.display())))?;
-    Rates::parse(&text).map_err(|error| Error::Refused {
+    rates.overridden(&text).map_err(|error| Error::Refused {
         what: format!("{}: {error}", file.display()),
         hint: "mend the file, then run the same command again".to_owned(),
     })
@@ -99,21 +118,27 @@ fn show(made: &Simulated, took: Duration, json: bool) {
 
 /// Tells how far it is, now and then.
 struct Watch {
-    wanted: u64,
+    /// Rows of the legacy database, where it is known.
+    wanted: Option<u64>,
     done: Mutex<(u64, Instant)>,
 }
 
 impl Watch {
-    fn new(wanted: u64) -> Self {
+    fn new(wanted: Option<u64>) -> Self {
         Self { wanted, done: Mutex::new((0, Instant::now())) }
     }
 
     fn advance(&self, table: &'static str, rows: u64) {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         done.0 += rows;
-        if done.1.elapsed() >= EVERY {
-            done.1 = Instant::now();
-            info!(table, "{} rows so far, of about {}", grouped(done.0), grouped(self.wanted + self.wanted / 10));
+        if done.1.elapsed() < EVERY {
+            return;
+        }
+        done.1 = Instant::now();
+        match self.wanted {
+            // The platform's rows come to a tenth.
+            Some(wanted) => info!(table, "{} rows so far, of about {}", grouped(done.0), grouped(wanted + wanted / 10)),
+            None => info!(table, "{} rows read so far", grouped(done.0)),
         }
     }
 }

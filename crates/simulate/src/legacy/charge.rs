@@ -2,9 +2,10 @@
 
 use jiff::civil::{Date, date};
 
+use super::brand::BrandFlaw;
 use crate::calendar::{month_name, pair};
 use crate::chance::Dice;
-use crate::money::{Limits, Money};
+use crate::money::{BY_HAND, Money};
 use crate::row::Row;
 use crate::words::{COST_CENTRES, GBP};
 use crate::world::World;
@@ -63,7 +64,15 @@ pub(super) fn row(world: &World, row: u64, out: &mut Row) -> bool {
     while source > 0 && charges.hits("revised", source, rates.revised) {
         source -= 1;
     }
-    let Charge { brand, month, centre, trees } = charge(world, source);
+    let Charge { mut brand, month, centre, trees } = charge(world, source);
+    // Some brands are charged once, by hand.
+    if charges.hits("elsewhere", source, 0.03) {
+        brand = charges.dice("where", source).below(world.sizes.brands);
+    }
+    if charges.hits("of a lost brand", source, 0.0045) {
+        let lost = |brand: &u64| world.brand_is(*brand, BrandFlaw::NameMissing);
+        brand = (brand..world.sizes.brands).chain(0..brand).find(lost).unwrap_or(brand);
+    }
     let money = charges.within("unit_price");
 
     out.show(world.ids.charge.of(row));
@@ -77,7 +86,7 @@ pub(super) fn row(world: &World, row: u64, out: &mut Row) -> bool {
         _ if unknown => out.text(dice.of(&["", "Acorn Bakery", "Unknown", "ACME"])),
         0 => out.text(&name.to_uppercase()),
         1 => out.show(format_args!("  {name} ")),
-        _ => world.spelled(out, charges.within("brand_name"), row, &name),
+        _ => world.pasted(out, charges.within("brand_name"), row, &name),
     }
     match charges.hits("period", row, rates.period_invalid) {
         true => out.text(dice.of(&["Q3 2023", "last month"])),
@@ -95,14 +104,10 @@ pub(super) fn row(world: &World, row: u64, out: &mut Row) -> bool {
         out.show(format_args!("0.{pence}{}", dice.of(&["25", "50"])));
     } else if dice.permille(50) {
         out.show(format_args!("{pence}p"));
+    } else if dice.permille(25) {
+        out.show(format_args!("Â£0.{pence}"));
     } else {
-        world.amount(
-            out,
-            money,
-            row,
-            Money { minor: pence, currency: GBP },
-            &Limits { not_positive: false, signed: false },
-        );
+        world.amount(out, money, row, Money { minor: pence, currency: GBP }, &BY_HAND);
     }
     let wrong = charges.hits("total", row, rates.total_wrong);
     let total = Money { minor: pence * trees + if wrong { dice.of(&[-27, 9, 27]) } else { 0 }, currency: GBP };
@@ -113,10 +118,10 @@ pub(super) fn row(world: &World, row: u64, out: &mut Row) -> bool {
         _ => out.show(total.plain()),
     }
     let currency = if dice.permille(6) { dice.of(&[1, 2]) } else { GBP };
-    world.currency(out, money, row, currency);
+    world.currency(out, money, row, currency, &BY_HAND);
     match centre {
         "general" => out.word(dice.of(&["general", "\\N", "n/a", ""])),
-        centre => world.spelled(out, charges.within("cost_centre"), row, centre),
+        centre => world.pasted(out, charges.within("cost_centre"), row, centre),
     }
     match dice.permille(500) {
         true => out.show(format_args!("MT-{}", 10_000 + row)),

@@ -2,12 +2,14 @@
 
 use crate::calendar::{DAY, SNAPSHOT};
 use crate::chance::shuffled;
-use crate::money::{Limits, Money};
+use crate::money::{BY_PROGRAM, Limits, Money};
 use crate::row::Row;
 use crate::world::World;
 
 pub(super) const COLUMNS: &[&str] =
     &["id", "user_id", "delta", "currency", "reason", "ref_type", "ref_id", "created_when"];
+
+const ENTRIES: Limits = Limits { signed: true, ..BY_PROGRAM };
 
 /// Rows in which bundles begin and end.
 const BLOCK: u64 = 16;
@@ -119,9 +121,9 @@ pub(super) fn row(world: &World, row: u64, out: &mut Row) -> bool {
     if credits.hits("zero", source, rates.zero) {
         out.text(dice.of(&["0", "0.00"]));
     } else {
-        world.amount(out, amounts, source, money, &Limits { not_positive: false, signed: true });
+        world.amount(out, amounts, source, money, &ENTRIES);
     }
-    world.currency(out, amounts, source, money.currency);
+    world.currency(out, amounts, source, money.currency, &ENTRIES);
     let paid_in = money.minor > 0;
     match credits.hits("reason", source, rates.reason_unknown) {
         true => out.word(dice.of(NO_REASONS)),

@@ -2,11 +2,13 @@
 
 use crate::calendar::{DAY, SNAPSHOT, typed_date};
 use crate::chance::{Chance, Dice};
-use crate::money::{Limits, Money};
+use crate::money::{BY_HAND, Limits, Money};
 use crate::row::Row;
 use crate::world::{World, in_currency};
 
 pub(super) const COLUMNS: &[&str] = &["id", "invoice_no", "user_id", "total", "currency", "issued", "due", "paid"];
+
+const TOTALS: Limits = Limits { not_positive: true, ..BY_HAND };
 
 /// An invoice, before anyone typed it.
 pub(crate) struct Invoice {
@@ -18,9 +20,10 @@ pub(crate) struct Invoice {
 impl World {
     pub(crate) fn invoice(&self, row: u64) -> Invoice {
         let mut dice = self.chance("invoice").dice("invoice", row);
-        let user = match dice.permille(400) {
-            true => self.owner(self.some_brand(&mut dice)),
-            false => self.some_user(&mut dice),
+        let user = match (self.refused_for(self.chance("invoice"), row), dice.permille(400)) {
+            (Some(refused), _) => refused,
+            (None, true) => self.owner(self.some_brand(&mut dice)),
+            (None, false) => self.some_user(&mut dice),
         };
         let total = in_currency(2_000 + dice.fade(120_000) + dice.fade(120_000), self.currency_of(user));
         let issued = (self.moment(user, &mut dice) - DAY).max(self.signed_up(user));
@@ -79,8 +82,8 @@ pub(super) fn row(world: &World, row: u64, out: &mut Row) -> bool {
         false => out.show(world.user_id(invoices, row, user)),
     }
     let money = invoices.within("total");
-    world.amount(out, money, row, invoice.total, &Limits { not_positive: true, signed: false });
-    world.currency(out, money, row, invoice.total.currency);
+    world.amount(out, money, row, invoice.total, &TOTALS);
+    world.currency(out, money, row, invoice.total.currency, &TOTALS);
     match invoices.hits("issued", row, rates.issued_unknown) {
         true => out.word(dice.of(&["soon", "tbc", "\\N", "Q3 2023"])),
         false => typed_date(out, &mut dice, invoice.issued),

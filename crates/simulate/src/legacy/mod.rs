@@ -4,6 +4,7 @@ mod brand;
 mod charge;
 mod credit;
 mod invoice;
+mod payment;
 mod plantation;
 mod project;
 mod subscription;
@@ -11,8 +12,9 @@ mod transaction;
 mod transfer;
 mod user;
 
+pub(crate) use brand::BrandFlaw;
 pub(crate) use credit::credit_of;
-pub(crate) use transaction::{Kind, Payment};
+pub(crate) use payment::{Kind, Payment};
 pub(crate) use user::row as user;
 
 use crate::table::{Side, Table};

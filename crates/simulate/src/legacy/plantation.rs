@@ -1,9 +1,9 @@
 //! `plantation`.
 
 use super::{Kind, Payment};
-use crate::calendar::SNAPSHOT;
+use crate::calendar::{DAY, SNAPSHOT};
 use crate::chance::{Chance, Dice};
-use crate::money::Money;
+use crate::money::{BY_PROGRAM, Money};
 use crate::row::Row;
 use crate::spell;
 use crate::words::MESSAGES;
@@ -102,7 +102,7 @@ fn paid(world: &World, transaction: u64, dice: &mut Dice) -> Planting {
         trees: (money.minor / money.currency().tree).max(1),
         cost: money,
         paid_by: Some(transaction),
-        at,
+        at: (at + dice.between(0, 3 * DAY)).min(SNAPSHOT - 60),
     }
 }
 
@@ -228,7 +228,7 @@ fn gift(world: &World, plantations: Chance, row: u64, is_gift: bool, dice: &mut 
         0..6 => out.null(),
         6..13 => out.text(""),
         13..19 => out.text("-"),
-        _ => world.spelled(out, plantations.within("gift_message"), row, dice.of(MESSAGES)),
+        _ => world.pasted(out, plantations.within("gift_message"), row, dice.of(MESSAGES)),
     }
 }
 
@@ -250,5 +250,5 @@ fn cost(world: &World, plantations: Chance, row: u64, cost: Money, dice: &mut Di
             _ => out.show(plain),
         }
     }
-    world.currency(out, plantations.within("cost"), row, cost.currency);
+    world.currency(out, plantations.within("cost"), row, cost.currency, &BY_PROGRAM);
 }

@@ -9,12 +9,17 @@ pub(super) const COLUMNS: &[&str] = &["id", "name", "country", "species", "lat",
 impl World {
     /// Whether a project has no name.
     pub(crate) fn has_no_name(&self, project: u64) -> bool {
-        project > 0 && self.chance("project").hits("no name", project, self.rates.project.name_missing)
+        self.flaw(project, 0, self.rates.project.name_missing)
+    }
+
+    /// The first project is sound.
+    fn flaw(&self, project: u64, place: u64, share: f64) -> bool {
+        project.checked_sub(1).is_some_and(|project| self.chance("project").hits_apart(place, project, share))
     }
 
     /// The project whose name another one has.
     fn named_as(&self, project: u64) -> u64 {
-        let again = project > 5 && self.chance("project").hits("again", project, self.rates.project.duplicate);
+        let again = project > 3 && self.flaw(project, 1, self.rates.project.duplicate);
         if again { project - 3 } else { project }
     }
 
@@ -49,7 +54,7 @@ pub(super) fn row(world: &World, row: u64, out: &mut Row) -> bool {
     } else {
         world.spelled(out, projects.within("name"), row, &name);
     }
-    match projects.hits("country", row, rates.country_unknown) {
+    match world.flaw(row, 4, rates.country_unknown) {
         true => out.text("Atlantis"),
         false => out.text(country),
     }
@@ -79,11 +84,11 @@ fn position(world: &World, row: u64, lat: i64, lng: i64, out: &mut Row) {
         format!("{sign}{}{mark}{:02}00", hundredths.abs() / 100, hundredths.abs() % 100)
     };
     // Only beyond 90 degrees can it be told.
-    if projects.hits("swapped", row, rates.swapped) {
+    if world.flaw(row, 5, rates.swapped) {
         out.text(&degrees(11_870, '.'));
         return out.text(&degrees(980, '.'));
     }
-    if projects.hits("no position", row, rates.position_unknown) {
+    if world.flaw(row, 2, rates.position_unknown) {
         let (lat, lng) =
             dice.of(&[("0", "0.0"), ("12°34'S", "-46.5700"), ("\\N", "\\N"), ("200.5", "100.25"), ("here", "there")]);
         out.word(lat);

@@ -1,7 +1,7 @@
 //! `subscription`.
 
 use crate::calendar::{DAY, SNAPSHOT};
-use crate::money::{Limits, Money};
+use crate::money::{BY_PROGRAM, Limits, Money};
 use crate::row::Row;
 use crate::world::{World, in_currency};
 
@@ -24,6 +24,8 @@ const MONTHLY: &[&str] = &["1m", "month", "m", "monthly", "Monthly"];
 const YEARLY: &[&str] = &["annual", "year", "Y", "yearly", "12m"];
 const RUNNING: &[&str] = &["live", "Active", "active"];
 const ENDED: &[&str] = &["cancelled", "canceled", "expired", "ended"];
+
+const MONEY: Limits = Limits { by_hand: 2.0, ..BY_PROGRAM };
 
 /// A subscription, before anyone typed it.
 pub(crate) struct Subscription {
@@ -86,7 +88,7 @@ pub(super) fn row(world: &World, row: u64, out: &mut Row) -> bool {
     }
     match subscriptions.hits("plan", row, rates.plan_absent) {
         true => out.word(dice.of(&["", "\\N"])),
-        false => world.spelled(out, subscriptions.within("plan"), row, subscription.plan),
+        false => out.text(subscription.plan),
     }
     match subscriptions.hits("trees", row, rates.trees_not_positive) {
         true => out.word(dice.of(&["\\N", "0", "-1"])),
@@ -96,9 +98,9 @@ pub(super) fn row(world: &World, row: u64, out: &mut Row) -> bool {
     if subscriptions.hits("negative", row, world.rates.money.not_positive / 2.0) {
         out.text("-1.80");
     } else {
-        world.amount(out, money, row, subscription.money, &Limits { not_positive: false, signed: false });
+        world.amount(out, money, row, subscription.money, &MONEY);
     }
-    world.currency(out, money, row, subscription.money.currency);
+    world.currency(out, money, row, subscription.money.currency, &MONEY);
     match subscriptions.hits("interval", row, rates.interval_unknown) {
         true => out.word(dice.of(&["\\N", "quarterly", "", "weekly"])),
         false => out.text(dice.of(if subscription.yearly { YEARLY } else { MONTHLY })),

@@ -1,10 +1,10 @@
 //! `bank_transfer`.
 
-use super::transaction::{Method, Outcome};
+use super::payment::{Method, Outcome};
 use super::{Kind, Payment};
 use crate::calendar::{DAY, SNAPSHOT, typed_date};
 use crate::chance::Dice;
-use crate::money::{Limits, Money};
+use crate::money::{BY_HAND, Limits, Money};
 use crate::row::Row;
 use crate::world::{World, some_price};
 
@@ -26,6 +26,8 @@ const REFERENCES: &[&str] = &["MT", "", "\\N", "trees", "donation - thank you", 
 const RECEIVED: &[&str] = &["OK ", "ok", "cleared", "Cleared", "received"];
 const NO_TIMES: &[&str] = &["tbc", "\\N", "0000-00-00", "March 2023"];
 
+const RECEIPTS: Limits = Limits { not_positive: true, ..BY_HAND };
+
 /// A transfer, before anyone typed it.
 struct Transfer {
     user: u64,
@@ -39,14 +41,16 @@ struct Transfer {
 
 fn transfer(world: &World, row: u64, dice: &mut Dice) -> Transfer {
     let (transfers, rates) = (world.chance("bank_transfer"), &world.rates.transfer);
-    if transfers.hits("recorded", row, rates.recorded * 1.2)
+    let refused = world.refused_for(transfers, row).is_some();
+    if !refused
+        && transfers.hits("recorded", row, rates.recorded * 1.2)
         && let Some((transaction, payment)) = recorded(world, row)
     {
         let at = (payment.at + dice.between(-2, 2) * DAY).min(SNAPSHOT);
         let invoices = payment.invoice.map(|invoice| (invoice, 1));
         return Transfer { user: payment.user, money: payment.money, at, recorded: Some(transaction), invoices };
     }
-    if transfers.hits("invoice", row, rates.of_invoice * 1.7) {
+    if !refused && transfers.hits("invoice", row, rates.of_invoice * 1.7) {
         let number = dice.below(world.sizes.invoices);
         let invoice = world.invoice(number);
         let count = if dice.permille(300) { 3 } else { 1 };
@@ -59,7 +63,7 @@ fn transfer(world: &World, row: u64, dice: &mut Dice) -> Transfer {
         let (user, money) = (invoice.user, Money { minor, ..invoice.total });
         return Transfer { user, money, at, recorded: None, invoices: Some((number, count)) };
     }
-    let user = world.some_user(dice);
+    let user = world.refused_for(transfers, row).unwrap_or_else(|| world.some_user(dice));
     let money = some_price(dice, world.currency_of(user));
     Transfer { user, money, at: world.moment(user, dice) - DAY, recorded: None, invoices: None }
 }
@@ -82,7 +86,9 @@ pub(super) fn row(world: &World, row: u64, out: &mut Row) -> bool {
     let unknown = transfers.hits("unknown", row, rates.payer_unknown);
 
     out.show(world.ids.transfer.of(row));
-    match unknown || transfers.hits("user missing", row, rates.user_missing) {
+    let refused = world.refused_for(transfers, row).is_some();
+    let nobody = !refused && (unknown || transfers.hits("user missing", row, rates.user_missing));
+    match nobody {
         true if dice.permille(500) => out.null(),
         true if dice.permille(450) => out.text("0"),
         true if unknown => out.show(world.ids.user.of(world.sizes.users) + 5_000),
@@ -92,7 +98,7 @@ pub(super) fn row(world: &World, row: u64, out: &mut Row) -> bool {
     out.show(format_args!("{} {}", person.given, person.family));
     if unknown {
         out.word(dice.of(&["\\N", "n/a", ""]));
-    } else if transfers.hits("no address", row, rates.email_absent) {
+    } else if transfers.hits("no address", row, rates.email_absent * if nobody { 0.1 } else { 1.8 }) {
         out.word(dice.weighed(&[("\\N", 200), ("n/a", 8), ("", 2)]));
     } else {
         out.text(&world.given_address(transfers.within("payer_email"), row, transfer.user));
@@ -101,15 +107,15 @@ pub(super) fn row(world: &World, row: u64, out: &mut Row) -> bool {
         Some((first, count)) if !unknown => reference(world, row, first, count, &mut dice, out),
         _ => match dice.of(REFERENCES) {
             "\\N" => out.null(),
-            words if dice.permille(50) => {
+            words if dice.permille(10) => {
                 out.show(format_args!("{words}{}", crate::spell::misread(" – Société Générale")));
             }
             words => out.text(words),
         },
     }
     let money = transfers.within("amount");
-    world.amount(out, money, row, transfer.money, &Limits { not_positive: true, signed: false });
-    world.currency(out, money, row, transfer.money.currency);
+    world.amount(out, money, row, transfer.money, &RECEIPTS);
+    world.currency(out, money, row, transfer.money.currency, &RECEIPTS);
     match transfers.hits("received", row, rates.received_unknown) {
         true => out.word(dice.of(NO_TIMES)),
         false => typed_date(out, &mut dice, transfer.at),
@@ -143,7 +149,7 @@ fn reference(world: &World, row: u64, first: u64, count: u64, dice: &mut Dice, o
         words.push_str(&world.invoice_words(dice, number));
     }
     let transfers = world.chance("bank_transfer");
-    if transfers.hits("bank's name", row, 0.05) {
+    if transfers.hits("bank's name", row, 0.02) {
         words.push_str(&crate::spell::misread(" – Société Générale"));
     }
     out.text(&words);

@@ -78,7 +78,11 @@ pub(crate) fn row(world: &World, row: u64, out: &mut Row) -> bool {
 
     match users.hits("import", row, rates.import_marker) {
         true => out.text("2019-04-01 00:00:00"),
-        false => world.wall(out, users.within("created_when"), row, signed_up),
+        false => {
+            let late = users.hits("late", row, rates.signed_up_late);
+            let noted = if late { signed_up + dice.between(0, SNAPSHOT - DAY - signed_up) } else { signed_up };
+            world.wall(out, users.within("created_when"), row, noted);
+        }
     }
     let updated = SNAPSHOT - dice.between(0, SNAPSHOT - signed_up - 60);
     world.wall(out, users.within("updated_when"), row, updated);

@@ -45,7 +45,6 @@ impl World {
         self.sizes.users + self.natives()
     }
 
-    #[allow(clippy::float_arithmetic, reason = "a share")]
     fn natives(&self) -> u64 {
         (self.sizes.users as f64 * self.rates.platform.native) as u64
     }
@@ -205,7 +204,7 @@ fn opened(world: &World, native: u64, out: &mut Row) {
 pub(super) fn email(world: &World, user: u64, out: &mut Row) -> bool {
     let accounts = world.chance("accounts");
     let changed = accounts.hits("address changed", user, world.rates.platform.email_changed);
-    if !changed || user % 2 == 0 || world.duplicate_of(user).is_some() || !world.was_moved(user) {
+    if !changed || user.is_multiple_of(2) || world.duplicate_of(user).is_some() || !world.was_moved(user) {
         return false;
     }
     out.text(&world.person(user).address.to_lowercase());

@@ -149,7 +149,6 @@ pub(super) fn payment(world: &World, slot: u64, out: &mut Row) -> bool {
 }
 
 /// A legacy transaction that the platform has already: each account looks among its own.
-#[allow(clippy::float_arithmetic, reason = "a share")]
 fn known(world: &World, number: u64) -> Option<(u64, &'static str, String)> {
     let (rates, transactions) = (&world.rates, world.sizes.transactions);
     let accounts = world.candidates();
@@ -215,7 +214,7 @@ pub(super) fn planting(world: &World, slot: u64, out: &mut Row) -> bool {
 }
 
 pub(super) fn credit(world: &World, slot: u64, out: &mut Row) -> bool {
-    let (number, is_import) = (slot / 2, slot % 2 == 0);
+    let (number, is_import) = (slot / 2, slot.is_multiple_of(2));
     let Some(Dealings { began, .. }) = dealings(world, number) else { return false };
     let minor = match is_import {
         true if number < world.sizes.users => crate::legacy::credit_of(world, number),

@@ -4,6 +4,8 @@ mod account;
 mod dealing;
 mod reference;
 
+pub(crate) use reference::{all_countries, all_currencies};
+
 use crate::table::{Side, Table};
 use crate::world::World;
 

@@ -26,12 +26,12 @@ fn lines(of: &'static Lines, file: &'static [u8]) -> &'static [(String, String)]
     })
 }
 
-fn all_currencies() -> &'static [(String, String)] {
+pub(crate) fn all_currencies() -> &'static [(String, String)] {
     static LINES: Lines = OnceLock::new();
     lines(&LINES, include_bytes!("../../../../fixtures/sample/platform/currencies.csv.gz"))
 }
 
-fn all_countries() -> &'static [(String, String)] {
+pub(crate) fn all_countries() -> &'static [(String, String)] {
     static LINES: Lines = OnceLock::new();
     lines(&LINES, include_bytes!("../../../../fixtures/sample/platform/countries.csv.gz"))
 }
