@@ -1,5 +1,6 @@
 //! The commands, and what they share: settings and databases.
 
+pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod demo;
 mod files;
@@ -37,6 +38,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Reconcile(args) => reconcile::run(&args, &at),
         Command::Statement(args) => statement::run(&args, &at),
         Command::Test(args) => test::run(&args),
+        Command::Bench(args) => bench::run(&args, &at),
         Command::Completions { shell } => Ok(completions::run(shell)),
     }
 }
