@@ -16,16 +16,22 @@ use crate::replant::{Part, Replant};
 use crate::stage::{Stage, connect};
 use crate::tables::{self, NOTES};
 
+/// A step of the plan.
+#[derive(Debug, Clone)]
+pub(crate) struct Planned {
+    pub(crate) name: String,
+    /// Legacy rows.
+    pub(crate) rows: u64,
+    /// The table whose ids it hands out, as a place in the stage's tables.
+    pub(crate) target: usize,
+}
+
 /// A step, and what it added to the platform.
 #[derive(Debug)]
 pub(crate) struct StepWork {
-    pub(crate) name: String,
+    pub(crate) planned: Planned,
     /// From 1.
     pub(crate) number: i32,
-    /// The table whose ids it hands out, as a place in the stage's tables.
-    pub(crate) target: usize,
-    /// Legacy rows.
-    pub(crate) rows: u64,
     /// Rows that it added to each table, parents before children.
     pub(crate) added: Vec<(usize, u64)>,
     /// Indexes that it made.
@@ -58,31 +64,33 @@ pub(crate) fn same_rows(stage: &Stage, what: &str, found: &[u64], expected: &[u6
     }
 }
 
-/// A step, its legacy rows and its target table, as the ledger of a migrated platform knows them, in their order.
-pub(crate) fn order(stage: &Stage, database: &Database) -> Result<Vec<(String, u64, usize)>, BenchError> {
+/// The steps in their order, as the ledger of a migrated platform knows them.
+pub(crate) fn order(stage: &Stage, database: &Database) -> Result<Vec<Planned>, BenchError> {
     let mut db = connect(database, Role::Target)?;
     let steps = history::known_steps(&mut db)?.into_iter().map(|step| {
         let target = stage.table(&step.target_table);
         let target = target.ok_or_else(|| BenchError::Differs(format!("there is no table `{}`", step.target_table)))?;
         let rows = stage.keys.get(step.name.as_str()).map_or(0, replant_core::KeySet::len);
-        Ok((step.name, rows, target))
+        Ok(Planned { name: step.name, rows, target })
     });
     steps.collect()
 }
 
-/// Runs one step after the other, each in a process of its own, and measures each. With `noting`, it is noted between
-/// them what each added, which takes its time and is not measured.
+/// Runs one step after the other, each in a process of its own, and measures each. Between them it is noted what each
+/// added, which is not measured.
 pub(crate) fn step_by_step(
     stage: &mut Stage,
     replant: &Replant,
     registry: &Registry,
-    order: &[(String, u64, usize)],
+    order: &[Planned],
     stop: &Stop,
 ) -> Result<(Vec<Measure>, Finished), BenchError> {
     let database = stage.platform()?;
     let (mut measures, mut steps) = (Vec::new(), Vec::new());
     let mut indexes = tables::indexes(&mut connect(&database, Role::Target)?)?;
-    for (number, (name, rows, target)) in (1..).zip(order) {
+    stage.meter.settled()?;
+    for (number, planned) in (1..).zip(order) {
+        let name = planned.name.as_str();
         measures.push(replant.run(stage, &database, Part { only: Some(name), live: true }, stop)?.measure);
         let mut db = connect(&database, Role::Target)?;
         let writes = registry.steps().find(|step| step.name() == name).map(|step| step.writes()).unwrap_or_default();
@@ -96,7 +104,7 @@ pub(crate) fn step_by_step(
         let now = tables::indexes(&mut db)?;
         let made = now.iter().filter(|index| !indexes.contains(index)).cloned().collect();
         indexes = now;
-        steps.push(StepWork { name: name.clone(), number, target: *target, rows: *rows, added, indexes: made });
+        steps.push(StepWork { planned: planned.clone(), number, added, indexes: made });
     }
     let rows = rows(stage, &database)?;
     Ok((measures, Finished { database, steps, rows }))
@@ -199,9 +207,9 @@ pub(crate) fn copy(
         }
         let before = stage.meter.read()?;
         files.fill(stage, &database, step, psql)?;
-        measures.push(stage.meter.since(&before, step.rows)?);
+        measures.push(stage.meter.since(&before, step.planned.rows)?);
     }
-    let whole = stage.meter.since(&whole, finished.steps.iter().map(|step| step.rows).sum())?;
+    let whole = stage.meter.since(&whole, finished.steps.iter().map(|step| step.planned.rows).sum())?;
     same_rows(stage, "the platform that was written by \\copy", &rows(stage, &database)?, &finished.rows)?;
     Ok((measures, whole))
 }

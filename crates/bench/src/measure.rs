@@ -8,7 +8,7 @@ use diesel::sql_types::{BigInt, Nullable};
 use serde::Serialize;
 
 use crate::error::{Attempt, BenchError};
-use crate::usage;
+use crate::usage::{self, Own};
 
 /// What moving some legacy rows took.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -124,7 +124,7 @@ pub(crate) struct Meter {
 /// The state of all meters at a moment.
 pub(crate) struct Reading {
     at: Instant,
-    own: Option<f64>,
+    own: Option<Own>,
     legacy: Option<f64>,
     target: Option<f64>,
     wal: Wal,
@@ -172,7 +172,7 @@ impl Meter {
             measured_rows: rows,
             seconds,
             rows_per_s: 0.0,
-            own_cpu_s: cpu(now.own, before.own),
+            own_cpu_s: cpu(now.own.map(Own::all), before.own.map(Own::all)),
             legacy_cpu_s: cpu(now.legacy, before.legacy),
             target_cpu_s: cpu(now.target, before.target),
             wal_bytes: u64::try_from(now.wal.bytes - before.wal.bytes).unwrap_or_default(),
@@ -180,6 +180,11 @@ impl Meter {
             peak_rss_mb: None,
         };
         Ok(measure.with_pace())
+    }
+
+    /// CPU seconds of the processes that ended since, without this one's.
+    pub(crate) fn children_since(&self, before: &Reading) -> Option<f64> {
+        usage::own_cpu().zip(before.own).map(|(now, then)| now.waited_for - then.waited_for)
     }
 
     fn wal(&mut self) -> Result<Wal, BenchError> {

@@ -1,4 +1,7 @@
 //! The plain ways: a row at a time, and batches with cached lookups. On one connection, in one thread.
+//!
+//! Nothing is settled before them: the first change of a page after a checkpoint writes the whole page into the log, which a
+//! slice would feel much more than a whole migration does.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -48,7 +51,7 @@ pub(crate) fn naive(
 ) -> Result<Measure, BenchError> {
     let statements = Statements::of(&stage.tables);
     let (mut legacy, mut target) = (connect(&stage.legacy, Role::Legacy)?, plain(database.address())?);
-    let before = stage.meter.settled()?;
+    let before = stage.meter.read()?;
     let mut one = |target: &mut PgConnection, item: &Item| -> QueryResult<()> {
         black_box(step.read_range(&mut legacy, KeyRange { lo: item.key, hi: item.key })?);
         for (table, id) in &item.parents {
@@ -91,7 +94,7 @@ pub(crate) fn cached(
     asked.dedup();
     let (mut legacy, mut target) = (connect(&stage.legacy, Role::Legacy)?, plain(database.address())?);
 
-    let before = stage.meter.settled()?;
+    let before = stage.meter.read()?;
     let mut parents: HashMap<usize, HashMap<i64, i64>> = HashMap::new();
     for table in asked {
         let sql = format!("SELECT id AS legacy, id AS target FROM {}", stage.tables[table].quoted());

@@ -16,8 +16,11 @@ use crate::measure::Measure;
 use crate::stage::Stage;
 use crate::usage;
 
-/// How often it is looked whether it has ended, and at its memory.
-const LOOK: Duration = Duration::from_millis(5);
+/// How often it is looked whether it has ended.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// How often its memory is looked at, in looks.
+const LOOKS: u32 = 10;
 
 /// Lines of what it said that an error repeats.
 const LINES: usize = 12;
@@ -88,7 +91,7 @@ impl Replant {
         let file = |path: &PathBuf| File::create(path).map_err(BenchError::io("make a file for what Replant says"));
         command.stdin(Stdio::null()).stdout(file(&out)?).stderr(file(&err)?);
 
-        let before = stage.meter.settled()?;
+        let before = stage.meter.read()?;
         let child = command.spawn().map_err(BenchError::io("start Replant"))?;
         let (status, peak) = watch(child, stop)?;
         let mut measure = stage.meter.since(&before, 0)?;
@@ -106,6 +109,7 @@ impl Replant {
         let moved = account.steps.iter().filter(|line| part.only.is_none_or(|step| step == line.step));
         measure.rows = moved.map(|line| line.read).sum();
         measure.measured_rows = measure.rows;
+        measure.own_cpu_s = stage.meter.children_since(&before);
         measure.peak_rss_mb = peak.map(|kib| kib as f64 / 1024.0);
         let paces = account.steps.into_iter().filter_map(|line| Some((line.step, line.rows_per_second?))).collect();
         Ok(Ran { measure: measure.scaled_to(measure.rows), paces })
@@ -115,9 +119,11 @@ impl Replant {
 /// Waits for its end. Returns it with the peak of its memory in KiB.
 fn watch(mut child: Child, stop: &Stop) -> Result<(ExitStatus, Option<u64>), BenchError> {
     let mut peak = None;
-    loop {
+    for look in 0_u32.. {
         // A process that has ended has no memory: the last reading before is the peak.
-        peak = usage::peak_kib(child.id()).or(peak);
+        if look.is_multiple_of(LOOKS) {
+            peak = usage::peak_kib(child.id()).or(peak);
+        }
         if let Some(status) = child.try_wait().map_err(BenchError::io("wait for Replant"))? {
             return Ok((status, peak));
         }
@@ -129,6 +135,7 @@ fn watch(mut child: Child, stop: &Stop) -> Result<(ExitStatus, Option<u64>), Ben
         }
         thread::sleep(LOOK);
     }
+    Err(BenchError::Stopped)
 }
 
 fn last_lines(file: &PathBuf) -> String {

@@ -6,7 +6,7 @@ use replant_core::{AnyStep, Registry, Stop};
 use replant_testkit::Database;
 
 use crate::error::BenchError;
-use crate::finished::{self, Files, Finished, StepWork};
+use crate::finished::{self, Files, Finished, Planned, StepWork};
 use crate::measure::Measure;
 use crate::plain_ways::{self, Commit, Mark};
 use crate::psql::Psql;
@@ -77,6 +77,7 @@ impl Bench<'_> {
         };
         (self.tell)("starts MariaDB and PostgreSQL");
         let mut stage = Stage::set(self.source, self.registry, self.tell)?;
+        self.go_on()?;
         let (machine, [postgres, mariadb]) = (stage.machine(), stage.settings()?);
         let (mut figures, mut first) = (Figures::default(), None);
         for _ in 0..self.repeat.max(1) {
@@ -88,9 +89,11 @@ impl Bench<'_> {
             added.collect::<BTreeMap<_, _>>()
         };
         let steps = match &first {
-            Some(Round { finished, .. }) => {
-                finished.steps.iter().map(|work| figures.of_step(&work.name, work.rows, added(work))).collect()
-            }
+            Some(Round { finished, .. }) => finished
+                .steps
+                .iter()
+                .map(|work| figures.of_step(&work.planned.name, work.planned.rows, added(work)))
+                .collect(),
             None => {
                 let names = self.registry.steps().map(AnyStep::name);
                 names.map(|name| figures.of_step(name, rows(name), BTreeMap::new())).collect()
@@ -150,7 +153,7 @@ impl Bench<'_> {
         (self.tell)("Replant, a process a step");
         let (measures, finished) = finished::step_by_step(stage, &self.replant, self.registry, &order, self.stop)?;
         finished::same_rows(stage, "the platform that was migrated step by step", &finished.rows, &rows)?;
-        figures.steps(Way::ReplantSteps, order.iter().map(|(name, ..)| name.as_str()).zip(measures));
+        figures.steps(Way::ReplantSteps, order.iter().map(|planned| planned.name.as_str()).zip(measures));
         // Ids may differ from round to round, so the rows of the first one are those of all.
         if first.is_none() {
             *first = Some(Round { finished, files: None });
@@ -167,7 +170,7 @@ impl Bench<'_> {
             (self.tell)("the limit: plain \\copy");
             let (measures, whole) = finished::copy(stage, &round.finished, &files, psql, self.stop)?;
             for (work, measure) in round.finished.steps.iter().zip(measures) {
-                figures.step(&work.name, Way::Limit, measure);
+                figures.step(&work.planned.name, Way::Limit, measure);
             }
             figures.whole(Way::Limit, whole);
         }
@@ -184,10 +187,11 @@ impl Bench<'_> {
         stage: &mut Stage,
         figures: &mut Figures,
         way: Way,
-    ) -> Result<(Vec<(String, u64, usize)>, Vec<u64>), BenchError> {
+    ) -> Result<(Vec<Planned>, Vec<u64>), BenchError> {
         (self.tell)(way.about());
         let database = stage.platform()?;
         let live = way != Way::ReplantOffline;
+        stage.meter.settled()?;
         let Ran { measure, paces } = self.replant.run(stage, &database, Part { only: None, live }, self.stop)?;
         figures.whole(way, measure);
         for (step, pace) in paces {
@@ -221,14 +225,17 @@ impl Bench<'_> {
         let database = stage.postgres.clone_of(&files.base)?;
         let mut measured: BTreeMap<Way, Vec<(&str, Measure)>> = BTreeMap::new();
         for work in &finished.steps {
-            (self.tell)(&format!("{}: the plain ways", work.name));
-            let Some(step) = self.registry.steps().find(|step| step.name() == work.name) else { continue };
+            (self.tell)(&format!("{}: the plain ways", work.planned.name));
+            let Some(step) = self.registry.steps().find(|step| step.name() == work.planned.name) else { continue };
             let slice = Slice::of(stage, finished, work, step, self.slice.saturating_mul(CACHED_SLICE))?;
+            // Once for nothing, so that all ways find the same pages in memory and in the log.
+            stage.meter.settled()?;
+            self.plain_way(stage, &database, step, work, &slice, Way::Cached)?;
             for way in [Way::Naive, Way::NaivePer1000, Way::Cached] {
                 self.go_on()?;
                 if self.ways.contains(&way) {
                     let measure = self.plain_way(stage, &database, step, work, &slice, way)?;
-                    measured.entry(way).or_default().push((&work.name, measure));
+                    measured.entry(way).or_default().push((&work.planned.name, measure));
                 }
             }
             files.fill(stage, &database, work, psql)?;
@@ -249,13 +256,12 @@ impl Bench<'_> {
         let mark = Mark::now(database)?;
         let measure = match way {
             Way::Naive => plain_ways::naive(stage, database, step, &slice.some(self.slice), Commit::EachStatement)?
-                .scaled_to(work.rows),
-            Way::NaivePer1000 => {
-                plain_ways::naive(stage, database, step, &slice.some(self.slice), Commit::Per1000)?.scaled_to(work.rows)
-            }
+                .scaled_to(work.planned.rows),
+            Way::NaivePer1000 => plain_ways::naive(stage, database, step, &slice.some(self.slice), Commit::Per1000)?
+                .scaled_to(work.planned.rows),
             _ => {
                 let (loading, rows) = plain_ways::cached(stage, database, step, slice)?;
-                let mut all = rows.scaled_to(work.rows);
+                let mut all = rows.scaled_to(work.planned.rows);
                 all += &loading;
                 all
             }

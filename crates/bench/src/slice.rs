@@ -60,7 +60,7 @@ impl Slice {
         let targets = targets(&mut db, step, &pages)?;
         let mut rows = Rows { stage, step, db: &mut db }.of(&targets)?;
         let mut named = named(stage, legacy, &pages)?;
-        let target = stage.tables[step.target].name.as_str();
+        let target = stage.tables[step.planned.target].name.as_str();
         let mut item = |key: Key| {
             let rows = targets.get(&key).and_then(|target| rows.remove(target)).unwrap_or_default();
             let mut parents = named.remove(&key).unwrap_or_default();
@@ -113,7 +113,7 @@ fn pages(keys: &KeySet, wanted: u64) -> Vec<Vec<Key>> {
 fn targets(db: &mut Db, step: &StepWork, pages: &[Vec<Key>]) -> Result<BTreeMap<Key, i64>, BenchError> {
     let wanted: BTreeSet<Key> = pages.iter().flatten().copied().collect();
     let mut targets = BTreeMap::new();
-    let Some(known) = history::known_steps(db)?.into_iter().find(|known| known.name == step.name) else {
+    let Some(known) = history::known_steps(db)?.into_iter().find(|known| known.name == step.planned.name) else {
         return Ok(targets);
     };
     history::lineage(db, &known, |row| {
@@ -146,10 +146,10 @@ impl Rows<'_> {
     fn of(&mut self, targets: &BTreeMap<Key, i64>) -> Result<BTreeMap<i64, Vec<(usize, Row)>>, BenchError> {
         let ids: Vec<i64> = targets.values().copied().collect();
         let mut found: BTreeMap<i64, Vec<(usize, Row)>> = BTreeMap::new();
-        let own = &self.stage.tables[self.step.target].name;
+        let own = &self.stage.tables[self.step.planned.target].name;
         for (place, _) in &self.step.added {
             let table = &self.stage.tables[*place];
-            let owner = match *place == self.step.target {
+            let owner = match *place == self.step.planned.target {
                 true => Some("id"),
                 false => table.column_to(own).map(|column| table.columns[column].name.as_str()),
             };

@@ -6,7 +6,20 @@ pub(crate) fn peak_kib(pid: u32) -> Option<u64> {
 }
 
 /// CPU seconds of this process and of those that it has waited for.
-pub(crate) fn own_cpu() -> Option<f64> {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Own {
+    pub(crate) process: f64,
+    pub(crate) waited_for: f64,
+}
+
+impl Own {
+    pub(crate) fn all(self) -> f64 {
+        self.process + self.waited_for
+    }
+}
+
+/// What this process has used.
+pub(crate) fn own_cpu() -> Option<Own> {
     system::own_cpu()
 }
 
@@ -47,7 +60,7 @@ mod system {
     use procfs::process::{Process, all_processes};
     use procfs::{CpuInfo, Current, LoadAverage, Meminfo};
 
-    use super::Machine;
+    use super::{Machine, Own};
 
     fn process(pid: u32) -> Option<Process> {
         Process::new(i32::try_from(pid).ok()?).ok()
@@ -61,20 +74,23 @@ mod system {
         ticks as f64 / procfs::ticks_per_second() as f64
     }
 
-    fn with_reaped(process: &Process) -> Option<u64> {
+    /// Of the process, and of those that it has waited for.
+    fn ticks(process: &Process) -> Option<(u64, u64)> {
         let stat = process.stat().ok()?;
-        Some(stat.utime + stat.stime + stat.cutime.max(0).cast_unsigned() + stat.cstime.max(0).cast_unsigned())
+        Some((stat.utime + stat.stime, (stat.cutime + stat.cstime).max(0).cast_unsigned()))
     }
 
-    pub(super) fn own_cpu() -> Option<f64> {
-        with_reaped(&Process::myself().ok()?).map(seconds)
+    pub(super) fn own_cpu() -> Option<Own> {
+        let (process, waited_for) = ticks(&Process::myself().ok()?)?;
+        Some(Own { process: seconds(process), waited_for: seconds(waited_for) })
     }
 
     pub(super) fn tree_cpu(pid: u32) -> Option<f64> {
         let children = all_processes().ok()?.filter_map(|process| process.ok()?.stat().ok());
-        let of_children: u64 =
-            children.filter(|stat| stat.ppid.cast_unsigned() == pid).map(|stat| stat.utime + stat.stime).sum();
-        Some(seconds(of_children + with_reaped(&process(pid)?)?))
+        let children = children.filter(|stat| stat.ppid.cast_unsigned() == pid);
+        let of_children: u64 = children.map(|stat| stat.utime + stat.stime).sum();
+        let (process, waited_for) = ticks(&process(pid)?)?;
+        Some(seconds(of_children + process + waited_for))
     }
 
     pub(super) fn machine(folder: &Path) -> Machine {
@@ -100,13 +116,13 @@ mod system {
 
 #[cfg(not(target_os = "linux"))]
 mod system {
-    use super::Machine;
+    use super::{Machine, Own};
 
     pub(super) fn peak_kib(_: u32) -> Option<u64> {
         None
     }
 
-    pub(super) fn own_cpu() -> Option<f64> {
+    pub(super) fn own_cpu() -> Option<Own> {
         None
     }
 

@@ -114,16 +114,16 @@ fn paces(results: &Results) -> String {
 }
 
 fn ratios(results: &Results) -> String {
-    let heads = ["step", "c/a", "c/a per 1,000", "c/b", "c/d", "offline/live"];
+    let heads = ["step", "c/a", "c/a per 1,000", "c/b", "c/d", "c/d in run", "offline/live"];
     let mut table = table(&heads);
-    let mut line = |name: &str, ratios: &Ratios| {
+    let mut line = |name: &str, ratios: &Ratios, in_run: Option<f64>| {
         let mut cells = vec![name.to_owned()];
-        let all = [ratios.naive, ratios.naive_per_1000, ratios.cached, ratios.limit, ratios.offline];
+        let all = [ratios.naive, ratios.naive_per_1000, ratios.cached, ratios.limit, in_run, ratios.offline];
         cells.extend(all.map(|ratio| ratio.map_or_else(none, |ratio| format!("{ratio:.2}"))));
         table.add_row(cells);
     };
-    results.steps.iter().for_each(|step| line(&step.step, &step.ratios));
-    line("all", &results.ratios);
+    results.steps.iter().for_each(|step| line(&step.step, &step.ratios, step.limit_in_run));
+    line("all", &results.ratios, results.ratios.limit);
     render(table, 1..heads.len())
 }
 
