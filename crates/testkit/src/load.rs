@@ -122,6 +122,19 @@ pub fn load_dir(db: &mut Db, folder: &Path) -> Result<Vec<(String, usize)>, Load
     }
 }
 
+/// Moves the sequences of a table's new ids past the highest. SQLite and MariaDB do so by themselves.
+///
+/// # Errors
+/// The database refuses.
+pub fn move_sequences(db: &mut Db, table: &str) -> QueryResult<()> {
+    match db {
+        Db::Pg(_) => postgres::move_sequences(db, table),
+        #[cfg(feature = "mysql")]
+        Db::My(_) => Ok(()),
+        Db::Lite(_) => Ok(()),
+    }
+}
+
 fn sources(folder: &Path) -> Result<Vec<Source>, LoadError> {
     let unreadable = |source| LoadError::Read { path: folder.to_owned(), source };
     let mut found = Vec::new();

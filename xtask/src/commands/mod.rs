@@ -9,6 +9,7 @@ pub(crate) mod migrate;
 pub(crate) mod plan;
 pub(crate) mod quarantine;
 pub(crate) mod reconcile;
+pub(crate) mod simulate;
 pub(crate) mod statement;
 pub(crate) mod status;
 pub(crate) mod test;
@@ -37,6 +38,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Lineage(args) => lineage::run(&args, &at),
         Command::Reconcile(args) => reconcile::run(&args, &at),
         Command::Statement(args) => statement::run(&args, &at),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args, &at),
         Command::Completions { shell } => Ok(completions::run(shell)),

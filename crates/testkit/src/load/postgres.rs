@@ -97,7 +97,7 @@ struct Identity {
     column: String,
 }
 
-fn move_sequences(db: &mut Db, table: &str) -> QueryResult<()> {
+pub(super) fn move_sequences(db: &mut Db, table: &str) -> QueryResult<()> {
     let name = literal(table);
     let of_table = format!(
         "SELECT attname::text AS column FROM pg_attribute WHERE attrelid = to_regclass(quote_ident({name})) AND attidentity <> ''"
