@@ -61,6 +61,10 @@ writes nothing.")]
     #[command(after_help = migrate_help())]
     Migrate(Migrate),
 
+    /// Join the run that is under way, on this machine or another one
+    #[command(after_help = work_help())]
+    Work(Work),
+
     /// Show how far the migration is, from the ledger in the target
     Status(Status),
 
@@ -143,6 +147,23 @@ that it wrote until it ends: on a live target choose a quiet time, or one domain
     )
 }
 
+fn work_help() -> String {
+    format!(
+        "\
+A worker takes chunks as the run itself does, until every step is done. It can be killed, stopped
+or cut off from the network at any time: its chunks are done again by others, once. It stops with
+the run if that is asked to stop, and goes on without it if that is killed. docs/scale.md tells how
+to start many.
+
+Examples:
+  cargo xtask work --env uat
+  cargo xtask work --env uat --workers 4 --wait 600
+
+{}",
+        Exit::help()
+    )
+}
+
 /// Which databases.
 #[derive(Debug, Args)]
 pub(crate) struct On {
@@ -189,9 +210,26 @@ pub(crate) struct Migrate {
     /// Do everything but commit; needs no confirmation
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Threads that read, and as many that write [default: run.readers and run.writers of the environment]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) workers: Option<u8>,
     /// The name of the environment, for scripts: where it is protected, as `prod` is, it is asked for otherwise
     #[arg(long, value_name = "NAME")]
     pub(crate) confirm: Option<String>,
+    #[command(flatten)]
+    pub(crate) form: Form,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Work {
+    #[command(flatten)]
+    pub(crate) on: On,
+    /// Threads that read, and as many that write [default: run.readers and run.writers of the environment]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) workers: Option<u8>,
+    /// Seconds to wait for a run to begin
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) wait: u64,
     #[command(flatten)]
     pub(crate) form: Form,
 }

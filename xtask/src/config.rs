@@ -56,6 +56,9 @@ struct Database {
 #[serde(deny_unknown_fields)]
 struct Run {
     chunk_rows: u64,
+    chunk_ms: u64,
+    chunk_most: u64,
+    queue_mb: u64,
     readers: usize,
     writers: usize,
     queue: usize,
@@ -107,18 +110,22 @@ impl Environment {
         self.target.address("TARGET", &self.name, &self.work)
     }
 
-    /// The settings of a run.
-    pub(crate) fn settings(&self, only: Vec<String>, dry_run: bool) -> Settings {
+    /// The settings of a run. `workers` threads read and as many write, where they are given.
+    pub(crate) fn settings(&self, only: Vec<String>, dry_run: bool, workers: Option<usize>) -> Settings {
         let run = &self.run;
+        let (readers, writers) = (workers.unwrap_or(run.readers), workers.unwrap_or(run.writers));
         let connections = |threads: usize| u32::try_from(threads.saturating_add(2)).unwrap_or(u32::MAX);
         Settings {
             environment: self.name.clone(),
             chunk_rows: run.chunk_rows,
-            readers: run.readers,
-            writers: run.writers,
+            chunk_time: Duration::from_millis(run.chunk_ms),
+            chunk_most: run.chunk_most,
+            queue_bytes: run.queue_mb.saturating_mul(1 << 20),
+            readers,
+            writers,
             queue: run.queue,
-            legacy_pool: self.legacy.pool.unwrap_or_else(|| connections(run.readers)),
-            target_pool: self.target.pool.unwrap_or_else(|| connections(run.readers.saturating_add(run.writers))),
+            legacy_pool: self.legacy.pool.unwrap_or_else(|| connections(readers)),
+            target_pool: self.target.pool.unwrap_or_else(|| connections(readers.saturating_add(writers))),
             lease: Duration::from_secs(run.lease_seconds),
             retries: Retries {
                 times: run.retry.times,

@@ -23,6 +23,10 @@ use crate::cli::Cli;
 use crate::error::Error;
 use crate::exit::Exit;
 
+/// Rows are made of many short texts: an allocator with caches for each thread takes half the time of the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     telemetry::init();

@@ -1,5 +1,6 @@
 //! A run as it is watched: a bar per step on a terminal, a log line every few seconds without one.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,10 +20,10 @@ pub(crate) struct Progress {
     bars: bool,
     /// The command that goes on with the run.
     again: String,
-    current: Mutex<Option<Current>>,
+    current: Mutex<BTreeMap<&'static str, Current>>,
 }
 
-/// The step under way.
+/// A step under way.
 struct Current {
     step: &'static str,
     rows: u64,
@@ -35,14 +36,14 @@ struct Current {
 
 impl Progress {
     pub(crate) fn new(again: String) -> Self {
-        Self { bars: shows_bars(), again, current: Mutex::new(None) }
+        Self { bars: shows_bars(), again, current: Mutex::default() }
     }
 
     fn begin(&self, step: &'static str, rows: u64, done: u64) {
         let bar = if self.bars { bar(step, rows, done) } else { Span::none() };
         let now = Instant::now();
         let current = Current { step, rows, done_before: done, counts: Counts::default(), began: now, said: now, bar };
-        *self.current() = Some(current);
+        self.current().insert(step, current);
         if done > 0 {
             info!(step, "goes on: {} of {} rows were done before", grouped(done), grouped(rows));
         } else {
@@ -50,9 +51,9 @@ impl Progress {
         }
     }
 
-    fn advance(&self, counts: Counts) {
+    fn advance(&self, step: &'static str, counts: Counts) {
         let mut current = self.current();
-        let Some(current) = current.as_mut() else { return };
+        let Some(current) = current.get_mut(step) else { return };
         current.counts += counts;
         if self.bars {
             current.bar.pb_inc(counts.read);
@@ -64,11 +65,11 @@ impl Progress {
         }
     }
 
-    fn end(&self) {
-        *self.current() = None;
+    fn end(&self, step: &'static str) {
+        self.current().remove(step);
     }
 
-    fn current(&self) -> std::sync::MutexGuard<'_, Option<Current>> {
+    fn current(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Current>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -120,14 +121,14 @@ impl Reporter for Progress {
             Event::StepStarted { step, rows, done } => self.begin(step, *rows, *done),
             Event::ChunkDone { step, counts, refused } => {
                 tracing::debug!(step, rows = counts.read, refused, "a chunk is done");
-                self.advance(*counts);
+                self.advance(step, *counts);
             }
             Event::Throttled { step, reason } => warn!(step, "waits: {reason}"),
             Event::Retrying { step, reason, wait } => warn!(step, "tries again in {} ms: {reason}", wait.as_millis()),
             Event::Cut { step, reason } => warn!(step, "cuts a chunk in half: {reason}"),
             Event::LeaseLost { step } => warn!(step, "lost a chunk to another worker; nothing of it was written here"),
             Event::StepDone { step, counts, elapsed } => {
-                self.end();
+                self.end(step);
                 let pace = rate(counts.read, *elapsed).unwrap_or_default();
                 let took = if elapsed.as_secs() == 0 {
                     format!("{} ms", elapsed.as_millis())
@@ -138,10 +139,10 @@ impl Reporter for Progress {
             }
             Event::ChunkRejudged { step, done } => {
                 tracing::debug!(step, rows = done.read, came_in = done.came_in, "a chunk was judged again");
-                self.advance(Counts { read: done.read, ..Counts::default() });
+                self.advance(step, Counts { read: done.read, ..Counts::default() });
             }
             Event::StepRejudged { step, done, elapsed } => {
-                self.end();
+                self.end(step);
                 let pace = rate(done.read, *elapsed).unwrap_or_default();
                 info!(
                     step,
@@ -151,9 +152,9 @@ impl Reporter for Progress {
                     grouped(pace)
                 );
             }
-            Event::StepStopped { .. } => {
-                self.end();
-                info!("stopped; to go on: {}", self.again);
+            Event::StepStopped { step } => {
+                self.end(step);
+                info!(step, "stopped; to go on: {}", self.again);
             }
         }
     }

@@ -199,7 +199,7 @@ fn a_dry_run_leaves_no_trace() {
 fn a_run_that_is_asked_to_stop_goes_on_later() {
     use std::io::{BufRead, BufReader, Read};
 
-    let program = Program::with_sample().with("REPLANT__RUN__CHUNK_ROWS", "20");
+    let program = Program::with_sample().with("REPLANT__RUN__CHUNK_ROWS", "20").with("REPLANT__RUN__CHUNK_MS", "0");
     let mut child = program.command(&["migrate"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();

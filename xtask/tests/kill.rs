@@ -43,6 +43,7 @@ fn migrate(legacy: &Path, target: &Target) -> Child {
         .env("REPLANT__LEGACY__URL", format!("sqlite://{}", legacy.display()))
         .env("REPLANT__TARGET__URL", &target.address)
         .env("REPLANT__RUN__CHUNK_ROWS", "150")
+        .env("REPLANT__RUN__CHUNK_MS", "0")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

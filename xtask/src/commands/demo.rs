@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Demo, at: &At) -> Result<Exit, Error> {
     let work = Work {
         legacy: DbUrl::sqlite(&legacy),
         target: DbUrl::sqlite(&target),
-        settings: environment.settings(Vec::new(), false),
+        settings: environment.settings(Vec::new(), false, None),
         again: "cargo xtask demo".to_owned(),
     };
     carry_out(work, args.form.json)

@@ -19,7 +19,7 @@ pub(crate) fn run(args: Migrate, at: &At) -> Result<Exit, Error> {
     let (legacy, target) = (environment.legacy()?, environment.target()?);
     confirm(&environment, args.confirm.as_deref(), args.dry_run)?;
     let again = again(&args);
-    let settings = environment.settings(args.only, args.dry_run);
+    let settings = environment.settings(args.only, args.dry_run, args.workers.map(usize::from));
     carry_out(Work { legacy, target, settings, again }, args.form.json)
 }
 
@@ -87,7 +87,8 @@ fn is_done(migration: &Migration<'_>, registry: &Registry, target: &DbUrl) -> Re
 fn again(args: &Migrate) -> String {
     let only: String = args.only.iter().map(|only| format!(" --only {only}")).collect();
     let dry_run = if args.dry_run { " --dry-run" } else { "" };
-    format!("cargo xtask migrate{}{only}{dry_run}", on(&args.on.env))
+    let workers = args.workers.map(|workers| format!(" --workers {workers}")).unwrap_or_default();
+    format!("cargo xtask migrate{}{only}{dry_run}{workers}", on(&args.on.env))
 }
 
 /// Makes sure that a protected environment is meant before anything is written into it.

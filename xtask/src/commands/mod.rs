@@ -14,6 +14,7 @@ pub(crate) mod statement;
 pub(crate) mod status;
 pub(crate) mod test;
 pub(crate) mod trace;
+pub(crate) mod work;
 
 use replant_core::db::{Db, Role};
 use replant_core::ledger;
@@ -32,6 +33,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Demo(args) => demo::run(&args, &at),
         Command::Plan(args) => plan::run(args, &at),
         Command::Migrate(args) => migrate::run(args, &at),
+        Command::Work(args) => work::run(&args, &at),
         Command::Status(args) => status::run(&args, &at),
         Command::Quarantine(command) => quarantine::run(command, &at),
         Command::Trace(args) => trace::run(&args, &at),

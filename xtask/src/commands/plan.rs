@@ -14,7 +14,7 @@ pub(crate) fn run(args: Plan, at: &At) -> Result<Exit, Error> {
     let environment = at.environment(&args.on.env)?;
     let (legacy, target) = (environment.legacy()?, environment.target()?);
     let registry = registry();
-    let settings = environment.settings(args.only, false);
+    let settings = environment.settings(args.only, false, None);
     let steps = Migration { registry: &registry, snapshot: reference::snapshot, legacy, target, settings }.plan()?;
     if args.form.json {
         json(&steps);

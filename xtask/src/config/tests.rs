@@ -29,7 +29,7 @@ fn shown(error: SettingsError) -> String {
 
 #[test]
 fn later_layers_win() {
-    let settings = |name, pairs: &[(&str, &str)]| load(name, pairs).unwrap().settings(Vec::new(), false);
+    let settings = |name, pairs: &[(&str, &str)]| load(name, pairs).unwrap().settings(Vec::new(), false, None);
     assert_eq!(settings("local", &[]).readers, 2);
     assert_eq!(settings("uat", &[]).readers, 4);
     let given = settings("uat", &[("REPLANT__RUN__READERS", "7"), ("REPLANT__RUN__RETRY__FIRST_WAIT_MS", "5")]);

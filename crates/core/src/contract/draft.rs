@@ -61,6 +61,8 @@ pub struct Draft<R> {
     pub(crate) own: Vec<(UnitIndex, Key, &'static str, i64)>,
     pub(crate) carried: Vec<Carried>,
     pub(crate) verdicts: Vec<Verdict>,
+    /// About how many bytes of memory the rows take.
+    pub(crate) bytes: u64,
     fingerprint: u64,
     buffer: Vec<u8>,
 }
@@ -74,6 +76,7 @@ impl<R: Rows> Default for Draft<R> {
             own: Vec::new(),
             carried: Vec::new(),
             verdicts: Vec::new(),
+            bytes: 0,
             fingerprint: 0,
             buffer: Vec::with_capacity(512),
         }
@@ -92,6 +95,7 @@ impl<R: Rows> Draft<R> {
         R: Holds<T>,
     {
         self.mark(&row);
+        self.bytes += (size_of::<T>() + self.buffer.len()) as u64;
         let unit = self.unit();
         self.rows.batch().push(unit, row);
     }
@@ -166,6 +170,7 @@ impl<R: Rows> Draft<R> {
         self.carried
             .extend(other.carried.into_iter().map(|carried| Carried { unit: carried.unit + before, ..carried }));
         self.verdicts.extend(other.verdicts);
+        self.bytes += other.bytes;
     }
 
     /// The rows written so far: for tests of a `transform`.

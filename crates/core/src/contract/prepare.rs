@@ -72,20 +72,27 @@ pub trait Lookup: Send + Sync + Sized + 'static {
     fn build(cx: &Prepare<'_>) -> Result<Self, PrepareError>;
 }
 
+/// A lookup that was built, or the place for it: whoever builds it holds the place, and others wait.
+type Place = Arc<Mutex<Option<Arc<dyn Any + Send + Sync>>>>;
+
 /// The lookups that were built in this process.
 #[derive(Default)]
-pub(crate) struct LookupCache(Mutex<FxHashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
+pub(crate) struct LookupCache(Mutex<FxHashMap<TypeId, Place>>);
 
 impl LookupCache {
-    fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.get(&TypeId::of::<T>()).cloned().and_then(|any| any.downcast().ok())
-    }
-
-    fn put<T: Send + Sync + 'static>(&self, value: T) -> Arc<T> {
-        let value = Arc::new(value);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(TypeId::of::<T>(), value.clone());
-        value
+    /// The one of type `T`, built at the first call.
+    fn get_or_build<T: Send + Sync + 'static, E>(&self, build: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
+        let place = {
+            let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(places.entry(TypeId::of::<T>()).or_default())
+        };
+        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(built) = place.as_ref().and_then(|any| Arc::clone(any).downcast().ok()) {
+            return Ok(built);
+        }
+        let built = Arc::new(build()?);
+        *place = Some(Arc::clone(&built) as Arc<dyn Any + Send + Sync>);
+        Ok(built)
     }
 }
 
@@ -197,10 +204,7 @@ impl Prepare<'_> {
     /// # Errors
     /// It cannot be built.
     pub fn lookup<L: Lookup>(&self) -> Result<Arc<L>, PrepareError> {
-        match self.cache.get::<L>() {
-            Some(built) => Ok(built),
-            None => L::build(self).map(|lookup| self.cache.put(lookup)),
-        }
+        self.cache.get_or_build(|| L::build(self))
     }
 
     /// What became of the rows of an earlier step, which stands in `AFTER`.
@@ -208,13 +212,12 @@ impl Prepare<'_> {
     /// # Errors
     /// The ledger fails, or the step is not done.
     pub fn standings<S: Step>(&self) -> Result<Arc<Standings>, PrepareError> {
-        if let Some(built) = self.cache.get::<StandingsOf<S>>() {
-            return Ok(Arc::clone(&built.0));
-        }
-        let standings = ledger::history::standings(&mut *self.target.get()?, S::NAME)?;
-        let standings = Arc::new(standings.ok_or(PrepareError::NotDone(S::NAME))?);
-        self.cache.put(StandingsOf::<S>(Arc::clone(&standings), std::marker::PhantomData));
-        Ok(standings)
+        let built = self.cache.get_or_build(|| {
+            let standings = ledger::history::standings(&mut *self.target.get()?, S::NAME)?;
+            let standings = Arc::new(standings.ok_or(PrepareError::NotDone(S::NAME))?);
+            Ok::<_, PrepareError>(StandingsOf::<S>(standings, std::marker::PhantomData))
+        })?;
+        Ok(Arc::clone(&built.0))
     }
 
     fn query(&self, what: &str, source: diesel::result::Error) -> PrepareError {

@@ -94,7 +94,9 @@ impl Standings {
 
     /// What the row with `key` has become.
     pub fn of(&self, key: Option<Key>) -> Standing {
-        let Some(key) = key.filter(|key| self.keys.contains(*key)) else { return Standing::Missing };
+        let Some((key, place)) = key.and_then(|key| Some((key, self.keys.rank(key)?))) else {
+            return Standing::Missing;
+        };
         if let Some(target) = self.other_ids.get(&key) {
             Standing::Live(*target)
         } else if let Some(root) = self.quarantined.get(&key) {
@@ -104,7 +106,7 @@ impl Standings {
         } else if self.elsewhere.contains(key) {
             Standing::Missing
         } else {
-            self.planned(key).map_or(Standing::Missing, Standing::Live)
+            self.ids.id(place).map_or(Standing::Missing, Standing::Live)
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
@@ -11,6 +11,7 @@ use super::ends::Kept;
 use super::error::ChunkError;
 use super::rejudge::{Moved, Rejudged};
 use crate::contract::draft::{Draft, Unit};
+use crate::contract::legacy::LegacyRow;
 use crate::contract::refusal::Refusal;
 use crate::contract::step::Step;
 use crate::storage::bulk::{UnitIndex, Writing, settle};
@@ -34,11 +35,15 @@ pub trait ReadRows: Send {
 
 /// A chunk that only has to be written.
 pub trait ReadyChunk: Send {
-    /// Writes it and closes it, in one transaction. Can be called again after it failed.
+    /// About how many bytes of memory it takes.
+    fn bytes(&self) -> u64;
+
+    /// Writes it and closes it, in one transaction. Can be called again after it failed. `took` is the time that reading and
+    /// judging it took.
     ///
     /// # Errors
     /// The database fails, the chunk does not balance, or its lease was lost. Nothing is written then.
-    fn commit(&self, db: &mut Db, owner: &Owner, claim: &Claim, started: Instant) -> Result<Committed, ChunkError>;
+    fn commit(&self, db: &mut Db, owner: &Owner, claim: &Claim, took: Duration) -> Result<Committed, ChunkError>;
 
     /// Writes what has changed since the chunk was closed, and closes it anew, in one transaction. Nothing is written where
     /// nothing has changed.
@@ -79,6 +84,7 @@ pub(super) struct Judged<S: Step> {
     pub(super) rows: Vec<S::Legacy>,
     starts: Option<Vec<usize>>,
     pub(super) draft: Draft<S::Rows>,
+    bytes: u64,
 }
 
 impl<S: Step> Judged<S> {
@@ -115,8 +121,20 @@ impl<S: Step> ReadRows for Rows<S> {
         let mut parts = parts.into_iter();
         let mut draft = parts.next().unwrap_or_default();
         parts.for_each(|part| draft.append(part));
-        Ok(Box::new(Judged::<S> { rows: self.rows, starts: self.starts, draft }))
+        let bytes = weight(&self.rows) + draft.bytes;
+        Ok(Box::new(Judged::<S> { rows: self.rows, starts: self.starts, draft, bytes }))
     }
+}
+
+/// Every how manyth row is weighed.
+const WEIGHED: usize = 64;
+
+/// About how many bytes of memory rows take, told from a sample of them: a text counts as many as its JSON has.
+fn weight<L: LegacyRow>(rows: &[L]) -> u64 {
+    let sample = rows.iter().step_by(WEIGHED);
+    let weighed = sample.len().max(1);
+    let texts: usize = sample.map(|row| serde_json::to_string(row).map_or(0, |json| json.len())).sum();
+    (rows.len() * (size_of::<L>() + texts / weighed)) as u64
 }
 
 fn unit_rows<'a, L>(rows: &'a [L], starts: Option<&[usize]>, unit: usize) -> &'a [L] {
@@ -142,14 +160,19 @@ impl<S: Step> Rows<S> {
 }
 
 impl<S: Step> ReadyChunk for Judged<S> {
-    fn commit(&self, db: &mut Db, owner: &Owner, claim: &Claim, started: Instant) -> Result<Committed, ChunkError> {
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn commit(&self, db: &mut Db, owner: &Owner, claim: &Claim, took: Duration) -> Result<Committed, ChunkError> {
+        let began = Instant::now();
         db.write(|db| {
             let units = UnitIndex::try_from(self.draft.verdicts.len()).expect("a chunk has fewer than 2^32 units");
             let writing = Writing { step: S::NAME, chunk: claim.chunk, units, again: &RoaringBitmap::new() };
             let refused = settle(db, &writing, &self.draft.rows)?;
             let mut result = self.result(claim.chunk, &refused, &Kept::default());
             balanced(&result)?;
-            result.busy_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            result.busy_ms = u64::try_from((took + began.elapsed()).as_millis()).unwrap_or(u64::MAX);
             if !close::close(db, S::NAME, owner, claim, &result)? {
                 return Err(ChunkError::LeaseLost);
             }

@@ -3,6 +3,7 @@
 use super::error::RunError;
 use super::run::Migration;
 use crate::storage::db::{Backend, Role};
+use crate::storage::ledger::runs::Owner;
 use crate::storage::pool::Pool;
 
 /// Both databases.
@@ -12,11 +13,11 @@ pub(super) struct Databases {
 }
 
 impl Databases {
-    /// Opens both as many times as the settings need.
+    /// Opens both as many times as the settings need, for `owner` where something is to be written.
     ///
     /// # Errors
     /// The settings do not fit together, or a database cannot be opened.
-    pub(super) fn open(migration: &Migration<'_>) -> Result<Self, RunError> {
+    pub(super) fn open(migration: &Migration<'_>, owner: Option<&Owner>) -> Result<Self, RunError> {
         let s = &migration.settings;
         let refuse = |side: &str, size: u32, needed: usize| {
             RunError::Settings(format!(
@@ -24,8 +25,9 @@ impl Databases {
                 s.readers, s.writers
             ))
         };
-        if s.readers == 0 || s.writers == 0 || s.chunk_rows == 0 {
-            return Err(RunError::Settings("readers, writers and chunk_rows must be at least 1".to_owned()));
+        if [s.readers, s.writers].contains(&0) || [s.chunk_rows, s.chunk_most, s.queue_bytes].contains(&0) {
+            let what = "readers, writers, chunk_rows, chunk_most and queue_bytes must be at least 1";
+            return Err(RunError::Settings(what.to_owned()));
         }
         // A connection for each worker, and one each for preparing and for what happens at the edges of a run.
         let (legacy_needs, target_needs) = (s.readers + 2, s.readers + s.writers + 2);
@@ -38,10 +40,13 @@ impl Databases {
         if migration.target.backend() == Backend::MariaDb {
             return Err(RunError::Settings("the target is PostgreSQL or SQLite, not MariaDB".to_owned()));
         }
-        let legacy = Pool::open(&migration.legacy, Role::Legacy, s.legacy_pool)?;
+        let legacy = Pool::open(&migration.legacy, Role::Legacy, s.legacy_pool, None)?;
         let target = match s.dry_run {
             true => Pool::rehearse(&migration.target, Role::Target)?,
-            false => Pool::open(&migration.target, Role::Target, s.target_pool)?,
+            false => {
+                let name = owner.map(|owner| Owner::session_name(owner.as_str()));
+                Pool::open(&migration.target, Role::Target, s.target_pool, name)?
+            }
         };
         Ok(Self { legacy, target })
     }

@@ -61,6 +61,12 @@ pub enum RunError {
         /// Why.
         source: FinishError,
     },
+    /// Nobody works on the target.
+    #[error("no run is under way on this target (looked for {} s): begin one with `migrate`", .waited.as_secs())]
+    NoRun {
+        /// How long it was looked for.
+        waited: std::time::Duration,
+    },
     /// A replay before the migration is done.
     #[error("step {0} is not done: a replay judges again what a finished migration has judged")]
     NotDone(&'static str),
@@ -154,7 +160,7 @@ impl RunError {
             Self::Pool(PoolError::Open(error)) if !error.transient => Kind::Usage,
             Self::Pool(_) => Kind::Unavailable,
             Self::Ledger(LedgerError::Database { source, .. }) => of(&Failure::of(source)),
-            Self::Ledger(_) | Self::NotDone(_) => Kind::Refused,
+            Self::Ledger(_) | Self::NotDone(_) | Self::NoRun { .. } => Kind::Refused,
             Self::Prepare { .. } | Self::Finish { .. } => self.failure().map_or(Kind::Failed, |failure| of(&failure)),
             Self::Chunk { source, .. } => source.failure().map_or(Kind::Failed, |failure| of(&failure)),
         }

@@ -11,11 +11,13 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::chunk::{Committed, ReadyChunk};
 use super::error::{ChunkError, RunError};
 use super::event::{Event, Reporter};
+use super::limits::{Limits, Share};
 use super::step::PreparedStep;
 use super::stop::Stop;
 use crate::policy::retry::{Action, Retries, action};
+use crate::policy::sizing::{Measured, Sizing};
 use crate::storage::failure::Failure;
-use crate::storage::ledger::claim::{self, Claim, Next};
+use crate::storage::ledger::claim::{self, Claim, Next, Wish};
 use crate::storage::ledger::mends::Mends;
 use crate::storage::ledger::plan::StepPlan;
 use crate::storage::ledger::runs::{self, Owner};
@@ -41,20 +43,30 @@ pub(super) struct Line<'a> {
     pub(super) readers: usize,
     pub(super) writers: usize,
     pub(super) queue: usize,
+    pub(super) sizing: Sizing,
+    /// What the steps that run side by side share.
+    pub(super) limits: &'a Limits,
     pub(super) stop: &'a Stop,
+    /// Set where another step of the run has failed.
+    pub(super) halt: &'a Stop,
     pub(super) reporter: &'a dyn Reporter,
 }
 
 /// A chunk on its way from a reader to a writer.
-struct Judged {
+struct Judged<'a> {
     claim: Claim,
     chunk: Box<dyn ReadyChunk>,
-    started: Instant,
+    /// How long it took to read and judge it.
+    took: Duration,
+    /// Its part of the memory.
+    _bytes: Share<'a>,
 }
 
 #[derive(Default)]
 struct State {
     counts: Counts,
+    /// Rows of the next chunk.
+    rows: u64,
     failed: Option<RunError>,
     /// Grows with every chunk that ends here, so that waiting readers look again.
     ended: u64,
@@ -71,10 +83,11 @@ struct Shared<'a> {
 }
 
 /// Runs a step's chunks until none is left, the run is asked to stop, or one fails for good. Returns what was done here,
-/// and whether the step has no chunk left.
-pub(super) fn run(line: &Line<'_>) -> Result<(Counts, bool), RunError> {
-    let shared = Shared { line, state: Mutex::default(), claiming: Mutex::default(), changed: Condvar::new() };
-    let (send, receive) = bounded::<Judged>(line.queue);
+/// and whether the step has no chunk left. `rows` is the size of the first chunk.
+pub(super) fn run(line: &Line<'_>, rows: u64) -> Result<(Counts, bool), RunError> {
+    let state = Mutex::new(State { rows, ..State::default() });
+    let shared = Shared { line, state, claiming: Mutex::default(), changed: Condvar::new() };
+    let (send, receive) = bounded::<Judged<'_>>(line.queue);
     let mut finished = false;
     std::thread::scope(|scope| {
         let readers: Vec<_> = (0..line.readers)
@@ -105,7 +118,7 @@ impl Shared<'_> {
     }
 
     fn halted(&self) -> bool {
-        self.line.stop.requested() || self.state().failed.is_some()
+        self.line.stop.requested() || self.line.halt.requested() || self.state().failed.is_some()
     }
 
     fn fail(&self, error: RunError) {
@@ -131,9 +144,13 @@ impl Shared<'_> {
     }
 
     /// Claims, reads and judges chunks. `true` once the step has none left.
-    fn reader(&self, send: &Sender<Judged>) -> bool {
+    fn reader<'a>(&'a self, send: &Sender<Judged<'a>>) -> bool {
         let mut waiting_since: Option<Instant> = None;
         while !self.halted() {
+            let reading = self.line.limits.readers.take(1);
+            if self.halted() {
+                break;
+            }
             let seen = self.state().ended;
             match self.next() {
                 Err(error) => {
@@ -141,13 +158,19 @@ impl Shared<'_> {
                     return false;
                 }
                 Ok(Next::Done) => return true,
-                Ok(Next::Held { chunks, owner }) => self.wait(seen, chunks, &owner, &mut waiting_since),
+                Ok(Next::Held { chunks, owner }) => {
+                    drop(reading);
+                    self.wait(seen, chunks, &owner, &mut waiting_since);
+                }
                 Ok(Next::Chunk(claim)) => {
                     waiting_since = None;
                     let started = Instant::now();
                     match guarded(|| self.read(&claim)) {
                         Ok(chunk) => {
-                            if send.send(Judged { claim, chunk, started }).is_err() {
+                            let took = started.elapsed();
+                            drop(reading);
+                            let share = self.line.limits.bytes.take(chunk.bytes());
+                            if send.send(Judged { claim, chunk, took, _bytes: share }).is_err() {
                                 return false;
                             }
                         }
@@ -164,8 +187,13 @@ impl Shared<'_> {
         self.retried(|| {
             let mut target = line.target.get()?;
             let _one_at_a_time = self.claiming.lock().unwrap_or_else(PoisonError::into_inner);
-            let in_hand = self.state().in_hand.clone();
-            let next = claim::next(&mut target, line.step, line.owner, &in_hand, line.lease).map_err(|e| match e {
+            let (in_hand, rows) = {
+                let state = self.state();
+                (state.in_hand.clone(), state.rows)
+            };
+            let wish =
+                Wish { step: line.step, keys: &line.plan.keys, rows, in_hand: &in_hand, lease: line.lease };
+            let next = claim::next(&mut target, line.owner, wish).map_err(|e| match e {
                 crate::storage::ledger::LedgerError::Database { source, .. } => ChunkError::from(source),
                 other => ChunkError::Unbalanced(other.to_string()),
             })?;
@@ -209,15 +237,19 @@ impl Shared<'_> {
         drop(self.changed.wait_timeout_while(state, LOOK_AGAIN, nothing_new));
     }
 
-    fn writer(&self, receive: &Receiver<Judged>) {
+    fn writer(&self, receive: &Receiver<Judged<'_>>) {
         for judged in receive {
             if self.state().failed.is_some() {
                 self.release(&judged.claim, "the run failed at another chunk");
                 continue;
             }
-            match guarded(|| self.commit(&judged)) {
-                Ok(Some(done)) => {
+            let writing = self.line.limits.writers.take(1);
+            let committed = guarded(|| self.commit(&judged));
+            drop(writing);
+            match committed {
+                Ok(Some((done, took))) => {
                     let Committed { counts, refused } = done;
+                    self.learn(Measured { rows: counts.read, took, bytes: judged.chunk.bytes() });
                     self.report(Event::ChunkDone { step: self.line.step, counts, refused });
                     self.ended(&judged.claim, Some(counts));
                 }
@@ -228,7 +260,8 @@ impl Shared<'_> {
     }
 
     /// Commits a chunk; `None` where it turned out to be committed already, its connection having been lost in between.
-    fn commit(&self, judged: &Judged) -> Result<Option<Committed>, ChunkError> {
+    /// Tells how long the chunk was in work, but not in the queue.
+    fn commit(&self, judged: &Judged<'_>) -> Result<Option<(Committed, Duration)>, ChunkError> {
         let line = self.line;
         let mut unsure = false;
         self.retried(|| {
@@ -236,10 +269,21 @@ impl Shared<'_> {
             if unsure && claim::is_done(&mut target, judged.claim.chunk).unwrap_or(false) {
                 return Ok(None);
             }
-            let done = judged.chunk.commit(&mut target, line.owner, &judged.claim, judged.started);
+            let began = Instant::now();
+            let done = judged.chunk.commit(&mut target, line.owner, &judged.claim, judged.took);
             unsure |= matches!(&done, Err(ChunkError::Database(Failure::Lost)));
-            done.map(Some)
+            done.map(|done| Some((done, judged.took + began.elapsed())))
         })
+    }
+
+    /// Sizes the next chunk by the last one.
+    fn learn(&self, done: Measured) {
+        let mut state = self.state();
+        let rows = self.line.sizing.next(state.rows, done);
+        if rows != state.rows {
+            tracing::debug!(step = self.line.step, rows, "chunks have another size");
+        }
+        state.rows = rows;
     }
 
     /// Does something, again after a wait while that may help.

@@ -10,10 +10,9 @@ use jiff::Timestamp;
 use super::databases::Databases;
 use super::error::RunError;
 use super::event::{Event, Reporter};
-use super::pipeline::{self, Line};
 use super::preflight;
 use super::replay::Replay;
-use super::report::{Outlook, Report, StepReport};
+use super::report::{Outlook, Report};
 use super::settings::Settings;
 use super::step::{AnyStep, PreparedStep};
 use super::stop::Stop;
@@ -21,14 +20,16 @@ use crate::contract::domain::Registry;
 use crate::contract::prepare::{Again, LookupCache, Prepare};
 use crate::contract::step::FinishError;
 use crate::storage::bulk::Tx;
-use crate::storage::db::{Backend, Db, DbUrl};
+use crate::storage::db::{Backend, Db, DbUrl, Role};
 use crate::storage::ledger::mends::{self, Mend, Mends};
 use crate::storage::ledger::plan::{self, NewStep, StepPlan};
 use crate::storage::ledger::runs::{self, Alive, End, Owner};
 use crate::storage::ledger::{self, LedgerError, claim};
 use crate::storage::pool::Pool;
 use crate::storage::pool::PoolError;
-use crate::words::Counts;
+
+/// How often a worker looks whether there is a run to join, and whether it is over.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Reads when the legacy database was frozen.
 pub type ReadSnapshot = fn(&mut Db) -> Result<Timestamp, String>;
@@ -54,7 +55,7 @@ impl Migration<'_> {
     /// Those with which a run would begin.
     pub fn plan(&self) -> Result<Vec<Outlook>, RunError> {
         let steps = self.registry.selected(&self.settings.only)?;
-        let databases = Databases::open(self)?;
+        let databases = Databases::open(self, None)?;
         preflight::check(&steps, &databases.legacy, &databases.target)?;
         self.check_snapshot(&databases)?;
         let mut outlook = Vec::new();
@@ -75,7 +76,7 @@ impl Migration<'_> {
                 legacy_table: step.legacy_table(),
                 target_table: step.target_table(),
                 rows: keys.len(),
-                chunks: plan::cut(&keys, self.settings.chunk_rows).len() as u64,
+                chunks: keys.len().div_ceil(self.settings.chunk_rows),
                 done,
             });
         }
@@ -89,6 +90,47 @@ impl Migration<'_> {
     pub fn run(&self, stop: &Stop, reporter: &dyn Reporter) -> Result<Report, RunError> {
         let steps = self.registry.selected(&self.settings.only)?;
         self.attended(&steps, stop, reporter, |_, _| Ok(()), |run| run.steps(&steps), |report| report.complete)
+    }
+
+    /// Joins the run that is under way on the target, in this or another process, on this or another machine, and works
+    /// beside it until every step is done. Stops with the run that it joined if that is asked to stop, and goes on without it
+    /// if that is killed. Waits for a run to begin for as long as `patience`.
+    ///
+    /// # Errors
+    /// No run is under way, or why it cannot begin or go on. All that was committed stays.
+    pub fn work(&self, patience: Duration, stop: &Stop, reporter: &dyn Reporter) -> Result<Report, RunError> {
+        if self.target.backend() == Backend::Sqlite {
+            let what = "a SQLite target has one writer, so nobody can join its run: use --workers of `migrate`";
+            return Err(RunError::Settings(what.to_owned()));
+        }
+        let steps = self.registry.selected(&self.settings.only)?;
+        let joined = self.wait_for_a_run(patience, stop)?;
+        let work = |run: &Running<'_>| {
+            let (end_watch, watch_ends) = bounded::<()>(1);
+            std::thread::scope(|scope| {
+                scope.spawn(|| run.watch(&joined, &watch_ends));
+                let report = run.steps(&steps);
+                drop(end_watch);
+                report
+            })
+        };
+        self.attended(&steps, stop, reporter, |_, _| Ok(()), work, |report| report.complete)
+    }
+
+    fn wait_for_a_run(&self, patience: Duration, stop: &Stop) -> Result<String, RunError> {
+        let mut target = Db::open(&self.target, Role::Target).map_err(PoolError::from)?;
+        let began = Instant::now();
+        loop {
+            if ledger::exists(&mut target)?
+                && let Some(run) = runs::under_way(&mut target)?
+            {
+                return Ok(run);
+            }
+            if began.elapsed() >= patience || stop.requested() {
+                return Err(RunError::NoRun { waited: began.elapsed() });
+            }
+            std::thread::sleep(LOOK_AGAIN.min(patience));
+        }
     }
 
     /// Judges every row again, mended rows in the place of legacy ones, and writes what comes out otherwise than the ledger
@@ -125,9 +167,9 @@ impl Migration<'_> {
         work: impl FnOnce(&Running<'_>) -> Result<T, RunError>,
         complete: impl FnOnce(&T) -> bool,
     ) -> Result<T, RunError> {
-        let databases = Databases::open(self)?;
-        preflight::check(steps, &databases.legacy, &databases.target)?;
         let owner = Owner::of_this_process();
+        let databases = Databases::open(self, Some(&owner))?;
+        preflight::check(steps, &databases.legacy, &databases.target)?;
         // The lock of a SQLite target comes before the first write; that of PostgreSQL is between workers, not runs.
         let file = match databases.target.backend() {
             Backend::Sqlite => Some(Alive::file(databases.target.url(), &owner).map_err(RunError::Held)?),
@@ -196,9 +238,9 @@ fn keys(step: &dyn AnyStep, legacy: &Pool) -> Result<crate::words::KeySet, RunEr
 
 /// A run under way.
 pub(super) struct Running<'a> {
-    migration: &'a Migration<'a>,
+    pub(super) migration: &'a Migration<'a>,
     pub(super) databases: &'a Databases,
-    owner: &'a Owner,
+    pub(super) owner: &'a Owner,
     snapshot: Timestamp,
     pub(super) mends: Mends,
     pub(super) stop: &'a Stop,
@@ -206,6 +248,17 @@ pub(super) struct Running<'a> {
 }
 
 impl Running<'_> {
+    /// Stops when the run that was joined is over without being done: its operator stopped it, or it failed.
+    fn watch(&self, joined: &str, ends: &Receiver<()>) {
+        while ends.recv_timeout(LOOK_AGAIN) == Err(RecvTimeoutError::Timeout) {
+            let over = self.databases.target.get().ok().and_then(|mut db| runs::is_over(&mut db, joined).ok());
+            if over == Some(true) {
+                self.stop.request();
+                return;
+            }
+        }
+    }
+
     /// Shows that this process lives, until the run ends: renews its leases, and its lock if the session was lost.
     fn heart(&self, mut alive: Alive, ends: &Receiver<()>) {
         let lease = self.migration.settings.lease;
@@ -231,42 +284,8 @@ impl Running<'_> {
             .call()
     }
 
-    fn steps(&self, steps: &[&dyn AnyStep]) -> Result<Report, RunError> {
-        let cache = LookupCache::default();
-        let mut report = Report { complete: true, steps: Vec::new() };
-        for step in steps {
-            if self.stop.requested() {
-                report.complete = false;
-                break;
-            }
-            let began = Instant::now();
-            let plan = Arc::new(self.patiently(step.name(), || self.plan(*step))?);
-            let mut done = StepReport {
-                step: step.name(),
-                already_done: plan.done,
-                counts: Counts::default(),
-                elapsed: Duration::ZERO,
-            };
-            if plan.done {
-                self.reporter.event(&Event::StepAlreadyDone { step: step.name() });
-            } else {
-                let (counts, complete) = self.step(*step, &plan, &cache)?;
-                done.counts = counts;
-                done.elapsed = began.elapsed();
-                report.complete &= complete;
-                if complete {
-                    self.reporter.event(&Event::StepDone { step: step.name(), counts, elapsed: done.elapsed });
-                } else {
-                    self.reporter.event(&Event::StepStopped { step: step.name() });
-                }
-            }
-            report.steps.push(done);
-        }
-        Ok(report)
-    }
-
     /// The plan of a step: the one in the ledger, or a new one that is written there.
-    fn plan(&self, step: &dyn AnyStep) -> Result<StepPlan, RunError> {
+    pub(super) fn plan(&self, step: &dyn AnyStep) -> Result<StepPlan, RunError> {
         if let Some(plan) = plan::load(&mut *self.databases.target.get()?, step.name())? {
             return Ok(plan);
         }
@@ -295,7 +314,7 @@ impl Running<'_> {
                 if let Some(plan) = plan::load(db, step.name())? {
                     return Ok(plan);
                 }
-                plan::save(db, new, &keys, self.migration.settings.chunk_rows)?;
+                plan::save(db, new, &keys, self.migration.settings.range_rows(keys.len()))?;
                 plan::load(db, step.name())?
                     .ok_or_else(|| LedgerError::Unreadable { what: "plan", of: step.name().to_owned() })
             })
@@ -326,39 +345,8 @@ impl Running<'_> {
         })
     }
 
-    fn step(&self, step: &dyn AnyStep, plan: &Arc<StepPlan>, cache: &LookupCache) -> Result<(Counts, bool), RunError> {
-        let settings = &self.migration.settings;
-        let prepared = self.prepare(step, plan, cache, Again::Not)?;
-        let done = self.patiently(step.name(), || {
-            Ok(ledger::status::rows_done(&mut *self.databases.target.get()?, step.name())?)
-        })?;
-        self.reporter.event(&Event::StepStarted { step: step.name(), rows: plan.keys.len(), done });
-        let one_writer = settings.dry_run || self.databases.target.backend() == Backend::Sqlite;
-        let line = Line {
-            step: step.name(),
-            prepared: &*prepared,
-            plan,
-            mends: &self.mends,
-            legacy: &self.databases.legacy,
-            target: &self.databases.target,
-            owner: self.owner,
-            lease: settings.lease,
-            retries: settings.retries,
-            readers: settings.readers,
-            writers: if one_writer { 1 } else { settings.writers },
-            queue: settings.queue,
-            stop: self.stop,
-            reporter: self.reporter,
-        };
-        let (counts, complete) = pipeline::run(&line)?;
-        if complete {
-            self.patiently(step.name(), || self.finish(step, &*prepared))?;
-        }
-        Ok((counts, complete))
-    }
-
     /// Does what is left of a step and marks it as done, in one transaction, once: of two workers the second finds it done.
-    fn finish(&self, step: &dyn AnyStep, prepared: &dyn PreparedStep) -> Result<(), RunError> {
+    pub(super) fn finish(&self, step: &dyn AnyStep, prepared: &dyn PreparedStep) -> Result<(), RunError> {
         self.finishing(step, |db| {
             if plan::lock(db, step.name())? == Some(true) {
                 return Ok(());

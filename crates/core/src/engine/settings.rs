@@ -3,20 +3,32 @@
 use std::time::Duration;
 
 use crate::policy::retry::Retries;
+use crate::policy::sizing::Sizing;
+
+/// The fewest rows of a chunk that is sized by its time: what a transaction costs by itself is then a small part of it.
+const LEAST_ROWS: u64 = 200;
+/// Free ranges of a large step when it is planned.
+const RANGES: u64 = 64;
 
 /// How a run works.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The name of the environment, for the ledger.
     pub environment: String,
-    /// Legacy rows a chunk.
+    /// Legacy rows of a step's first chunk; of every chunk where `chunk_time` is zero.
     pub chunk_rows: u64,
+    /// How long a chunk should take. Chunks are sized accordingly, from what the last ones took.
+    pub chunk_time: Duration,
+    /// The most rows of a chunk.
+    pub chunk_most: u64,
     /// Threads that read and judge.
     pub readers: usize,
     /// Threads that write. SQLite has one writer.
     pub writers: usize,
     /// Judged chunks that may wait for a writer.
     pub queue: usize,
+    /// Bytes of judged chunks that may be in memory, in all.
+    pub queue_bytes: u64,
     /// Connections to the legacy database at the most.
     pub legacy_pool: u32,
     /// Connections to the target at the most.
@@ -31,14 +43,43 @@ pub struct Settings {
     pub dry_run: bool,
 }
 
+impl Settings {
+    /// The rows of the free ranges into which a step with so many rows is cut when it is planned: chunks of one size, or
+    /// ranges that several workers cut chunks from without getting in each other's way.
+    pub(crate) fn range_rows(&self, rows: u64) -> u64 {
+        match self.chunk_time.is_zero() {
+            true => self.chunk_rows,
+            false => rows.div_ceil(RANGES).max(self.chunk_most),
+        }
+    }
+
+    /// The sizes of chunks.
+    pub(crate) fn sizing(&self) -> Sizing {
+        match self.chunk_time.is_zero() {
+            true => Sizing::fixed(self.chunk_rows),
+            false => Sizing {
+                first: self.chunk_rows.min(self.chunk_most),
+                time: self.chunk_time,
+                least: LEAST_ROWS,
+                most: self.chunk_most,
+                // Each writer has a chunk in hand, and some wait.
+                bytes: self.queue_bytes / (self.writers as u64 + self.queue as u64).max(1),
+            },
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             environment: "local".to_owned(),
             chunk_rows: 5_000,
+            chunk_time: Duration::ZERO,
+            chunk_most: 50_000,
             readers: 2,
             writers: 2,
             queue: 2,
+            queue_bytes: 96 << 20,
             legacy_pool: 4,
             target_pool: 6,
             lease: Duration::from_secs(60),

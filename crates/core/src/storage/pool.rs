@@ -13,6 +13,7 @@ pub struct Pool {
     inner: r2d2::Pool<Manager>,
     url: DbUrl,
     role: Role,
+    name: Option<String>,
     rehearsal: bool,
 }
 
@@ -41,6 +42,7 @@ pub enum PoolError {
 pub struct Manager {
     url: DbUrl,
     role: Role,
+    name: Option<String>,
     rehearsal: bool,
 }
 
@@ -49,7 +51,7 @@ impl ManageConnection for Manager {
     type Error = OpenError;
 
     fn connect(&self) -> Result<Db, OpenError> {
-        let mut db = Db::open(&self.url, self.role)?;
+        let mut db = named(&self.url, self.role, self.name.as_deref())?;
         if self.rehearsal {
             db.begin_test_transaction().map_err(|_| OpenError {
                 role: self.role,
@@ -70,6 +72,22 @@ impl ManageConnection for Manager {
     }
 }
 
+/// Opens a database as a session that the server lists under `name`.
+fn named(url: &DbUrl, role: Role, name: Option<&str>) -> Result<Db, OpenError> {
+    let mut db = Db::open(url, role)?;
+    if let (Db::Pg(pg), Some(name)) = (&mut db, name) {
+        use diesel::RunQueryDsl;
+        let set = diesel::sql_query("SELECT set_config('application_name', $1, false)");
+        set.bind::<diesel::sql_types::Text, _>(name).execute(pg).map_err(|_| OpenError {
+            role,
+            backend: url.backend(),
+            reason: "it was reached but refused the session's name",
+            transient: true,
+        })?;
+    }
+    Ok(db)
+}
+
 fn broken(db: &mut Db) -> bool {
     use diesel::connection::TransactionManager;
     <<Db as Connection>::TransactionManager as TransactionManager<Db>>::is_broken_transaction_manager(db)
@@ -79,12 +97,13 @@ fn broken(db: &mut Db) -> bool {
 const WAIT: Duration = Duration::from_secs(30);
 
 impl Pool {
-    /// Opens a pool of at most `size` connections. One is opened at once, so that a wrong address is an error now.
+    /// Opens a pool of at most `size` connections, which PostgreSQL lists under `name`. One is opened at once, so that a
+    /// wrong address is an error now.
     ///
     /// # Errors
     /// The database cannot be opened.
-    pub fn open(url: &DbUrl, role: Role, size: u32) -> Result<Self, PoolError> {
-        Self::build(url, role, size, false)
+    pub fn open(url: &DbUrl, role: Role, size: u32, name: Option<String>) -> Result<Self, PoolError> {
+        Self::build(url, role, size, name, false)
     }
 
     /// Opens a pool for a rehearsal: its one connection lives in a transaction that is never committed.
@@ -92,11 +111,17 @@ impl Pool {
     /// # Errors
     /// The database cannot be opened.
     pub fn rehearse(url: &DbUrl, role: Role) -> Result<Self, PoolError> {
-        Self::build(url, role, 1, true)
+        Self::build(url, role, 1, None, true)
     }
 
-    fn build(url: &DbUrl, role: Role, size: u32, rehearsal: bool) -> Result<Self, PoolError> {
-        let manager = Manager { url: url.clone(), role, rehearsal };
+    fn build(
+        url: &DbUrl,
+        role: Role,
+        size: u32,
+        name: Option<String>,
+        rehearsal: bool,
+    ) -> Result<Self, PoolError> {
+        let manager = Manager { url: url.clone(), role, name: name.clone(), rehearsal };
         // r2d2 tries again in silence until its time is over, and logs the client library's text: look once first.
         drop(Db::open(url, role)?);
         let inner = r2d2::Pool::builder()
@@ -108,7 +133,7 @@ impl Pool {
             .connection_timeout(WAIT)
             .error_handler(Box::new(r2d2::NopErrorHandler))
             .build_unchecked(manager);
-        Ok(Self { inner, url: url.clone(), role, rehearsal })
+        Ok(Self { inner, url: url.clone(), role, name, rehearsal })
     }
 
     /// A connection, once one is free.
@@ -127,7 +152,7 @@ impl Pool {
     /// # Errors
     /// It cannot be opened.
     pub fn dedicated(&self) -> Result<Db, OpenError> {
-        Db::open(&self.url, self.role)
+        named(&self.url, self.role, self.name.as_deref())
     }
 
     /// The most connections that it opens.

@@ -1,8 +1,11 @@
 //! Legacy keys: ranges of them, sets of them, and rows that travel with another one.
 
+use std::sync::OnceLock;
+
 use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
+use vers_vecs::EliasFanoVec;
 
 /// A legacy primary key. Unsigned 64-bit keys beyond `i64` are refused when a step is planned.
 pub type Key = i64;
@@ -23,9 +26,21 @@ impl KeyRange {
     }
 }
 
-/// The keys of a legacy table as they were when its step was planned. Dense keys cost next to nothing.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct KeySet(RoaringTreemap);
+/// A set of legacy keys: those of a table as they were when its step was planned, say. Dense keys cost next to nothing.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeySet {
+    keys: RoaringTreemap,
+    /// The same keys, made for ranks: a bitmap counts all that stands before. Built when the first rank is asked for.
+    #[serde(skip)]
+    ranks: OnceLock<EliasFanoVec>,
+}
+
+impl PartialEq for KeySet {
+    fn eq(&self, other: &Self) -> bool {
+        self.keys == other.keys
+    }
+}
 
 /// Keys are ordered as signed numbers; the bitmap holds unsigned ones.
 fn ordered(key: Key) -> u64 {
@@ -39,42 +54,60 @@ fn key(ordered: u64) -> Key {
 impl KeySet {
     /// Adds a key.
     pub fn insert(&mut self, key: Key) {
-        self.0.insert(ordered(key));
+        self.keys.insert(ordered(key));
+        self.ranks.take();
+    }
+
+    /// The keys of `range` cut in two: the last of the first `count` of them, and the one after it. None where there are no
+    /// more than `count`.
+    pub fn cut(&self, range: KeyRange, count: u64) -> Option<(Key, Key)> {
+        let from = ordered(range.lo).checked_sub(1).map_or(0, |before| self.keys.rank(before));
+        let ranks = self.ranks();
+        let at = |place: u64| ranks.get(usize::try_from(place).ok()?).filter(|k| *k <= ordered(range.hi)).map(key);
+        let last = at(from + count.checked_sub(1)?)?;
+        at(from + count).map(|next| (last, next))
+    }
+
+    fn ranks(&self) -> &EliasFanoVec {
+        self.ranks.get_or_init(|| EliasFanoVec::from_slice(&self.keys.iter().collect::<Vec<u64>>()))
     }
 
     /// The number of keys.
     pub fn len(&self) -> u64 {
-        self.0.len()
+        self.keys.len()
     }
 
     /// Whether there is no key.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 
     /// Whether `key` is one of them.
     pub fn contains(&self, key: Key) -> bool {
-        self.0.contains(ordered(key))
+        self.keys.contains(ordered(key))
     }
 
     /// How many keys are smaller than `key`; `None` where `key` is not one of them.
     pub fn rank(&self, key: Key) -> Option<u64> {
-        self.contains(key).then(|| self.0.rank(ordered(key)) - 1)
+        let ranks = self.ranks();
+        let rank = ranks.rank(ordered(key));
+        let place = usize::try_from(rank).expect("as many keys as memory holds");
+        (ranks.get(place) == Some(ordered(key))).then_some(rank)
     }
 
     /// How many keys lie in `range`.
     pub fn count(&self, range: KeyRange) -> u64 {
-        self.0.range_cardinality(ordered(range.lo)..=ordered(range.hi))
+        self.keys.range_cardinality(ordered(range.lo)..=ordered(range.hi))
     }
 
     /// The keys, ascending.
     pub fn iter(&self) -> impl Iterator<Item = Key> + '_ {
-        self.0.iter().map(key)
+        self.keys.iter().map(key)
     }
 
     /// The keys of `range`, ascending.
     pub fn range(&self, range: KeyRange) -> impl Iterator<Item = Key> + '_ {
-        let mut keys = self.0.iter();
+        let mut keys = self.keys.iter();
         keys.advance_to(ordered(range.lo));
         keys.take_while(move |k| *k <= ordered(range.hi)).map(key)
     }
@@ -84,7 +117,7 @@ impl FromIterator<Key> for KeySet {
     fn from_iter<I: IntoIterator<Item = Key>>(keys: I) -> Self {
         let mut keys: RoaringTreemap = keys.into_iter().map(ordered).collect();
         keys.optimize();
-        Self(keys)
+        Self { keys, ranks: OnceLock::new() }
     }
 }
 
@@ -152,6 +185,16 @@ mod tests {
         assert_eq!(keys.rank(0), Some(2));
         assert_eq!(keys.rank(1), None);
         assert_eq!(keys.count(KeyRange { lo: -3, hi: 7 }), 3);
+    }
+
+    #[test]
+    fn a_range_is_cut_at_its_keys() {
+        let keys: KeySet = [-5, 1, 2, 5, 100, 7000].into_iter().collect();
+        let range = KeyRange { lo: 1, hi: 100 };
+        assert_eq!(keys.cut(range, 1), Some((1, 2)));
+        assert_eq!(keys.cut(range, 3), Some((5, 100)));
+        assert_eq!((keys.cut(range, 4), keys.cut(range, 0)), (None, None));
+        assert_eq!(keys.cut(KeyRange { lo: i64::MIN, hi: 1 }, 1), Some((-5, 1)));
     }
 
     #[test]

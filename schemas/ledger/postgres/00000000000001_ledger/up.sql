@@ -62,7 +62,7 @@ CREATE INDEX replant_chunks_open ON replant.replant_chunks (step, lo) WHERE stat
 
 CREATE TABLE replant.replant_money (           -- read = migrated + merged + skipped + quarantined + repaired, in minor units
   step        TEXT NOT NULL REFERENCES replant.replant_steps,
-  chunk_id    BIGINT REFERENCES replant.replant_chunks, -- NULL: when the step was finished
+  chunk_id    BIGINT, -- NULL: when the step was finished
   currency    TEXT NOT NULL,
   flow        TEXT NOT NULL,            -- exact decimals, as JSON
   UNIQUE (chunk_id, currency)
@@ -72,7 +72,7 @@ CREATE INDEX replant_money_step ON replant.replant_money (step);
 CREATE TABLE replant.replant_outcomes (        -- rows that were merged, skipped or quarantined, and followers; migrated leaders are in replant_chunks.record
   step       TEXT NOT NULL,
   legacy_key BIGINT NOT NULL,
-  chunk_id   BIGINT NOT NULL REFERENCES replant.replant_chunks,
+  chunk_id   BIGINT NOT NULL,
   outcome    TEXT NOT NULL CHECK (outcome IN ('migrated', 'merged', 'skipped', 'quarantined')),
   code       TEXT CHECK ((code IS NULL) = (outcome = 'migrated')),
   target_table TEXT CHECK ((target_table IS NULL) = (outcome <> 'migrated')), -- of a follower that is a row of its own
@@ -84,7 +84,7 @@ CREATE INDEX replant_outcomes_chunk ON replant.replant_outcomes (chunk_id);
 CREATE TABLE replant.replant_repairs (
   step         TEXT NOT NULL,
   legacy_key   BIGINT NOT NULL,
-  chunk_id     BIGINT REFERENCES replant.replant_chunks, -- NULL: noted when another step was finished
+  chunk_id     BIGINT, -- NULL: noted when another step was finished
   by_step      TEXT,                    -- that step
   code         TEXT NOT NULL,
   column_name  TEXT NOT NULL,
@@ -96,7 +96,7 @@ CREATE INDEX replant_repairs_row ON replant.replant_repairs (step, legacy_key);
 CREATE TABLE replant.replant_quarantine (
   step           TEXT NOT NULL,
   legacy_key     BIGINT NOT NULL,
-  chunk_id       BIGINT NOT NULL REFERENCES replant.replant_chunks,
+  chunk_id       BIGINT NOT NULL,
   code           TEXT NOT NULL,
   reason         TEXT NOT NULL,
   root_step      TEXT NOT NULL,         -- the row that it waits for; its own where it waits for none
@@ -110,7 +110,7 @@ CREATE INDEX replant_quarantine_root ON replant.replant_quarantine (root_step, r
 
 CREATE TABLE replant.replant_changes (         -- target rows that were there before and that a step changed
   step         TEXT NOT NULL,
-  chunk_id     BIGINT REFERENCES replant.replant_chunks, -- NULL: changed when the step was finished
+  chunk_id     BIGINT, -- NULL: changed when the step was finished
   target_table TEXT NOT NULL,
   target_id    BIGINT NOT NULL,
   legacy_key   BIGINT,                     -- the legacy row for whose sake

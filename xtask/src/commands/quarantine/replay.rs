@@ -49,7 +49,7 @@ pub(super) fn run(args: &QuarantineReplay, at: &At) -> Result<Exit, Error> {
         snapshot: reference::snapshot,
         legacy: environment.legacy()?,
         target: environment.target()?,
-        settings: environment.settings(Vec::new(), false),
+        settings: environment.settings(Vec::new(), false, None),
     };
     let again = format!("cargo xtask quarantine replay{}", on(&args.on.env));
     let replay = migration.replay(&mends, &stop, &Progress::new(again))?;

@@ -202,11 +202,12 @@ pub fn cut(keys: &KeySet, rows: u64) -> Vec<(KeyRange, u64)> {
     ranges
 }
 
-/// Writes the plan of a step: reserves its ids and cuts its keys into chunks of about `chunk_rows` keys.
+/// Writes the plan of a step: reserves its ids and cuts its keys into free ranges of about `rows` keys, from which workers
+/// cut the chunks that they claim.
 ///
 /// # Errors
 /// The database fails, or has no ids to give.
-pub fn save(db: &mut Db, step: NewStep<'_>, keys: &KeySet, chunk_rows: u64) -> Result<(), LedgerError> {
+pub fn save(db: &mut Db, step: NewStep<'_>, keys: &KeySet, rows: u64) -> Result<(), LedgerError> {
     let unwritable = || LedgerError::Unreadable { what: "keys", of: step.name.to_owned() };
     diesel::insert_into(s::table)
         .values((
@@ -224,7 +225,7 @@ pub fn save(db: &mut Db, step: NewStep<'_>, keys: &KeySet, chunk_rows: u64) -> R
     for table in std::iter::once(step.target_table).chain(step.also.iter().copied()) {
         hand_out(db, step.name, table, keys.len(), "planned").attempt("given ids of the target's sequence")?;
     }
-    let chunks: Vec<NewChunk<'_>> = cut(keys, chunk_rows)
+    let chunks: Vec<NewChunk<'_>> = cut(keys, rows)
         .into_iter()
         .map(|(range, keys)| NewChunk {
             step: step.name,
@@ -247,6 +248,12 @@ pub fn save(db: &mut Db, step: NewStep<'_>, keys: &KeySet, chunk_rows: u64) -> R
         Db::My(_) => return Err(LedgerError::Install { hint: "MariaDB is no target" }),
     }
     Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Sequence {
+    #[diesel(sql_type = Text)]
+    name: String,
 }
 
 #[derive(QueryableByName)]
@@ -305,16 +312,21 @@ fn reserve(db: &mut Db, table: &str, ids: u64) -> QueryResult<Vec<(i64, i64)>> {
     }
     let ids = ids.cast_signed();
     let reserved: Vec<Reserved> = match db {
-        // nextval() has no place in diesel's query builder.
-        Db::Pg(_) => diesel::sql_query(
-            "WITH taken AS MATERIALIZED (
-                 SELECT nextval(pg_get_serial_sequence(format('public.%I', $1), 'id')) AS id FROM generate_series(1, $2)),
-             placed AS (SELECT id, id - row_number() OVER (ORDER BY id) AS island FROM taken)
-             SELECT min(id)::bigint AS first_id, count(*) AS ids FROM placed GROUP BY island ORDER BY 1",
-        )
-        .bind::<Text, _>(table)
-        .bind::<BigInt, _>(ids)
-        .load(db)?,
+        // nextval() has no place in diesel's query builder. The sequence is looked up once, not once an id.
+        Db::Pg(pg) => {
+            let sequence: Sequence =
+                diesel::sql_query("SELECT pg_get_serial_sequence(format('public.%I', $1), 'id') AS name")
+                    .bind::<Text, _>(table)
+                    .get_result(pg)?;
+            let name = sequence.name.replace('\'', "''");
+            diesel::sql_query(format!(
+                "SELECT min(id)::bigint AS first_id, count(*) AS ids \
+                 FROM (SELECT nextval('{name}'::regclass) AS id, place FROM generate_series(1::bigint, $1) place OFFSET 0) taken \
+                 GROUP BY id - place ORDER BY 1"
+            ))
+            .bind::<BigInt, _>(ids)
+            .load(pg)?
+        }
         _ => {
             let top = format!(
                 "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?), 0), \

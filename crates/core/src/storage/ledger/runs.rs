@@ -29,6 +29,11 @@ impl Owner {
         &self.0
     }
 
+    /// The name of its sessions, by which the server tells them.
+    pub(crate) fn session_name(owner: &str) -> String {
+        format!("replant {:016x}", Self::lock_key(owner))
+    }
+
     /// The advisory lock that its process holds while it lives.
     fn lock_key(owner: &str) -> i64 {
         xxhash_rust::xxh3::xxh3_64(owner.as_bytes()).cast_signed()
@@ -97,6 +102,34 @@ pub fn snapshot(db: &mut Db) -> Result<Option<Timestamp>, LedgerError> {
         r::table.order(r::started_at).select(r::snapshot_at).first(db).optional().attempt("read")?;
     Ok(first.map(|at| at.0))
 }
+
+/// A run that is under way and lives: the first that began.
+///
+/// # Errors
+/// The database fails.
+pub fn under_way(db: &mut Db) -> Result<Option<String>, LedgerError> {
+    let running = r::table.filter(r::state.eq("running")).order(r::started_at).select(r::id);
+    for owner in running.load::<String>(db).attempt("read")? {
+        if !db.write(|db| dead(db, &owner)).attempt("read")? {
+            return Ok(Some(owner));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a run was stopped on purpose or failed, so that those who joined it stop as well. One that was killed leaves its
+/// work to them.
+///
+/// # Errors
+/// The database fails.
+pub fn is_over(db: &mut Db, run: &str) -> Result<bool, LedgerError> {
+    let over = r::table.find(run.to_owned()).filter(r::state.eq_any(["stopped", "failed"]));
+    let reason: Option<Option<String>> = over.select(r::reason).first(db).optional().attempt("read")?;
+    Ok(reason.is_some_and(|reason| reason.as_deref() != Some(KILLED)))
+}
+
+/// Why a run ended that did not end itself.
+const KILLED: &str = "killed";
 
 /// What this process holds for as long as it lives, so that others can tell whether it does.
 pub enum Alive {
@@ -189,6 +222,20 @@ struct Locked {
     locked: bool,
 }
 
+/// Ends the sessions of a worker that lost its chunks. It may have been stopped, or cut off from the network, in the middle
+/// of a transaction: whoever does its chunks again would wait for that. If it comes back it finds its sessions gone and its
+/// chunks claimed by another one.
+pub(crate) fn cut_off(db: &mut Db, owner: &str) {
+    let Db::Pg(pg) = db else { return };
+    let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+               WHERE application_name = $1 AND datname = current_database() AND pid <> pg_backend_pid()";
+    let ended = diesel::sql_query(sql).bind::<diesel::sql_types::Text, _>(Owner::session_name(owner)).execute(pg);
+    if let Err(error) = ended {
+        // Its transactions then end when the server notices.
+        tracing::debug!(failure = super::Failure::of(&error).kind(), "the sessions of a lost worker could not be ended");
+    }
+}
+
 /// Frees the chunks of other owners that are dead, and closes their runs. Returns how many chunks became free.
 ///
 /// # Errors
@@ -210,8 +257,11 @@ pub fn reap(db: &mut Db, me: &Owner) -> Result<usize, LedgerError> {
     owners.retain(|owner| owner != me.as_str());
     let mut freed = 0;
     for owner in owners {
-        freed +=
-            db.write(|db| if dead(db, &owner)? { free(db, &owner) } else { Ok(0) }).attempt("cleared of dead runs")?;
+        let found = db.write(|db| if dead(db, &owner)? { free(db, &owner).map(Some) } else { Ok(None) });
+        if let Some(chunks) = found.attempt("cleared of dead runs")? {
+            cut_off(db, &owner);
+            freed += chunks;
+        }
     }
     Ok(freed)
 }
@@ -233,7 +283,7 @@ fn free(db: &mut Db, owner: &str) -> QueryResult<usize> {
         .set((c::state.eq("free"), c::reason.eq("its worker died")))
         .execute(db)?;
     diesel::update(r::table.find(owner.to_owned()).filter(r::state.eq("running")))
-        .set((r::state.eq("stopped"), r::ended_at.eq(Instant::now()), r::reason.eq("killed")))
+        .set((r::state.eq("stopped"), r::ended_at.eq(Instant::now()), r::reason.eq(KILLED)))
         .execute(db)?;
     Ok(freed)
 }
