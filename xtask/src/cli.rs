@@ -490,8 +490,14 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
+    /// Legacy rows, made up as `simulate` does it: 250000, 100k, 7m
+    #[arg(long, value_name = "ROWS", default_value = "1m", value_parser = rows)]
+    pub(crate) rows: u64,
+    /// Where all chance comes from
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    pub(crate) seed: u64,
     /// Measure on the sample of fixtures, about 70,000 rows, instead of made-up rows
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["rows", "seed"])]
     pub(crate) sample: bool,
     /// Rounds; of each figure the median is told
     #[arg(long, value_name = "ROUNDS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
@@ -508,9 +514,9 @@ pub(crate) struct Bench {
     /// Threads of Replant that write [default: as default.toml has it]
     #[arg(long, value_name = "THREADS")]
     pub(crate) writers: Option<usize>,
-    /// Handed on to `migrate`
-    #[arg(long, value_name = "WORKERS")]
-    pub(crate) workers: Option<usize>,
+    /// As of `migrate`: threads that read, and as many that write
+    #[arg(long, value_name = "N", conflicts_with_all = ["readers", "writers"], value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) workers: Option<u8>,
     /// Write the results as JSON into this file; `-`: print them instead of tables
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,

@@ -12,11 +12,16 @@ use signal_hook::flag;
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What is said of a run when it is asked to stop.
-pub(crate) const RUN: &str =
+const RUN: &str =
     "asked to stop: the chunks under way are finished first; a second signal ends at once, and loses nothing";
 
-/// Ties the signals to `stop`, and says `what` when the first one came. Ending at once is safe: what is not committed is rolled back, and its chunk done again.
-pub(crate) fn install(stop: &Stop, what: &'static str) -> io::Result<()> {
+/// Ties the signals to `stop`. Ending at once is safe: what is not committed is rolled back, and its chunk done again.
+pub(crate) fn install(stop: &Stop) -> io::Result<()> {
+    install_saying(stop, RUN)
+}
+
+/// The same, and `what` is said when the first signal came.
+pub(crate) fn install_saying(stop: &Stop, what: &'static str) -> io::Result<()> {
     for (signal, code) in [(SIGINT, 130), (SIGTERM, 143)] {
         // In this order: the first signal finds the flag down and raises it, the second finds it up.
         flag::register_conditional_shutdown(signal, code, stop.flag())?;

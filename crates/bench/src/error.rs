@@ -7,6 +7,7 @@ use replant_core::{Failure, LedgerError};
 use replant_testkit::load::LoadError;
 use replant_testkit::schema::SchemaError;
 use replant_testkit::servers::ServerError;
+use simulate::SimulateError;
 
 /// Why a measurement could not be made. Holds no value of a row.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,9 @@ pub enum BenchError {
     /// The sample could not be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The rows could not be made up.
+    #[error(transparent)]
+    Simulate(#[from] SimulateError),
     /// A throwaway server cannot be connected to.
     #[error(transparent)]
     Open(#[from] OpenError),

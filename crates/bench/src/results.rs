@@ -117,10 +117,8 @@ pub struct StepResult {
     pub rows_per_s: Option<f64>,
     /// Peak memory of the same in MiB.
     pub peak_rss_mb: Option<f64>,
-    /// Legacy rows a second of this step in the run of all steps, in Replant's own words.
+    /// Legacy rows a second of this step in the run of all steps, in Replant's own words. Others may run beside it.
     pub rows_per_s_in_run: Option<f64>,
-    /// That as a multiple of the limit.
-    pub limit_in_run: Option<f64>,
     /// The same offline.
     pub rows_per_s_in_run_offline: Option<f64>,
     /// All figures.
@@ -208,7 +206,6 @@ impl Figures {
             rounds.get(rounds.len() / 2).copied()
         };
         let replant = ways.get(&Way::ReplantSteps);
-        let limit = ways.get(&Way::Limit).map(|measure| measure.rows_per_s).filter(|pace| *pace > 0.0);
         StepResult {
             step: name.to_owned(),
             rows,
@@ -217,7 +214,6 @@ impl Figures {
             rows_per_s: replant.map(|measure| measure.rows_per_s),
             peak_rss_mb: replant.and_then(|measure| measure.peak_rss_mb),
             rows_per_s_in_run: pace(Way::Replant),
-            limit_in_run: pace(Way::Replant).zip(limit).map(|(pace, limit)| pace / limit),
             rows_per_s_in_run_offline: pace(Way::ReplantOffline),
             ways,
         }

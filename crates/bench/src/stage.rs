@@ -11,6 +11,7 @@ use replant_core::db::{Db, DbUrl, Role};
 use replant_core::{AnyStep, KeySet, Registry};
 use replant_testkit::servers::{Kind, Server};
 use replant_testkit::{Database, load, sample, schema};
+use simulate::Simulation;
 
 use crate::error::{Attempt, BenchError};
 use crate::measure::Meter;
@@ -35,6 +36,13 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 pub enum Source {
     /// `fixtures/sample`.
     Sample,
+    /// Made-up rows.
+    Simulated {
+        /// About so many legacy rows.
+        rows: u64,
+        /// Where all chance comes from.
+        seed: u64,
+    },
 }
 
 impl Source {
@@ -42,6 +50,7 @@ impl Source {
     pub(crate) fn seed(self) -> Option<u64> {
         match self {
             Self::Sample => None,
+            Self::Simulated { seed, .. } => Some(seed),
         }
     }
 }
@@ -140,6 +149,9 @@ pub(crate) fn plain(address: &str) -> Result<PgConnection, BenchError> {
 fn fill(source: Source, legacy: &Database, platform: &Database) -> Result<(), BenchError> {
     let (from, to): (DbUrl, DbUrl) = (legacy.url(), platform.url());
     match source {
+        Source::Simulated { rows, seed } => {
+            Simulation::new(rows, seed).into_databases(&from, &to)?;
+        }
         Source::Sample => {
             let (mut legacy, mut platform) = (Db::open(&from, Role::Target)?, Db::open(&to, Role::Target)?);
             schema::create_legacy(&mut legacy)?;

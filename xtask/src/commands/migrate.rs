@@ -37,7 +37,7 @@ pub(super) fn carry_out(work: Work, as_json: bool) -> Result<Exit, Error> {
     let Work { legacy, target, settings, again } = work;
     let (environment, dry_run) = (settings.environment.clone(), settings.dry_run);
     let stop = Stop::default();
-    signals::install(&stop, signals::RUN).map_err(Error::io("listen for signals"))?;
+    signals::install(&stop).map_err(Error::io("listen for signals"))?;
     let registry = registry();
     let migration =
         Migration { registry: &registry, snapshot: reference::snapshot, legacy, target: target.clone(), settings };

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use replant_bench::{self as bench, BenchError, Replant, Results, Source, Way};
-use replant_core::{Settings, Stop};
+use replant_core::Stop;
 use tempfile::TempDir;
 
 use super::At;
@@ -30,21 +30,25 @@ const STOPPING: &str = "asked to stop: what is under way is given up; a second s
 
 pub(crate) fn run(args: &Bench, at: &At) -> Result<Exit, Error> {
     let folder = settings_folder(args, &at.places()?)?;
-    let settings = settings(folder.path(), &config::vars())?;
+    let settings =
+        environment(folder.path(), &config::vars())?.settings(Vec::new(), false, args.workers.map(usize::from));
     let ways = ways(&args.only, can_be_offline(folder.path()));
     let stop = Stop::default();
-    signals::install(&stop, STOPPING).map_err(Error::io("listen for signals"))?;
+    signals::install_saying(&stop, STOPPING).map_err(Error::io("listen for signals"))?;
     let registry = registry();
     let program = std::env::current_exe().map_err(Error::io("find this program"))?;
     let workers = args.workers.map(|workers| ["--workers".to_owned(), workers.to_string()]);
     let measuring = bench::Bench {
         registry: &registry,
-        source: Source::Sample,
+        source: match args.sample {
+            true => Source::Sample,
+            false => Source::Simulated { rows: args.rows, seed: args.seed },
+        },
         ways,
         repeat: usize::from(args.repeat),
         slice: args.slice,
-        connections: settings.writers * args.workers.unwrap_or(1).max(1),
-        readers: settings.readers * args.workers.unwrap_or(1).max(1),
+        connections: settings.writers,
+        readers: settings.readers,
         chunk_rows: settings.chunk_rows,
         replant: Replant {
             program,
@@ -139,10 +143,6 @@ fn environment(folder: &Path, vars: &Vars) -> Result<Environment, Error> {
     Ok(Environment::load(ENVIRONMENT, &places, vars)?)
 }
 
-fn settings(folder: &Path, vars: &Vars) -> Result<Settings, Error> {
-    Ok(environment(folder, vars)?.settings(Vec::new(), false))
-}
-
 fn can_be_offline(folder: &Path) -> bool {
     let offline = Vars::from([("REPLANT__TARGET__LIVE".to_owned(), "false".to_owned())]);
     environment(folder, &offline).is_ok()
@@ -164,6 +164,7 @@ fn failed(error: BenchError) -> Error {
         BenchError::Server(_) | BenchError::NoPsql => {
             "the bench measures on servers of its own; Debian: apt-get install postgresql mariadb-server libmariadb-dev pkg-config"
         }
+        BenchError::Simulate(_) => "name more: --rows 100k",
         BenchError::Program { .. } => "the same command with --keep and RUST_LOG=debug says more",
         _ => "please report it, with the rows and the seed",
     };

@@ -98,11 +98,8 @@ fn paces(results: &Results) -> String {
     let heads: Vec<&str> = ["step", "rows"].into_iter().chain(ways.iter().map(name)).collect();
     let mut table = table(&heads);
     for step in &results.steps {
-        let pace = |way: &Way| match way {
-            Way::Replant => step.rows_per_s_in_run,
-            Way::ReplantOffline => step.rows_per_s_in_run_offline,
-            way => step.ways.get(way).map(|measure| measure.rows_per_s),
-        };
+        // In a run of all steps several of them run side by side: they have no pace of their own.
+        let pace = |way: &Way| step.ways.get(way).map(|measure| measure.rows_per_s);
         let mut cells = vec![step.step.clone(), grouped(step.rows)];
         cells.extend(ways.iter().map(|way| pace(way).map_or_else(none, whole)));
         table.add_row(cells);
@@ -114,16 +111,16 @@ fn paces(results: &Results) -> String {
 }
 
 fn ratios(results: &Results) -> String {
-    let heads = ["step", "c/a", "c/a per 1,000", "c/b", "c/d", "c/d in run", "offline/live"];
+    let heads = ["step", "c/a", "c/a per 1,000", "c/b", "c/d", "offline/live"];
     let mut table = table(&heads);
-    let mut line = |name: &str, ratios: &Ratios, in_run: Option<f64>| {
+    let mut line = |name: &str, ratios: &Ratios| {
         let mut cells = vec![name.to_owned()];
-        let all = [ratios.naive, ratios.naive_per_1000, ratios.cached, ratios.limit, in_run, ratios.offline];
+        let all = [ratios.naive, ratios.naive_per_1000, ratios.cached, ratios.limit, ratios.offline];
         cells.extend(all.map(|ratio| ratio.map_or_else(none, |ratio| format!("{ratio:.2}"))));
         table.add_row(cells);
     };
-    results.steps.iter().for_each(|step| line(&step.step, &step.ratios, step.limit_in_run));
-    line("all", &results.ratios, results.ratios.limit);
+    results.steps.iter().for_each(|step| line(&step.step, &step.ratios));
+    line("all", &results.ratios);
     render(table, 1..heads.len())
 }
 

@@ -43,7 +43,7 @@ pub(super) fn run(args: &QuarantineReplay, at: &At) -> Result<Exit, Error> {
     };
     migrate::confirm(&environment, args.confirm.as_deref(), false)?;
     let stop = Stop::default();
-    signals::install(&stop, signals::RUN).map_err(Error::io("listen for signals"))?;
+    signals::install(&stop).map_err(Error::io("listen for signals"))?;
     let migration = Migration {
         registry: &registry,
         snapshot: reference::snapshot,
