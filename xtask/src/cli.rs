@@ -1,11 +1,14 @@
 //! The commands and their arguments.
 
+mod bench;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::exit::Exit;
+pub(crate) use bench::{Bench, Measured};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -124,6 +127,10 @@ Examples:
   cargo xtask test --require postgres,mariadb   fail rather than skip
   cargo xtask test -- a_test_name               arguments for `cargo test`")]
     Test(Test),
+
+    /// Measure Replant beside the plain ways of moving the same rows, and beside the limit of the server
+    #[command(after_help = bench::HELP)]
+    Bench(Bench),
 
     /// Print a completion script for a shell
     Completions {

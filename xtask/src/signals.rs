@@ -11,8 +11,17 @@ use signal_hook::flag;
 /// How often it is looked whether a signal came, to tell the operator.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// What is said of a run when it is asked to stop.
+const RUN: &str =
+    "asked to stop: the chunks under way are finished first; a second signal ends at once, and loses nothing";
+
 /// Ties the signals to `stop`. Ending at once is safe: what is not committed is rolled back, and its chunk done again.
 pub(crate) fn install(stop: &Stop) -> io::Result<()> {
+    install_saying(stop, RUN)
+}
+
+/// The same, and `what` is said when the first signal came.
+pub(crate) fn install_saying(stop: &Stop, what: &'static str) -> io::Result<()> {
     for (signal, code) in [(SIGINT, 130), (SIGTERM, 143)] {
         // In this order: the first signal finds the flag down and raises it, the second finds it up.
         flag::register_conditional_shutdown(signal, code, stop.flag())?;
@@ -24,9 +33,7 @@ pub(crate) fn install(stop: &Stop) -> io::Result<()> {
         while !stop.requested() {
             thread::sleep(LOOK);
         }
-        tracing::info!(
-            "asked to stop: the chunks under way are finished first; a second signal ends at once, and loses nothing"
-        );
+        tracing::info!("{what}");
     });
     Ok(())
 }

@@ -156,7 +156,7 @@ pub fn references(db: &mut Db, table: &str) -> QueryResult<Vec<(String, String)>
 }
 
 /// A name as this database quotes it.
-pub(crate) fn quoted(backend: Backend, name: &str) -> String {
+pub fn quoted(backend: Backend, name: &str) -> String {
     match backend {
         Backend::MariaDb => format!("`{}`", name.replace('`', "``")),
         Backend::Postgres | Backend::Sqlite => format!("\"{}\"", name.replace('"', "\"\"")),
@@ -164,7 +164,7 @@ pub(crate) fn quoted(backend: Backend, name: &str) -> String {
 }
 
 /// Names as this database quotes them, with commas.
-pub(crate) fn list(backend: Backend, names: &[&str]) -> String {
+pub fn list(backend: Backend, names: &[&str]) -> String {
     names.iter().map(|name| quoted(backend, name)).collect::<Vec<_>>().join(", ")
 }
 

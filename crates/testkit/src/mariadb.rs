@@ -24,7 +24,7 @@ pub fn database() -> Option<Database> {
     Some(server.database().unwrap_or_else(|error| panic!("a new MariaDB database: {error:?}")))
 }
 
-pub(crate) fn launch(port: u16, durability: Durability) -> Result<Supervised, ServerError> {
+pub(crate) fn launch(port: u16, durability: Durability, further: &[&str]) -> Result<Supervised, ServerError> {
     if cfg!(not(feature = "mysql")) {
         return Err(ServerError::NoClient);
     }
@@ -69,6 +69,7 @@ pub(crate) fn launch(port: u16, durability: Durability) -> Result<Supervised, Se
                 .map(|setting| format!("--{setting}")),
         );
     }
+    args.extend(further.iter().map(|setting| format!("--{setting}")));
     Supervised::start(home, "KILL", &server, &args, |_| greets(port))
 }
 

@@ -27,7 +27,12 @@ pub fn clone_of(template: &Database) -> Option<Database> {
     Some(server.clone_of(template).unwrap_or_else(|error| panic!("a copy of a PostgreSQL database: {error:?}")))
 }
 
-pub(crate) fn launch(port: u16, durability: Durability) -> Result<Supervised, ServerError> {
+/// A program of the newest PostgreSQL on this machine: `psql`, `pg_dump`. `None` where it is not installed.
+pub fn program(name: &str) -> Option<PathBuf> {
+    binaries().map(|bin| bin.join(name)).filter(|program| program.is_file()).or_else(|| find_program(name))
+}
+
+pub(crate) fn launch(port: u16, durability: Durability, further: &[&str]) -> Result<Supervised, ServerError> {
     let bin = binaries().ok_or(ServerError::Missing { program: "initdb", package: PACKAGE })?;
     let home = Home::make("postgres", "postgres", PACKAGE)?;
     let data = home.path().join("data");
@@ -42,6 +47,7 @@ pub(crate) fn launch(port: u16, durability: Durability) -> Result<Supervised, Se
     if durability == Durability::None {
         settings.extend(["fsync=off", "full_page_writes=off", "synchronous_commit=off"]);
     }
+    settings.extend(further);
     let mut args = vec!["-D".to_owned(), data.into_owned()];
     args.extend(settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting.to_owned()]));
     Supervised::start(home, "QUIT", &bin.join("postgres"), &args, is_ready)

@@ -126,7 +126,7 @@ impl Server {
     /// # Errors
     /// Its programs are missing, or it does not come up.
     pub fn start(kind: Kind) -> Result<Self, ServerError> {
-        Self::start_with(kind, Durability::None)
+        Self::start_with(kind, Durability::None, &[])
     }
 
     /// Starts a server that syncs to disk as a real one does: what measurements want.
@@ -134,13 +134,22 @@ impl Server {
     /// # Errors
     /// Its programs are missing, or it does not come up.
     pub fn start_durable(kind: Kind) -> Result<Self, ServerError> {
-        Self::start_with(kind, Durability::Real)
+        Self::start_durable_with(kind, &[])
     }
 
-    fn start_with(kind: Kind, durability: Durability) -> Result<Self, ServerError> {
+    /// As [`start_durable`](Self::start_durable), with further settings in the server's own words: `shared_buffers=1GB`,
+    /// `innodb-buffer-pool-size=1G`.
+    ///
+    /// # Errors
+    /// Its programs are missing, or it does not come up: it may not know a setting.
+    pub fn start_durable_with(kind: Kind, settings: &[&str]) -> Result<Self, ServerError> {
+        Self::start_with(kind, Durability::Real, settings)
+    }
+
+    fn start_with(kind: Kind, durability: Durability, settings: &[&str]) -> Result<Self, ServerError> {
         let launch = |port| match kind {
-            Kind::Postgres => postgres::launch(port, durability),
-            Kind::MariaDb => mariadb::launch(port, durability),
+            Kind::Postgres => postgres::launch(port, durability, settings),
+            Kind::MariaDb => mariadb::launch(port, durability, settings),
         };
         let mut attempt = 1;
         loop {
@@ -159,6 +168,15 @@ impl Server {
     /// The folder that holds its data and its log, as long as it lives.
     pub fn folder(&self) -> &Path {
         self.process.folder()
+    }
+
+    /// The process that is the server, or at the head of its processes. `None` where it is gone.
+    pub fn pid(&self) -> Option<u32> {
+        let file = match self.kind {
+            Kind::Postgres => "data/postmaster.pid",
+            Kind::MariaDb => "pid",
+        };
+        fs::read_to_string(self.folder().join(file)).ok()?.lines().next()?.trim().parse().ok()
     }
 
     /// Its kind.

@@ -83,11 +83,13 @@ fn a_dropped_server_is_gone() {
     let Some(_) = servers::available(Kind::Postgres) else {
         return;
     };
-    let server = Server::start_durable(Kind::Postgres).unwrap();
+    let server = Server::start_durable_with(Kind::Postgres, &["work_mem=7MB"]).unwrap();
     let folder = server.folder().to_owned();
     let database = server.database().unwrap();
     let mut db = database.open();
-    db.batch_execute("DO $$ BEGIN ASSERT current_setting('fsync') = 'on'; ASSERT current_setting('max_connections')::int >= 200; END $$").unwrap();
+    db.batch_execute("DO $$ BEGIN ASSERT current_setting('fsync') = 'on'; ASSERT current_setting('work_mem') = '7MB'; ASSERT current_setting('max_connections')::int >= 200; END $$").unwrap();
+    let pid = server.pid().unwrap();
+    assert!(std::path::Path::new(&format!("/proc/{pid}")).exists() || cfg!(not(target_os = "linux")));
     drop((db, database, server));
     assert!(!folder.exists());
 }

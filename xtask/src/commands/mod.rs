@@ -1,5 +1,6 @@
 //! The commands, and what they share: settings and databases.
 
+pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod constraints;
 pub(crate) mod demo;
@@ -43,6 +44,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Statement(args) => statement::run(&args, &at),
         Command::Simulate(args) => simulate::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Bench(args) => bench::run(&args, &at),
         Command::Completions { shell } => Ok(completions::run(shell)),
     }
 }

@@ -46,6 +46,8 @@ pub trait AnyStep: Send + Sync {
     fn writes(&self) -> Vec<TableShape>;
     /// The keys of its legacy table.
     fn keys(&self, legacy: &mut Db) -> QueryResult<KeySet>;
+    /// Reads a range of its legacy table as a chunk reads it, and says how many rows there are: to measure reading alone.
+    fn read_range(&self, legacy: &mut Db, range: KeyRange) -> QueryResult<u64>;
     /// Whether a mended row is one of its legacy table.
     ///
     /// # Errors
@@ -134,6 +136,10 @@ impl<S: Step> AnyStep for Erased<S> {
             }
             keys.extend(page);
         }
+    }
+
+    fn read_range(&self, legacy: &mut Db, range: KeyRange) -> QueryResult<u64> {
+        Ok(S::Legacy::range(legacy, range)?.len() as u64)
     }
 
     fn accepts(&self, row: &serde_json::Value) -> Result<(), String> {
