@@ -324,8 +324,7 @@ mod tests {
             references: vec![(77, 0), (77, 1)],
             refused: refused.into_iter().map(|(key, refusal)| (key, standing(key, refusal))).collect(),
         };
-        let seen =
-            Seen { claims: (1..=5).map(|payment| claim(10 + payment, payment)).collect(), ..Seen::default() };
+        let seen = Seen { claims: (1..=5).map(|payment| claim(10 + payment, payment)).collect(), ..Seen::default() };
         let transactions = Transactions::of(seen, found, &Natives::default());
         let parent = |key| transactions.parent_of_refund(Some(key));
         assert_eq!(root_of(parent(1)), Some((PAYMENTS_STEP.to_owned(), 1)));
@@ -386,9 +385,7 @@ mod tests {
         let failed = Candidate { key: 4, state: State::Failed, ..banked };
         let rejected = Candidate { key: 5, ..banked };
         let mut seen = Seen::default();
-        for payment in
-            [candidate(1, 50, State::Succeeded), candidate(2, 50, State::Failed), banked, failed, rejected]
-        {
+        for payment in [candidate(1, 50, State::Succeeded), candidate(2, 50, State::Failed), banked, failed, rejected] {
             seen.candidate(&payment, None, None);
         }
         let found = Found { candidates: vec![banked, rejected], references: vec![(7, 0), (7, 1)], ..Found::default() };

@@ -139,7 +139,7 @@ impl<S: Step> AnyStep for Erased<S> {
     }
 
     fn read_range(&self, legacy: &mut Db, range: KeyRange) -> QueryResult<u64> {
-        Ok(S::Legacy::range(legacy, range)?.len() as u64)
+        Ok(S::Legacy::range(legacy, range, 0)?.len() as u64)
     }
 
     fn accepts(&self, row: &serde_json::Value) -> Result<(), String> {
