@@ -49,7 +49,10 @@ fn until_done(target: &Target, owners: i64, chunks: i64) {
     };
     loop {
         let of = "FROM replant.replant_chunks WHERE state = 'done'";
-        let (by, done) = (count(&format!("SELECT count(DISTINCT owner) AS found {of}")), count(&format!("SELECT count(*) AS found {of}")));
+        let (by, done) = (
+            count(&format!("SELECT count(DISTINCT owner) AS found {of}")),
+            count(&format!("SELECT count(*) AS found {of}")),
+        );
         if by >= owners && done >= chunks {
             return;
         }
