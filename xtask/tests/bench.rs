@@ -43,14 +43,13 @@ fn all_ways_move_the_rows_and_are_compared() {
         (&"on".into(), &"on".into())
     );
     assert_eq!(results["mariadb"]["innodb_flush_log_at_trx_commit"], "1");
-    for ratio in ["naive", "naive_per_1000", "cached", "limit"] {
+    for ratio in ["naive", "naive_per_1000", "cached", "limit", "offline"] {
         assert!(number(&results["ratios"][ratio]) > 0.0, "{ratio}");
     }
     assert!(number(&results["rows_per_s"]) > 0.0 && number(&results["peak_rss_mb"]) > 1.0);
 
-    let ways =
-        ["naive", "naive_per_1000", "cached", "replant", "replant_steps", "limit", "reading", "reading_parallel"];
-    for way in ways {
+    let by_step = ["naive", "naive_per_1000", "cached", "replant_steps", "limit", "reading", "reading_parallel"];
+    for way in by_step.into_iter().chain(["replant", "replant_offline"]) {
         let measure = &results["ways"][way];
         assert_eq!(measure["rows"], rows, "{way}");
         let pace = rows as f64 / number(&measure["seconds"]);
@@ -67,7 +66,7 @@ fn all_ways_move_the_rows_and_are_compared() {
     assert_eq!(steps.iter().map(|step| step["rows"].as_u64().unwrap()).sum::<u64>(), rows);
     for step in steps {
         let name = step["step"].as_str().unwrap();
-        for way in ways.iter().filter(|way| **way != "replant") {
+        for way in by_step {
             assert_eq!(step["ways"][way]["rows"], step["rows"], "{name}, {way}");
         }
         assert!(number(&step["ratios"]["limit"]) > 0.0 && number(&step["rows_per_s"]) > 0.0, "{name}");

@@ -52,6 +52,32 @@ pub(crate) fn rows(stage: &Stage, database: &Database) -> Result<Vec<u64>, Bench
     stage.tables.iter().map(|table| tables::count(&mut db, table)).collect()
 }
 
+/// What a platform that was migrated in one go is like.
+pub(crate) struct Outcome {
+    rows: Vec<u64>,
+    rules: Vec<String>,
+}
+
+impl Outcome {
+    pub(crate) fn of(stage: &Stage, database: &Database) -> Result<Self, BenchError> {
+        let rules = tables::rules(&mut connect(database, Role::Target)?)?;
+        Ok(Self { rows: rows(stage, database)?, rules })
+    }
+
+    /// That `other` holds the same number of rows in each table, under the same constraints and indexes.
+    pub(crate) fn same_as(&self, stage: &Stage, what: &str, other: &Self) -> Result<(), BenchError> {
+        same_rows(stage, what, &other.rows, &self.rows)?;
+        match self.rules.iter().find(|rule| !other.rules.contains(rule)) {
+            None => Ok(()),
+            Some(missing) => Err(BenchError::Differs(format!("{what} lacks what the other one has: {missing}"))),
+        }
+    }
+
+    pub(crate) fn rows(&self) -> &[u64] {
+        &self.rows
+    }
+}
+
 /// That two platforms hold the same number of rows in each table.
 pub(crate) fn same_rows(stage: &Stage, what: &str, found: &[u64], expected: &[u64]) -> Result<(), BenchError> {
     let pairs = stage.tables.iter().zip(found.iter().zip(expected));

@@ -53,7 +53,7 @@ pub(crate) fn naive(
     let (mut legacy, mut target) = (connect(&stage.legacy, Role::Legacy)?, plain(database.address())?);
     let before = stage.meter.read()?;
     let mut one = |target: &mut PgConnection, item: &Item| -> QueryResult<()> {
-        black_box(step.read_range(&mut legacy, KeyRange { lo: item.key, hi: item.key })?);
+        black_box(step.read_range(&mut legacy, KeyRange { lo: item.key, hi: item.key }, 1)?);
         for (table, id) in &item.parents {
             black_box(Lookup { sql: &statements.lookups[*table], id: *id }.load::<i64>(target)?);
         }
@@ -120,7 +120,7 @@ fn write_page(
     statements: &Statements,
 ) -> QueryResult<()> {
     let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(()) };
-    black_box(step.read_range(legacy, KeyRange { lo: first.key, hi: last.key })?);
+    black_box(step.read_range(legacy, KeyRange { lo: first.key, hi: last.key }, page.len())?);
     let mut rows: Vec<Vec<&Row>> = statements.inserts.iter().map(|_| Vec::new()).collect();
     for item in page {
         for (table, id) in &item.parents {

@@ -18,7 +18,8 @@ pub(crate) fn read(
     connections: usize,
 ) -> Result<Measure, BenchError> {
     let Some(keys) = stage.keys.get(step.name()) else { return Ok(Measure::default()) };
-    let (ranges, expected) = (ranges(keys, chunk), keys.len());
+    let size = usize::try_from(chunk.max(1)).unwrap_or(usize::MAX);
+    let (ranges, expected) = (ranges(keys, size), keys.len());
     let legacy: Vec<_> =
         (0..connections.max(1)).map(|_| connect(&stage.legacy, Role::Legacy)).collect::<Result<_, _>>()?;
     let next = AtomicUsize::new(0);
@@ -29,7 +30,7 @@ pub(crate) fn read(
             scope.spawn(move || {
                 let mut rows = 0;
                 while let Some(range) = ranges.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    rows += step.read_range(&mut db, *range).attempt("read legacy rows")?;
+                    rows += step.read_range(&mut db, *range, size).attempt("read legacy rows")?;
                 }
                 Ok::<u64, BenchError>(rows)
             })
@@ -44,8 +45,7 @@ pub(crate) fn read(
     stage.meter.since(&before, rows)
 }
 
-fn ranges(keys: &KeySet, chunk: u64) -> Vec<KeyRange> {
+fn ranges(keys: &KeySet, size: usize) -> Vec<KeyRange> {
     let keys: Vec<i64> = keys.iter().collect();
-    let size = usize::try_from(chunk.max(1)).unwrap_or(usize::MAX);
     keys.chunks(size).filter_map(|keys| Some(KeyRange { lo: *keys.first()?, hi: *keys.last()? })).collect()
 }

@@ -6,7 +6,7 @@ use replant_core::{AnyStep, Registry, Stop};
 use replant_testkit::Database;
 
 use crate::error::BenchError;
-use crate::finished::{self, Files, Finished, Planned, StepWork};
+use crate::finished::{self, Files, Finished, Outcome, Planned, StepWork};
 use crate::measure::Measure;
 use crate::plain_ways::{self, Commit, Mark};
 use crate::psql::Psql;
@@ -142,17 +142,17 @@ impl Bench<'_> {
         if !self.wants(&written) && !self.wants(&[Way::ReplantOffline]) {
             return Ok(());
         }
-        let (order, rows) = self.whole(stage, figures, Way::Replant)?;
+        let (order, live) = self.whole(stage, figures, Way::Replant)?;
         if self.wants(&[Way::ReplantOffline]) {
             let (_, offline) = self.whole(stage, figures, Way::ReplantOffline)?;
-            finished::same_rows(stage, "the platform that was loaded offline", &offline, &rows)?;
+            live.same_as(stage, "the platform that was loaded offline", &offline)?;
         }
         if !self.wants(&written) {
             return Ok(());
         }
         (self.tell)("Replant, a process a step");
         let (measures, finished) = finished::step_by_step(stage, &self.replant, self.registry, &order, self.stop)?;
-        finished::same_rows(stage, "the platform that was migrated step by step", &finished.rows, &rows)?;
+        finished::same_rows(stage, "the platform that was migrated step by step", &finished.rows, live.rows())?;
         figures.steps(Way::ReplantSteps, order.iter().map(|planned| planned.name.as_str()).zip(measures));
         // Ids may differ from round to round, so the rows of the first one are those of all.
         if first.is_none() {
@@ -181,13 +181,8 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// All steps in one process. Returns the steps in their order, and the rows of each table.
-    fn whole(
-        &self,
-        stage: &mut Stage,
-        figures: &mut Figures,
-        way: Way,
-    ) -> Result<(Vec<Planned>, Vec<u64>), BenchError> {
+    /// All steps in one process. Returns the steps in their order, and what it came to.
+    fn whole(&self, stage: &mut Stage, figures: &mut Figures, way: Way) -> Result<(Vec<Planned>, Outcome), BenchError> {
         (self.tell)(way.about());
         let database = stage.platform()?;
         let live = way != Way::ReplantOffline;
@@ -197,7 +192,7 @@ impl Bench<'_> {
         for (step, pace) in paces {
             figures.paces.entry((step, way)).or_default().push(pace as f64);
         }
-        Ok((finished::order(stage, &database)?, finished::rows(stage, &database)?))
+        Ok((finished::order(stage, &database)?, Outcome::of(stage, &database)?))
     }
 
     fn reading(&self, stage: &mut Stage, figures: &mut Figures) -> Result<(), BenchError> {

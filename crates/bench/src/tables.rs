@@ -138,7 +138,7 @@ pub(crate) fn count(db: &mut Db, table: &Table) -> Result<u64, BenchError> {
 }
 
 #[derive(QueryableByName)]
-struct Index {
+struct Defined {
     #[diesel(sql_type = Text)]
     definition: String,
 }
@@ -146,6 +146,16 @@ struct Index {
 /// The definitions of all indexes.
 pub(crate) fn indexes(db: &mut Db) -> Result<Vec<String>, BenchError> {
     let sql = "SELECT indexdef AS definition FROM pg_indexes WHERE schemaname = 'public' ORDER BY indexname";
-    let found: Vec<Index> = diesel::sql_query(sql).load(db).attempt("read the platform's indexes")?;
+    let found: Vec<Defined> = diesel::sql_query(sql).load(db).attempt("read the platform's indexes")?;
     Ok(found.into_iter().map(|index| index.definition).collect())
+}
+
+/// The definitions of all indexes and of all constraints that hold for every row.
+pub(crate) fn rules(db: &mut Db) -> Result<Vec<String>, BenchError> {
+    let sql = "SELECT conrelid::regclass::text || ' ' || conname || ' ' || pg_get_constraintdef(oid) AS definition \
+               FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND convalidated ORDER BY 1";
+    let found: Vec<Defined> = diesel::sql_query(sql).load(db).attempt("read the platform's constraints")?;
+    let mut rules = indexes(db)?;
+    rules.extend(found.into_iter().map(|constraint| constraint.definition));
+    Ok(rules)
 }

@@ -46,8 +46,9 @@ pub trait AnyStep: Send + Sync {
     fn writes(&self) -> Vec<TableShape>;
     /// The keys of its legacy table.
     fn keys(&self, legacy: &mut Db) -> QueryResult<KeySet>;
-    /// Reads a range of its legacy table as a chunk reads it, and says how many rows there are: to measure reading alone.
-    fn read_range(&self, legacy: &mut Db, range: KeyRange) -> QueryResult<u64>;
+    /// Reads a range of its legacy table as a chunk reads it, of about so many rows, and says how many there are: to measure
+    /// reading alone.
+    fn read_range(&self, legacy: &mut Db, range: KeyRange, expected: usize) -> QueryResult<u64>;
     /// Whether a mended row is one of its legacy table.
     ///
     /// # Errors
@@ -138,8 +139,8 @@ impl<S: Step> AnyStep for Erased<S> {
         }
     }
 
-    fn read_range(&self, legacy: &mut Db, range: KeyRange) -> QueryResult<u64> {
-        Ok(S::Legacy::range(legacy, range, 0)?.len() as u64)
+    fn read_range(&self, legacy: &mut Db, range: KeyRange, expected: usize) -> QueryResult<u64> {
+        Ok(S::Legacy::range(legacy, range, expected)?.len() as u64)
     }
 
     fn accepts(&self, row: &serde_json::Value) -> Result<(), String> {

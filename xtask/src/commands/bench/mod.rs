@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Bench, at: &At) -> Result<Exit, Error> {
     let folder = settings_folder(args, &at.places()?)?;
     let settings =
         environment(folder.path(), &config::vars())?.settings(Vec::new(), false, args.workers.map(usize::from));
-    let ways = ways(&args.only, can_be_offline(folder.path()));
+    let ways = ways(&args.only);
     let stop = Stop::default();
     signals::install_saying(&stop, STOPPING).map_err(Error::io("listen for signals"))?;
     let registry = registry();
@@ -105,11 +105,11 @@ fn tell(args: &Bench, results: &Results) -> Result<(), Error> {
     Ok(())
 }
 
-/// What was asked for, as ways. Offline only where this program knows it.
-fn ways(only: &[Measured], offline: bool) -> BTreeSet<Way> {
+/// What was asked for, as ways.
+fn ways(only: &[Measured]) -> BTreeSet<Way> {
     let asked = |what: Measured| only.is_empty() || only.contains(&what);
     let of = |what: Measured, ways: &[Way]| if asked(what) { ways.to_vec() } else { Vec::new() };
-    let mut ways: BTreeSet<Way> = [
+    [
         of(Measured::Naive, &[Way::Naive, Way::NaivePer1000]),
         of(Measured::Cached, &[Way::Cached]),
         of(Measured::Replant, &[Way::Replant, Way::ReplantSteps]),
@@ -119,11 +119,7 @@ fn ways(only: &[Measured], offline: bool) -> BTreeSet<Way> {
     ]
     .into_iter()
     .flatten()
-    .collect();
-    if !offline && ways.remove(&Way::ReplantOffline) {
-        tracing::warn!("this program knows no platform that is not live: that is not measured");
-    }
-    ways
+    .collect()
 }
 
 /// A folder with the default settings and an environment of our own, whatever the environments of the workspace say.
@@ -141,11 +137,6 @@ fn settings_folder(args: &Bench, places: &Places) -> Result<TempDir, Error> {
 fn environment(folder: &Path, vars: &Vars) -> Result<Environment, Error> {
     let places = Places { config: folder.to_owned(), work: folder.to_owned() };
     Ok(Environment::load(ENVIRONMENT, &places, vars)?)
-}
-
-fn can_be_offline(folder: &Path) -> bool {
-    let offline = Vars::from([("REPLANT__TARGET__LIVE".to_owned(), "false".to_owned())]);
-    environment(folder, &offline).is_ok()
 }
 
 /// The commit of the workspace, with `-dirty` where files differ from it.
@@ -180,9 +171,8 @@ mod tests {
 
     #[test]
     fn ways_are_those_that_were_asked_for() {
-        assert_eq!(ways(&[], true).len(), Way::ALL.len());
-        assert!(!ways(&[], false).contains(&Way::ReplantOffline));
-        let two = ways(&[Measured::Limit, Measured::Cached], true);
+        assert_eq!(ways(&[]).len(), Way::ALL.len());
+        let two = ways(&[Measured::Limit, Measured::Cached]);
         assert_eq!(two.into_iter().collect::<Vec<_>>(), [Way::Cached, Way::Limit]);
     }
 }
