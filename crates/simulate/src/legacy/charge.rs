@@ -51,8 +51,11 @@ fn charge(world: &World, row: u64) -> Charge {
     let months = i32::try_from(month).unwrap_or(0);
     let trees =
         1 + dice.fade(i64::try_from(month).unwrap_or(0) / 8 + 4) + if dice.permille(150) { dice.fade(150) } else { 0 };
+    // One that is lost would take its charges along: another one's place, where nobody is.
+    let elsewhere = (group % brands + sizes.brands / 2) % sizes.brands;
+    let lost = world.is_lost(group % brands) && !world.is_lost(elsewhere);
     Charge {
-        brand: group % brands,
+        brand: if lost { elsewhere } else { group % brands },
         month: date(2016, 3, 1).saturating_add(jiff::Span::new().months(months)),
         centre: COST_CENTRES[usize::try_from(place).unwrap_or(0)],
         trees,
