@@ -7,6 +7,7 @@ mod registry;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::process::Command;
 
 use replant_core::db::{Db, DbUrl};
 use replant_core::ledger::{close, history};
@@ -113,4 +114,50 @@ fn servers_end_as_sqlite_does() {
     let on_servers = migrated(legacy.url(), &Target { url: platform.url(), guard: Box::new(()) });
     let (legacy, target, _) = simulated(&simulation);
     assert_eq!(migrated(legacy, &target), on_servers);
+}
+
+/// The built program's exit code, and all that it says.
+fn xtask(args: &[&str]) -> (Option<i32>, String) {
+    let end = Command::new(env!("CARGO_BIN_EXE_xtask")).arg("simulate").args(args).output().unwrap();
+    (end.status.code(), String::from_utf8(end.stdout).unwrap() + &String::from_utf8(end.stderr).unwrap())
+}
+
+#[test]
+fn the_command_makes_a_folder_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("csv");
+    let args = ["--rows", "2k", "--seed", "3", "--into", out.to_str().unwrap()];
+    let (code, said) = xtask(&args);
+    assert!(code == Some(0) && said.contains("finance_transaction"), "{said}");
+    assert!(out.join("legacy/user.csv").is_file() && out.join("platform/accounts.csv").is_file());
+    let (code, said) = xtask(&args);
+    assert!(code == Some(1) && said.contains("not empty"), "{said}");
+}
+
+#[test]
+fn rates_go_through_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let legacy = sample::sqlite_legacy_sample(folder.path()).sqlite_path().unwrap();
+    let like = format!("sqlite://{}", legacy.display());
+    fs::write(path("mine.toml"), "[user]\nduplicate = 0.25\n").unwrap();
+    let (code, said) = xtask(&["--like", &like, "--rates", &path("mine.toml"), "--rates-out", &path("all.toml")]);
+    assert_eq!(code, Some(0), "{said}");
+    let rates = simulate::Rates::parse(&fs::read_to_string(path("all.toml")).unwrap()).unwrap();
+    assert!(rates.user.duplicate == 0.25 && rates != simulate::Rates::default());
+
+    fs::write(path("wrong.toml"), "[user]\nduplicates = 0.25\n").unwrap();
+    let (code, said) = xtask(&["--rates", &path("wrong.toml"), "--into", &path("csv")]);
+    assert!(code == Some(3) && said.contains("duplicates"), "{code:?} {said}");
+}
+
+#[test]
+fn an_address_is_never_shown() {
+    for args in [&["--into", "mysql://joe:hunter2@127.0.0.1:1/x"][..], &["--like", "mysql://joe:hunter2@127.0.0.1:1/x"]]
+    {
+        let (code, said) = xtask(args);
+        assert!(code != Some(0) && !said.contains("hunter2"), "{said}");
+    }
+    let (code, said) = xtask(&[]);
+    assert!(code == Some(3) && said.contains("--into"), "{code:?} {said}");
 }

@@ -39,22 +39,22 @@ const IMPLAUSIBLE: &[&str] = &[
     "2032-05-04 10:00:00",
     "2099-12-31 00:00:00",
 ];
-/// In the hour that is skipped, the hour that comes twice, and just beside them.
+/// Days on which an hour is skipped, or comes twice.
 const CLOCK_CHANGES: &[&str] = &[
-    "2016-03-27 01:12:40",
-    "2016-10-30 01:10:00",
-    "2018-03-25 01:30:00",
-    "2018-10-28 01:30:00",
-    "2019-03-31 01:59:59",
-    "2019-10-27 01:00:00",
-    "2020-03-29 01:00:00",
-    "2020-10-25 01:59:59",
-    "2021-03-28 01:45:10",
-    "2021-10-31 01:45:10",
-    "2022-03-27 01:05:00",
-    "2022-10-30 01:05:00",
-    "2023-03-26 01:30:30",
-    "2023-10-29 01:30:30",
+    "2016-03-27",
+    "2016-10-30",
+    "2018-03-25",
+    "2018-10-28",
+    "2019-03-31",
+    "2019-10-27",
+    "2020-03-29",
+    "2020-10-25",
+    "2021-03-28",
+    "2021-10-31",
+    "2022-03-27",
+    "2022-10-30",
+    "2023-03-26",
+    "2023-10-29",
 ];
 
 /// When the `row`th of `users` users signed up: later ones later, and more of them every year.
@@ -141,19 +141,42 @@ pub(crate) fn month_name(month: i8) -> &'static str {
     crate::words::MONTHS[usize::from(month.unsigned_abs() - 1) % 12]
 }
 
+/// What stands in the place of a time: a word, or a time in the hour of a clock change.
+pub(crate) enum Odd {
+    Word(&'static str),
+    Change { day: &'static str, minute: i8, second: i8 },
+}
+
+impl Odd {
+    pub(crate) fn write(&self, out: &mut Row) {
+        match *self {
+            Self::Word(word) => out.word(word),
+            Self::Change { day, minute, second } => {
+                out.show(format_args!("{day} 01:{}:{}", pair(minute), pair(second)));
+            }
+        }
+    }
+}
+
 /// What stands in the place of a time, if anything does.
-pub(crate) fn odd(chance: Chance, row: u64, rates: &TimeRates) -> Option<&'static str> {
+pub(crate) fn odd(chance: Chance, row: u64, rates: &TimeRates) -> Option<Odd> {
     if chance.hits("null", row, rates.null) {
-        return Some("\\N");
+        return Some(Odd::Word("\\N"));
     }
     if chance.hits("zero", row, rates.zero) {
-        return Some("0000-00-00 00:00:00");
+        return Some(Odd::Word("0000-00-00 00:00:00"));
     }
-    let of = |label, words: &[&'static str]| Some(chance.dice(label, row).of(words));
+    let mut dice = chance.dice("which odd", row);
     if chance.hits("implausible", row, rates.implausible) {
-        return of("which implausible", IMPLAUSIBLE);
+        return Some(Odd::Word(dice.of(IMPLAUSIBLE)));
     }
-    chance.hits("change", row, rates.clock_change).then(|| of("which change", CLOCK_CHANGES)).flatten()
+    let sixtieth = |dice: &mut Dice| i8::try_from(dice.below(60)).unwrap_or(0);
+    let change = chance.hits("change", row, rates.clock_change);
+    change.then(|| Odd::Change {
+        day: dice.of(CLOCK_CHANGES),
+        minute: sixtieth(&mut dice),
+        second: sixtieth(&mut dice),
+    })
 }
 
 #[cfg(test)]

@@ -57,12 +57,16 @@ pub(crate) struct Limits {
     pub(crate) signed: bool,
     /// How much more often the table's amounts are rubbish than others: small tables are kept by hand.
     pub(crate) by_hand: f64,
+    /// An amount that the column still holds and no rule can.
+    pub(crate) huge: &'static str,
 }
 
+const HUGE: &str = "99999999999999999999.00";
+
 /// Of amounts that programs wrote.
-pub(crate) const BY_PROGRAM: Limits = Limits { not_positive: false, signed: false, by_hand: 1.0 };
+pub(crate) const BY_PROGRAM: Limits = Limits { not_positive: false, signed: false, by_hand: 1.0, huge: HUGE };
 /// Of amounts that people wrote.
-pub(crate) const BY_HAND: Limits = Limits { not_positive: false, signed: false, by_hand: 3.5 };
+pub(crate) const BY_HAND: Limits = Limits { not_positive: false, signed: false, by_hand: 3.5, huge: HUGE };
 
 /// Writes an amount's cell. [`currency`] writes that of its currency, with the same chance.
 pub(crate) fn amount(out: &mut Row, chance: Chance, row: u64, rates: &MoneyRates, money: Money, limits: &Limits) {
@@ -71,7 +75,7 @@ pub(crate) fn amount(out: &mut Row, chance: Chance, row: u64, rates: &MoneyRates
         return out.word(dice.of(NO_AMOUNTS));
     }
     if chance.hits("range", row, rates.out_of_range) {
-        return out.text("99999999999999999999.00");
+        return out.text(limits.huge);
     }
     if limits.not_positive && chance.hits("not positive", row, rates.not_positive * limits.by_hand) {
         return match dice.below(2) {

@@ -184,7 +184,7 @@ impl World {
     /// A time on the site, as London's clocks showed it.
     pub(crate) fn wall(&self, out: &mut Row, chance: Chance, row: u64, at: i64) {
         match calendar::odd(chance, row, &self.rates.time) {
-            Some(word) => out.word(word),
+            Some(odd) => odd.write(out),
             None => out.show(self.london.wall(at)),
         }
     }

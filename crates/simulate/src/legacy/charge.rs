@@ -5,7 +5,7 @@ use jiff::civil::{Date, date};
 use super::brand::BrandFlaw;
 use crate::calendar::{month_name, pair};
 use crate::chance::Dice;
-use crate::money::{BY_HAND, Money};
+use crate::money::{BY_HAND, Limits, Money};
 use crate::row::Row;
 use crate::words::{COST_CENTRES, GBP};
 use crate::world::World;
@@ -26,6 +26,8 @@ pub(super) const COLUMNS: &[&str] = &[
     "created_when",
 ];
 
+/// The column is short: times the trees it is beyond all.
+const PRICES: Limits = Limits { huge: "9999999999999999", ..BY_HAND };
 /// Months from March 2016 to February 2024.
 const MONTHS: u64 = 96;
 
@@ -49,8 +51,11 @@ fn charge(world: &World, row: u64) -> Charge {
     let months = i32::try_from(month).unwrap_or(0);
     let trees =
         1 + dice.fade(i64::try_from(month).unwrap_or(0) / 8 + 4) + if dice.permille(150) { dice.fade(150) } else { 0 };
+    // One that is lost would take its charges along: another one's place, where nobody is.
+    let elsewhere = (group % brands + sizes.brands / 2) % sizes.brands;
+    let lost = world.is_lost(group % brands) && !world.is_lost(elsewhere);
     Charge {
-        brand: group % brands,
+        brand: if lost { elsewhere } else { group % brands },
         month: date(2016, 3, 1).saturating_add(jiff::Span::new().months(months)),
         centre: COST_CENTRES[usize::try_from(place).unwrap_or(0)],
         trees,
@@ -107,7 +112,7 @@ pub(super) fn row(world: &World, row: u64, out: &mut Row) -> bool {
     } else if dice.permille(25) {
         out.show(format_args!("Â£0.{pence}"));
     } else {
-        world.amount(out, money, row, Money { minor: pence, currency: GBP }, &BY_HAND);
+        world.amount(out, money, row, Money { minor: pence, currency: GBP }, &PRICES);
     }
     let wrong = charges.hits("total", row, rates.total_wrong);
     let total = Money { minor: pence * trees + if wrong { dice.of(&[-27, 9, 27]) } else { 0 }, currency: GBP };
@@ -118,7 +123,7 @@ pub(super) fn row(world: &World, row: u64, out: &mut Row) -> bool {
         _ => out.show(total.plain()),
     }
     let currency = if dice.permille(6) { dice.of(&[1, 2]) } else { GBP };
-    world.currency(out, money, row, currency, &BY_HAND);
+    world.currency(out, money, row, currency, &PRICES);
     match centre {
         "general" => out.word(dice.of(&["general", "\\N", "n/a", ""])),
         centre => world.pasted(out, charges.within("cost_centre"), row, centre),

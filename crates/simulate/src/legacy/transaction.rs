@@ -179,7 +179,7 @@ fn time_cells(world: &World, transactions: Chance, row: u64, at: i64, dice: &mut
         return out.word(dice.of(&["\\N", "0000-00-00 00:00:00"]));
     }
     match odd(transactions.within("tx_when"), row, &world.rates.time) {
-        Some(word) => out.word(word),
+        Some(odd) => odd.write(out),
         None => out.show(utc(at)),
     }
     world.wall(out, transactions.within("created_when"), row, (at + dice.between(2, 120)).min(SNAPSHOT));

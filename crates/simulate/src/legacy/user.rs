@@ -47,6 +47,8 @@ pub(crate) fn row(world: &World, row: u64, out: &mut Row) -> bool {
         }
     }
     match display_name(world, users, row, &mut dice) {
+        // Twice misread it would be longer than its column.
+        Some(name) if name.len() > 120 => out.text(&name),
         Some(name) => world.spelled(out, users.within("display_name"), row, &name),
         None => out.word(dice.of(&["\\N", "\\N", ""])),
     }
