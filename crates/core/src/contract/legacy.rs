@@ -103,6 +103,7 @@ macro_rules! legacy {
                 limit: i64,
             ) -> $crate::diesel::QueryResult<Vec<Self>> {
                 use $crate::diesel::prelude::*;
+                let expected = usize::try_from(limit).unwrap_or_default();
                 $crate::on_backend!(db, |one| {
                     let page = $table::table.order($table::$key).limit(limit).select(Self::as_select());
                     match after {

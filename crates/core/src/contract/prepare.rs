@@ -3,6 +3,7 @@
 use std::any::{Any, TypeId};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crossbeam_channel::{Sender, bounded};
 use diesel::QueryResult;
 use jiff::Timestamp;
 use rustc_hash::FxHashMap;
@@ -21,7 +22,7 @@ use crate::storage::pool::{Pool, PoolError};
 use crate::words::{Key, KeySet};
 
 /// Rows a page of a narrow read.
-const PAGE: i64 = 20_000;
+const PAGE: i64 = 10_000;
 
 /// Why a step could not be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -134,20 +135,44 @@ impl Prepare<'_> {
         Arc::clone(self.plan)
     }
 
-    /// Reads a legacy table from its first key to its last, a page at a time.
+    /// Reads a legacy table from its first key to its last, a page at a time; the next page is read while `each` has the
+    /// rows of this one.
     ///
     /// # Errors
     /// The database fails.
     pub fn scan<L: LegacyRow>(&self, mut each: impl FnMut(L)) -> Result<(), PrepareError> {
+        let (send, pages) = bounded::<Result<Vec<L>, PrepareError>>(1);
+        std::thread::scope(|scope| {
+            scope.spawn(move || self.pages(&send));
+            pages.into_iter().try_for_each(|page| {
+                page?.into_iter().for_each(&mut each);
+                Ok(())
+            })
+        })
+    }
+
+    /// Sends the pages of a legacy table, until it ends, fails, or nobody takes them any more.
+    fn pages<L: LegacyRow>(&self, send: &Sender<Result<Vec<L>, PrepareError>>) {
         let mut after = None;
         loop {
-            let mut page =
-                L::page(&mut *self.legacy.get()?, after, PAGE).map_err(|source| self.query(L::TABLE, source))?;
-            let Some(last) = page.last().map(L::key) else { return Ok(()) };
-            self.mends.apply(&mut page)?;
-            page.into_iter().for_each(&mut each);
-            after = Some(last);
+            let page = self.page(after);
+            let Ok(rows) = &page else {
+                // Whoever waits for it is told, or is gone.
+                let _ = send.send(page);
+                return;
+            };
+            after = rows.last().map(L::key);
+            if after.is_none() || send.send(page).is_err() {
+                return;
+            }
         }
+    }
+
+    fn page<L: LegacyRow>(&self, after: Option<Key>) -> Result<Vec<L>, PrepareError> {
+        let page = L::page(&mut *self.legacy.get()?, after, PAGE);
+        let mut page = page.map_err(|source| self.query(L::TABLE, source))?;
+        self.mends.apply(&mut page)?;
+        Ok(page)
     }
 
     /// Reads the rows of a legacy table that have one of `keys`, ascending.
