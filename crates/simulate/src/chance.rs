@@ -111,8 +111,9 @@ impl Dice {
 
     /// A share of `span`, small ones more often.
     pub(crate) fn fade(&mut self, span: i64) -> i64 {
-        let part = i128::from(self.between(0, 1 << 16));
-        let faded = (i128::from(span.max(0)) * part * part) >> 32;
+        // Fine enough that the times of someone very busy differ.
+        let part = i128::from(self.between(0, 1 << 31));
+        let faded = (i128::from(span.max(0)) * part * part) >> 62;
         i64::try_from(faded).unwrap_or(0)
     }
 }

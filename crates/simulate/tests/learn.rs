@@ -45,7 +45,7 @@ fn what_was_made_is_learnt() {
         plantation.cancelled plantation.cost_absent plantation.duplicate plantation.paid plantation.source_unknown
         transaction.failed transaction.posted_again transaction.refund transaction.method_unknown
         transaction.meta_absent subscription.plan_absent invoice.due_absent charge.void credit.duplicate
-        credit.reason_unknown transfer.pending brand.billing_unknown
+        credit.reason_unknown transfer.pending brand.billing_unknown skew.first_brand
     );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -24,7 +24,7 @@ Examples:
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
     /// Legacy rows, made up as `simulate` does it: 250000, 100k, 7m
-    #[arg(long, value_name = "ROWS", default_value = "1m", value_parser = super::rows)]
+    #[arg(long, value_name = "ROWS", default_value = "1m", value_parser = super::simulate::rows)]
     pub(crate) rows: u64,
     /// Where all chance comes from
     #[arg(long, value_name = "SEED", default_value_t = 1)]

@@ -44,6 +44,9 @@ pub enum PrepareError {
     /// The step of a lookup is not done: a mistake in `AFTER`.
     #[error("the rows of `{0}` are asked for before that step is done: name it in AFTER")]
     NotDone(&'static str),
+    /// A step that it waits for ended without being done.
+    #[error("step {0} was not done")]
+    Interrupted(&'static str),
     /// The sources are not as they must be.
     #[error("{0}")]
     Source(String),
@@ -111,6 +114,10 @@ pub struct Prepare<'a> {
     pub(crate) cache: &'a LookupCache,
     pub(crate) mends: &'a Mends,
     pub(crate) again: Again,
+    /// The steps that it waits for.
+    pub(crate) after: &'static [&'static str],
+    /// Waits for the end of one of them; whether it is done.
+    pub(crate) until_done: &'a (dyn Fn(&'static str) -> bool + Sync),
 }
 
 /// Whether steps that are done are judged again.
@@ -204,6 +211,9 @@ impl Prepare<'_> {
     /// # Errors
     /// The database fails.
     pub fn frozen<T: Frozen>(&self) -> Result<T, PrepareError> {
+        for step in self.after {
+            self.wait_for(step)?;
+        }
         let mut target = self.target.get()?;
         target.write(|db| {
             ledger::plan::lock(db, self.step).map_err(LedgerError::from)?;
@@ -248,17 +258,24 @@ impl Prepare<'_> {
         self.cache.get_or_build(|| L::build(self))
     }
 
-    /// What became of the rows of an earlier step, which stands in `AFTER`.
+    /// What became of the rows of an earlier step, which stands in `AFTER`. A step is prepared while those before it still
+    /// run, so this waits: ask for it last, and read first what does not need it.
     ///
     /// # Errors
     /// The ledger fails, or the step is not done.
     pub fn standings<S: Step>(&self) -> Result<Arc<Standings>, PrepareError> {
+        self.wait_for(S::NAME)?;
         let built = self.cache.get_or_build(|| {
             let standings = ledger::history::standings(&mut *self.target.get()?, S::NAME)?;
             let standings = Arc::new(standings.ok_or(PrepareError::NotDone(S::NAME))?);
             Ok::<_, PrepareError>(StandingsOf::<S>(standings, std::marker::PhantomData))
         })?;
         Ok(Arc::clone(&built.0))
+    }
+
+    fn wait_for(&self, step: &'static str) -> Result<(), PrepareError> {
+        // A lookup may ask for a step that is further up.
+        if (self.until_done)(step) { Ok(()) } else { Err(PrepareError::Interrupted(step)) }
     }
 
     fn query(&self, what: &str, source: diesel::result::Error) -> PrepareError {

@@ -47,8 +47,6 @@ pub(super) struct Limits {
     pub(super) readers: Budget,
     /// Threads that write.
     pub(super) writers: Budget,
-    /// Steps that are being prepared or finished.
-    pub(super) edges: Budget,
     /// Bytes of judged chunks.
     pub(super) bytes: Budget,
 }

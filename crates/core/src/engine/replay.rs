@@ -69,7 +69,7 @@ impl Running<'_> {
         let plan = plan::load(&mut *self.databases.target.get()?, step.name())?;
         let plan = Arc::new(plan.ok_or(RunError::NotDone(step.name()))?);
         let again = if first { Again::Extending } else { Again::Rereading };
-        let prepared = self.prepare(step, &plan, cache, again)?;
+        let prepared = self.prepare(step, &plan, cache, again, &|_| true)?;
         self.reporter.event(&Event::StepStarted { step: step.name(), rows: plan.keys.len(), done: 0 });
         let chunks = recorded::chunks(&mut *self.databases.target.get()?, step.name())?;
         let mut sum = Rejudged::default();

@@ -354,6 +354,7 @@ impl Running<'_> {
         plan: &Arc<StepPlan>,
         cache: &LookupCache,
         again: Again,
+        until_done: &(dyn Fn(&'static str) -> bool + Sync),
     ) -> Result<Box<dyn PreparedStep>, RunError> {
         self.reporter.event(&Event::Preparing { step: step.name() });
         let cx = Prepare {
@@ -365,6 +366,8 @@ impl Running<'_> {
             cache,
             mends: &self.mends,
             again,
+            after: step.after(),
+            until_done,
         };
         self.patiently(step.name(), || {
             step.prepare(&cx).map_err(|source| RunError::Prepare { step: step.name(), source })

@@ -1,7 +1,8 @@
 //! The steps of a run: each is planned in order, begins when those that it waits for are done, and runs beside the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,15 +14,12 @@ use super::report::{Report, StepReport};
 use super::run::Running;
 use super::step::AnyStep;
 use super::stop::Stop;
-use crate::contract::prepare::{Again, LookupCache};
+use crate::contract::prepare::{Again, LookupCache, PrepareError};
 use crate::policy::sizing::Measured;
 use crate::storage::db::Backend;
 use crate::storage::ledger::plan::StepPlan;
 use crate::storage::ledger::{self, claim};
 use crate::words::Counts;
-
-/// Steps that are prepared or finished at one time: each reads with one thread.
-const EDGES: u64 = 2;
 
 /// How the steps stand.
 #[derive(Default)]
@@ -34,6 +32,8 @@ struct Board {
 
 #[derive(Default)]
 struct State {
+    /// Steps that have their lookups, and those that never will.
+    prepared: BTreeSet<&'static str>,
     /// Steps that have ended here: whether they are done.
     ended: BTreeMap<&'static str, bool>,
     reports: BTreeMap<&'static str, StepReport>,
@@ -56,8 +56,21 @@ impl Board {
             }
         }
         state.ended.insert(step, done);
+        state.prepared.insert(step);
         drop(state);
         self.changed.notify_all();
+    }
+
+    fn prepared(&self, step: &'static str) {
+        self.state().prepared.insert(step);
+        self.changed.notify_all();
+    }
+
+    /// Waits until all of `steps` have their lookups: only then whoever comes after them may build its own. It may hold what
+    /// they would wait for, while it waits for their ends.
+    fn wait_until_prepared(&self, steps: &[&'static str]) {
+        let waiting = |state: &mut State| steps.iter().any(|step| !state.prepared.contains(step));
+        drop(self.changed.wait_while(self.state(), waiting).unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Waits until all of `steps` have ended; whether all of them are done.
@@ -74,6 +87,8 @@ struct Lane<'a> {
     board: &'a Board,
     limits: &'a Limits,
     cache: &'a LookupCache,
+    /// All steps of the run, in order.
+    steps: &'a [&'a dyn AnyStep],
 }
 
 impl Running<'_> {
@@ -84,11 +99,10 @@ impl Running<'_> {
         let limits = Limits {
             readers: Budget::new(settings.readers as u64),
             writers: Budget::new(if one_at_a_time { 1 } else { settings.writers as u64 }),
-            edges: Budget::new(EDGES),
             bytes: Budget::new(settings.queue_bytes),
         };
         let (board, cache) = (Board::default(), LookupCache::default());
-        let lane = Lane { run: self, board: &board, limits: &limits, cache: &cache };
+        let lane = Lane { run: self, board: &board, limits: &limits, cache: &cache, steps };
         std::thread::scope(|scope| {
             for step in steps {
                 if self.stop.requested() || board.halt.requested() {
@@ -106,7 +120,7 @@ impl Running<'_> {
             }
         });
         let state = board.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let State { ended, mut reports, failed } = state;
+        let State { ended, mut reports, failed, .. } = state;
         match failed {
             Some(error) => Err(error),
             None => Ok(Report {
@@ -141,14 +155,18 @@ impl Lane<'_> {
             run.reporter.event(&Event::StepAlreadyDone { step: name });
             return self.board.end(name, Ok(Some(report)), true);
         }
-        if !self.board.wait(step.after()) || run.stop.requested() || self.board.halt.requested() {
+        self.board.wait_until_prepared(step.after());
+        if run.stop.requested() || self.board.halt.requested() {
             return self.board.end(name, Ok(None), false);
         }
-        let began = Instant::now();
-        match self.step(step, &Arc::new(plan)) {
+        let (began, waited) = (Instant::now(), Waited::default());
+        match self.step(step, &Arc::new(plan), &waited) {
+            Ok(None) | Err(RunError::Prepare { source: PrepareError::Interrupted(_), .. }) => {
+                self.board.end(name, Ok(None), false);
+            }
             Err(error) => self.board.end(name, Err(error), false),
-            Ok((counts, done)) => {
-                (report.counts, report.elapsed) = (counts, began.elapsed());
+            Ok(Some((counts, done))) => {
+                (report.counts, report.elapsed) = (counts, began.elapsed().saturating_sub(waited.in_all()));
                 run.reporter.event(&match done {
                     true => Event::StepDone { step: name, counts, elapsed: report.elapsed },
                     false => Event::StepStopped { step: name },
@@ -158,14 +176,33 @@ impl Lane<'_> {
         }
     }
 
-    /// What was moved here, and whether the step is done.
-    fn step(&self, step: &dyn AnyStep, plan: &Arc<StepPlan>) -> Result<(Counts, bool), RunError> {
+    /// Waits for the end of a step that comes before another one; whether it is done. One that does not come before it is
+    /// not waited for: it may wait for this one.
+    fn until_done(&self, step: &dyn AnyStep, before: &'static str, waited: &Waited) -> bool {
+        let mut upstream: Vec<&'static str> = step.after().to_vec();
+        for step in self.steps.iter().rev() {
+            if upstream.contains(&step.name()) {
+                upstream.extend(step.after());
+            }
+        }
+        !upstream.contains(&before) || waited.during(|| self.board.wait(&[before]))
+    }
+
+    /// What was moved here, and whether the step is done. None: one that it waits for is not.
+    fn step(
+        &self,
+        step: &dyn AnyStep,
+        plan: &Arc<StepPlan>,
+        waited: &Waited,
+    ) -> Result<Option<(Counts, bool)>, RunError> {
         let (run, name) = (self.run, step.name());
         let settings = &run.migration.settings;
-        let prepared = {
-            let _edge = self.limits.edges.take(1);
-            run.prepare(step, plan, self.cache, Again::Not)?
-        };
+        let until_done = |before| self.until_done(step, before, waited);
+        let prepared = run.prepare(step, plan, self.cache, Again::Not, &until_done)?;
+        self.board.prepared(name);
+        if !waited.during(|| self.board.wait(step.after())) {
+            return Ok(None);
+        }
         let (done, last) = run.patiently(name, || {
             let mut target = run.databases.target.get()?;
             Ok((ledger::status::rows_done(&mut target, name)?, claim::last_done(&mut target, name)?))
@@ -197,9 +234,25 @@ impl Lane<'_> {
         };
         let (counts, complete) = run.load(step, &*prepared, || pipeline::run(&line, rows))?;
         if complete {
-            let _edge = self.limits.edges.take(1);
             run.patiently(name, || run.finish(step, &*prepared))?;
         }
-        Ok((counts, complete))
+        Ok(Some((counts, complete)))
+    }
+}
+
+/// How long a step has waited for others.
+#[derive(Default)]
+struct Waited(AtomicU64);
+
+impl Waited {
+    fn during<T>(&self, wait: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let waited = wait();
+        self.0.fetch_add(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        waited
+    }
+
+    fn in_all(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
     }
 }

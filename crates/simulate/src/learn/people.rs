@@ -186,6 +186,10 @@ impl Spread {
     pub(super) fn set(self, rates: &mut Rates, people: &People) {
         let first = self.of_brands.values().copied().max().unwrap_or(0);
         Tally { hits: first, of: self.of_brands.values().sum() }.set(&mut rates.skew.first_brand);
+        // The first of the others' ranks is the same brand.
+        let among_others = 1.0 / f64::from(u64::BITS - people.brands.len().max(1).leading_zeros());
+        let beyond = (rates.skew.first_brand - among_others) / (1.0 - among_others).max(0.01);
+        rates.skew.first_brand = beyond.clamp(0.0, 1.0);
         let of = self.of_users.values().sum();
         let owned = |(user, rows): (&u64, &u64)| if people.owners.contains(*user) { *rows } else { 0 };
         Tally { hits: self.of_users.iter().map(owned).sum(), of }.set(&mut rates.skew.owners);
