@@ -2,6 +2,8 @@
 //!
 //! A domain passes it by being registered: nothing in here knows one.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use replant_core::db::{Db, DbUrl, Role};
 use replant_core::{Migration, ReadSnapshot, Registry, Report, Settings, Silent, Stop};
@@ -91,6 +93,9 @@ impl Subject<'_> {
             let what = format!("chunks of {chunk_rows} rows, {n} workers");
             assert_same_state(&what, &expected, &self.state(&fresh(), settings));
         }
+        let sized =
+            Settings { chunk_rows: 300, chunk_time: Duration::from_millis(20), chunk_most: 2_000, ..workers(2) };
+        assert_same_state("chunks sized by their time", &expected, &self.state(&fresh(), sized));
     }
 
     /// Every column of the legacy tables has a fate, and no fate speaks of a column that is not there.

@@ -98,7 +98,7 @@ impl Default for Settings {
             readers: 2,
             writers: 2,
             queue: 2,
-            queue_bytes: 48 << 20,
+            queue_bytes: 24 << 20,
             legacy_pool: 4,
             target_pool: 6,
             lease: Duration::from_secs(60),
