@@ -103,7 +103,8 @@ proptest! {
     #[test]
     fn mojibake_is_undone(original in "[ -%'-~]{0,5}[à-ÿ–—‘’“”€🌱森]{1,4}[ -%'-~]{0,5}") {
         let original: String = text(&original).value.unwrap_or_default().nfc().collect();
-        prop_assume!(is_settled(&original) && !original.is_empty());
+        // What looks like mojibake itself may be plain once it is undone: then there is nothing to damage.
+        prop_assume!(is_settled(&original) && !original.is_ascii());
         let mut damaged = original.clone();
         for _ in 0..2 {
             let decoded = encoding_rs::WINDOWS_1252.decode_without_bom_handling(damaged.as_bytes()).0;
