@@ -94,7 +94,7 @@ mod tests {
         // 40,000 rows a second.
         let mut rows = SIZING.first;
         for _ in 0..10 {
-            rows = SIZING.next(rows, took(rows, rows / 40));
+            rows = SIZING.next(rows, Measured { rows, took: Duration::from_micros(rows * 25), bytes: 0 });
         }
         assert_eq!(rows, 40_000);
     }
