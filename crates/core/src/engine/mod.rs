@@ -6,6 +6,7 @@ mod ends;
 pub(crate) mod error;
 pub(crate) mod event;
 mod expel;
+mod join;
 mod limits;
 mod offline;
 pub(crate) mod pipeline;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use backon::BlockingRetryable;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
@@ -23,16 +22,13 @@ use crate::contract::prepare::{Again, LookupCache, Prepare};
 use crate::contract::step::FinishError;
 use crate::storage::bulk::Tx;
 use crate::storage::constraints::Session;
-use crate::storage::db::{Backend, Db, DbUrl, Role};
+use crate::storage::db::{Backend, Db, DbUrl};
 use crate::storage::ledger::mends::{self, Mend, Mends};
 use crate::storage::ledger::plan::{self, NewStep, StepPlan};
 use crate::storage::ledger::runs::{self, Alive, End, Owner};
 use crate::storage::ledger::{self, LedgerError, claim};
 use crate::storage::pool::Pool;
 use crate::storage::pool::PoolError;
-
-/// How often a worker looks whether there is a run to join, and whether it is over.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Reads when the legacy database was frozen.
 pub type ReadSnapshot = fn(&mut Db) -> Result<Timestamp, String>;
@@ -100,48 +96,6 @@ impl Migration<'_> {
         self.attended(&steps, stop, reporter, |_, _| Ok(()), work, |report| report.complete)
     }
 
-    /// Joins the run that is under way on the target, in this or another process, on this or another machine, and works
-    /// beside it until every step is done. Stops with the run that it joined if that is asked to stop, and goes on without it
-    /// if that is killed. Waits for a run to begin for as long as `patience`.
-    ///
-    /// # Errors
-    /// No run is under way, or why it cannot begin or go on. All that was committed stays.
-    pub fn work(&self, patience: Duration, stop: &Stop, reporter: &dyn Reporter) -> Result<Report, RunError> {
-        if self.target.backend() == Backend::Sqlite {
-            let what = "a SQLite target has one writer, so nobody can join its run: use --workers of `migrate`";
-            return Err(RunError::Settings(what.to_owned()));
-        }
-        let steps = self.registry.selected(&self.settings.only)?;
-        let joined = self.wait_for_a_run(patience, stop)?;
-        let work = |run: &Running<'_>| {
-            let (end_watch, watch_ends) = bounded::<()>(1);
-            run.settle_constraints(&steps)?;
-            std::thread::scope(|scope| {
-                scope.spawn(|| run.watch(&joined, &watch_ends));
-                let report = run.steps(&steps);
-                drop(end_watch);
-                report
-            })
-        };
-        self.attended(&steps, stop, reporter, |_, _| Ok(()), work, |report| report.complete)
-    }
-
-    fn wait_for_a_run(&self, patience: Duration, stop: &Stop) -> Result<String, RunError> {
-        let mut target = Db::open(&self.target, Role::Target).map_err(PoolError::from)?;
-        let began = Instant::now();
-        loop {
-            if ledger::exists(&mut target)?
-                && let Some(run) = runs::under_way(&mut target)?
-            {
-                return Ok(run);
-            }
-            if began.elapsed() >= patience || stop.requested() {
-                return Err(RunError::NoRun { waited: began.elapsed() });
-            }
-            std::thread::sleep(LOOK_AGAIN.min(patience));
-        }
-    }
-
     /// Judges every row again, mended rows in the place of legacy ones, and writes what comes out otherwise than the ledger
     /// says: so rows come in that waited in quarantine, with all that waits for them. Every step must be done. Killed, it
     /// can be done again.
@@ -171,7 +125,7 @@ impl Migration<'_> {
     }
 
     /// Does something with both databases as a run of the ledger: checked before, alive meanwhile, closed afterwards.
-    fn attended<T>(
+    pub(super) fn attended<T>(
         &self,
         steps: &[&dyn AnyStep],
         stop: &Stop,
@@ -274,17 +228,6 @@ pub(super) struct Running<'a> {
 }
 
 impl Running<'_> {
-    /// Stops when the run that was joined is over without being done: its operator stopped it, or it failed.
-    fn watch(&self, joined: &str, ends: &Receiver<()>) {
-        while ends.recv_timeout(LOOK_AGAIN) == Err(RecvTimeoutError::Timeout) {
-            let over = self.databases.target.get().ok().and_then(|mut db| runs::is_over(&mut db, joined).ok());
-            if over == Some(true) {
-                self.stop.request();
-                return;
-            }
-        }
-    }
-
     /// Shows that this process lives, until the run ends: renews its leases, and its lock if the session was lost.
     fn heart(&self, mut alive: Alive, ends: &Receiver<()>) {
         let lease = self.migration.settings.lease;

@@ -7,6 +7,7 @@ pub mod claim;
 pub mod close;
 pub mod frozen;
 pub mod history;
+mod ids;
 pub mod mends;
 pub mod plan;
 pub mod quarantine;
