@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub(crate) use simulate::Simulate;
-
+use crate::commands::constraints::Constraints;
 use crate::exit::Exit;
 pub(crate) use bench::{Bench, Measured};
+pub(crate) use simulate::Simulate;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -251,25 +251,6 @@ pub(crate) struct Status {
     /// Where the money went, by table and currency, in minor units
     #[arg(long)]
     pub(crate) money: bool,
-    #[command(flatten)]
-    pub(crate) form: Form,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Constraints {
-    /// List the foreign keys and indexes that loads dropped, with their definitions, and how they stand
-    List(ConstraintsOn),
-    /// Build again all that is missing, exactly as it was, and validate it
-    #[command(after_help = "\
-The run that dropped them does it by itself, and so does the next one. It is refused while a run is
-under way. What is built stays built: stopped, it can be done again.")]
-    Restore(ConstraintsOn),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ConstraintsOn {
-    #[command(flatten)]
-    pub(crate) on: On,
     #[command(flatten)]
     pub(crate) form: Form,
 }

@@ -1,16 +1,38 @@
 //! `constraints`: what offline loads dropped, and its return.
 
+use clap::{Args, Subcommand};
 use replant_core::constraints::{self, Dropped, Presence};
 use replant_core::db::{Db, DbUrl};
 use replant_core::ledger::LedgerError;
 use serde::Serialize;
 
 use super::At;
-use crate::cli::Constraints;
+use crate::cli::{Form, On};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::{json, print};
 use crate::report::{on, render, table};
+
+/// `constraints`, as it is called.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Constraints {
+    /// List the foreign keys and indexes that loads dropped, with their definitions, and how they stand
+    List(ConstraintsOn),
+    /// Build again all that is missing, exactly as it was, and validate it
+    #[command(after_help = "\
+The run that dropped them does it by itself, and so does the next one. It is refused while a run is
+under way. What is built stays built: stopped, it can be done again.")]
+    Restore(ConstraintsOn),
+}
+
+/// On which target, and how it is shown.
+#[derive(Debug, Args)]
+pub(crate) struct ConstraintsOn {
+    #[command(flatten)]
+    on: On,
+    #[command(flatten)]
+    form: Form,
+}
 
 #[derive(Debug, Serialize)]
 struct Done {

@@ -32,7 +32,6 @@ impl Migration<'_> {
         let joined = self.wait_for_a_run(patience, stop)?;
         let work = |run: &Running<'_>| {
             let (end_watch, watch_ends) = bounded::<()>(1);
-            run.settle_constraints(&steps)?;
             std::thread::scope(|scope| {
                 scope.spawn(|| run.watch(&joined, &watch_ends));
                 let report = run.steps(&steps);

@@ -2,7 +2,7 @@
 //! is done.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
@@ -16,6 +16,9 @@ use crate::storage::constraints::{self, Filled, OfflineError};
 use crate::storage::db::{Backend, Db};
 use crate::storage::ledger::{self, plan};
 use crate::storage::pool::Pool;
+
+/// Sessions of others that were seen.
+pub(super) type Intruders = Mutex<BTreeSet<constraints::Session>>;
 
 /// How often it is looked after others while the target has no foreign keys.
 const LOOK: Duration = Duration::from_secs(1);
@@ -69,21 +72,20 @@ impl Running<'_> {
         if self.databases.target.is_rehearsal() {
             return Ok(());
         }
-        let mut missing = constraints::steps_with_missing(&mut *self.databases.target.get()?)?;
-        if self.offline().is_some() {
-            let done = plan::done(&mut *self.databases.target.get()?)?;
-            missing.retain(|name| done.contains(name) || !steps.iter().any(|step| step.name() == name));
-        }
-        let first = missing.first().and_then(|name| self.known(name));
-        if missing.is_empty() {
-            Ok(())
-        } else {
-            self.patiently(first.unwrap_or("constraints"), || self.restore(&missing))
-        }
+        let first = steps.first().map_or("constraints", |step| step.name());
+        self.patiently(first, || {
+            let mut missing = self.missing()?;
+            if self.offline().is_some() && !missing.is_empty() {
+                let done = plan::done(&mut *self.databases.target.get()?)?;
+                missing.retain(|name| done.contains(name) || !steps.iter().any(|step| step.name() == name));
+            }
+            if missing.is_empty() { Ok(()) } else { self.restore(&missing) }
+        })
     }
 
-    fn known(&self, name: &str) -> Option<&'static str> {
-        self.migration.registry.steps().map(AnyStep::name).find(|step| *step == name)
+    /// The steps whose loads have left something missing.
+    fn missing(&self) -> Result<Vec<String>, RunError> {
+        Ok(constraints::steps_with_missing(&mut *self.databases.target.get()?)?)
     }
 
     /// Does the chunks of a step; on an offline target without what only slows them down. Once all are done, what a load has
@@ -172,7 +174,7 @@ impl Running<'_> {
     /// quarantined, as they would have been if the foreign key had been there.
     fn rebuild(&self, step: &dyn AnyStep, prepared: &dyn PreparedStep, complete: bool) -> Result<(), RunError> {
         let name = step.name().to_owned();
-        if !complete || !constraints::steps_with_missing(&mut *self.databases.target.get()?)?.contains(&name) {
+        if !complete || !self.patiently(step.name(), || self.missing())?.contains(&name) {
             return Ok(());
         }
         let steps = [name];
@@ -182,7 +184,7 @@ impl Running<'_> {
                 Err(RunError::Offline(OfflineError::Orphans(orphans))) => {
                     let before = expelled.len();
                     expelled = self.patiently(step.name(), || self.expel(step, prepared, expelled.clone()))?;
-                    if expelled.len() == before && !self.is_mended(step)? {
+                    if expelled.len() == before && !self.patiently(step.name(), || self.is_mended(step))? {
                         return Err(OfflineError::Orphans(orphans).into());
                     }
                     if expelled.len() > before {

@@ -28,6 +28,7 @@ pub struct Replay {
 
 impl Running<'_> {
     pub(super) fn replay(&self, steps: &[&dyn AnyStep]) -> Result<Replay, RunError> {
+        self.settle_constraints(&[])?;
         let mut replay =
             Replay { complete: true, steps: steps.iter().map(|step| (step.name(), Rejudged::default())).collect() };
         let mut changed = false;

@@ -1,7 +1,6 @@
 //! A run: one invocation against one environment.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use backon::BlockingRetryable;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
@@ -15,19 +14,17 @@ use super::preflight;
 use super::replay::Replay;
 use super::report::{Outlook, Report};
 use super::settings::Settings;
-use super::step::{AnyStep, PreparedStep};
+use super::step::{AnyStep, PreparedStep, keys};
 use super::stop::Stop;
 use crate::contract::domain::Registry;
 use crate::contract::prepare::{Again, LookupCache, Prepare};
 use crate::contract::step::FinishError;
 use crate::storage::bulk::Tx;
-use crate::storage::constraints::Session;
 use crate::storage::db::{Backend, Db, DbUrl};
 use crate::storage::ledger::mends::{self, Mend, Mends};
 use crate::storage::ledger::plan::{self, NewStep, StepPlan};
 use crate::storage::ledger::runs::{self, Alive, End, Owner};
 use crate::storage::ledger::{self, LedgerError, claim};
-use crate::storage::pool::Pool;
 use crate::storage::pool::PoolError;
 
 /// Reads when the legacy database was frozen.
@@ -89,11 +86,7 @@ impl Migration<'_> {
     /// Why it cannot begin or go on. All that was committed stays.
     pub fn run(&self, stop: &Stop, reporter: &dyn Reporter) -> Result<Report, RunError> {
         let steps = self.registry.selected(&self.settings.only)?;
-        let work = |run: &Running<'_>| {
-            run.settle_constraints(&steps)?;
-            run.steps(&steps)
-        };
-        self.attended(&steps, stop, reporter, |_, _| Ok(()), work, |report| report.complete)
+        self.attended(&steps, stop, reporter, |_, _| Ok(()), |run| run.steps(&steps), |report| report.complete)
     }
 
     /// Judges every row again, mended rows in the place of legacy ones, and writes what comes out otherwise than the ledger
@@ -115,11 +108,7 @@ impl Migration<'_> {
             alone = Some(runs::replay_alone(session).map_err(RunError::Held)?);
             Ok(mends::save(db, mends)?)
         };
-        let work = |run: &Running<'_>| {
-            run.settle_constraints(&[])?;
-            run.replay(&steps)
-        };
-        let replayed = self.attended(&steps, stop, reporter, begin, work, |replay| replay.complete);
+        let replayed = self.attended(&steps, stop, reporter, begin, |run| run.replay(&steps), |replay| replay.complete);
         drop(alone);
         replayed
     }
@@ -160,7 +149,7 @@ impl Migration<'_> {
             runs::begin(&mut target, &owner, &self.settings.environment, snapshot)?;
             mends::load(&mut target)?
         };
-        let intruders = Mutex::default();
+        let intruders = offline::Intruders::default();
         let run = Running {
             migration: self,
             databases: &databases,
@@ -205,15 +194,6 @@ impl Migration<'_> {
     }
 }
 
-fn keys(step: &dyn AnyStep, legacy: &Pool) -> Result<crate::words::KeySet, RunError> {
-    let mut legacy = legacy.get()?;
-    step.keys(&mut legacy).map_err(|source| {
-        let what = format!("the keys of {}", step.legacy_table());
-        let source = crate::contract::prepare::PrepareError::Query { what, source };
-        RunError::Prepare { step: step.name(), source }
-    })
-}
-
 /// A run under way.
 pub(super) struct Running<'a> {
     pub(super) migration: &'a Migration<'a>,
@@ -224,7 +204,7 @@ pub(super) struct Running<'a> {
     pub(super) stop: &'a Stop,
     pub(super) reporter: &'a dyn Reporter,
     /// Sessions of others that were seen while an offline target had no foreign keys.
-    pub(super) intruders: Mutex<BTreeSet<Session>>,
+    pub(super) intruders: offline::Intruders,
 }
 
 impl Running<'_> {

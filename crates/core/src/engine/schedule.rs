@@ -94,6 +94,7 @@ struct Lane<'a> {
 impl Running<'_> {
     /// Runs steps, side by side where the target has room for more than one writer.
     pub(super) fn steps(&self, steps: &[&dyn AnyStep]) -> Result<Report, RunError> {
+        self.settle_constraints(steps)?;
         let settings = &self.migration.settings;
         let one_at_a_time = self.one_writer();
         let limits = Limits {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use diesel::QueryResult;
 
 use super::chunk::{ReadRows, Rows};
-use super::error::ChunkError;
+use super::error::{ChunkError, RunError};
 use crate::contract::legacy::{Fate, LegacyRow};
 use crate::contract::prepare::{Prepare, PrepareError};
 use crate::contract::step::{FinishError, Step};
@@ -14,6 +14,7 @@ use crate::storage::bulk::Tx;
 use crate::storage::db::Db;
 use crate::storage::ledger::mends::Mends;
 use crate::storage::ledger::plan::StepPlan;
+use crate::storage::pool::Pool;
 use crate::storage::shape::TableShape;
 use crate::words::{Key, KeyRange, KeySet};
 
@@ -65,6 +66,16 @@ pub trait PreparedStep: Send + Sync {
     fn read(&self, legacy: &mut Db, mends: &Mends, range: KeyRange) -> Result<Box<dyn ReadRows>, ChunkError>;
     /// Does what is left once every chunk is done.
     fn finish(&self, tx: &mut Tx<'_>) -> Result<(), FinishError>;
+}
+
+/// The keys of the legacy table of a step.
+pub(super) fn keys(step: &dyn AnyStep, legacy: &Pool) -> Result<KeySet, RunError> {
+    let mut legacy = legacy.get()?;
+    step.keys(&mut legacy).map_err(|source| {
+        let what = format!("the keys of {}", step.legacy_table());
+        let source = PrepareError::Query { what, source };
+        RunError::Prepare { step: step.name(), source }
+    })
 }
 
 /// A step type as a value.

@@ -9,7 +9,8 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use replant_core::db::{Backend, Db, DbUrl, Role};
-use replant_core::{Event, Failure, Retries, Settings};
+use replant_core::{Event, Failure, Offline, Retries, Settings};
+use replant_testkit::catalog;
 use replant_testkit::conformance::Target;
 use replant_testkit::servers::{self, Kind, Server};
 use replant_testkit::state::assert_same_state;
@@ -53,7 +54,7 @@ fn a_run_whose_connections_are_cut_again_and_again_comes_to_the_same_end() {
     let expected = world.undisturbed(&|| postgres().unwrap());
     for seed in 1..=4 {
         // A sequence gives nothing back: a plan that is made twice has other ids, and the states could not be compared.
-        let target = cut_again_and_again(&world, seed, true);
+        let target = cut_again_and_again(&world, seed, true, None);
         assert_same_state(&format!("cuts, seed {seed}"), &expected, &state(&target));
     }
 }
@@ -70,7 +71,7 @@ fn a_plan_whose_connection_is_cut_is_made_again() {
         )
     };
     for seed in 11..=13 {
-        let target = cut_again_and_again(&world, seed, false);
+        let target = cut_again_and_again(&world, seed, false, None);
         assert_eq!(parts(&undisturbed), parts(&target));
         for step in ["toy.things", "toy.parts"] {
             assert_eq!(totals(&undisturbed, step), totals(&target, step), "{step}");
@@ -78,7 +79,20 @@ fn a_plan_whose_connection_is_cut_is_made_again() {
     }
 }
 
-fn cut_again_and_again(world: &World, seed: u64, spare_the_plan: bool) -> Target {
+#[test]
+fn an_offline_run_whose_connections_are_cut_has_every_constraint_at_its_end() {
+    let Some(undisturbed) = postgres() else { return };
+    let world = World::new(&ordinary(200));
+    world.complete(&undisturbed, Settings::default());
+    let constraints = |target: &Target| catalog::constraints(&mut target.open()).unwrap();
+    for seed in 21..=24 {
+        let target = cut_again_and_again(&world, seed, true, Some(Offline { least_rows: 0 }));
+        assert_same_state(&format!("offline cuts, seed {seed}"), &state(&undisturbed), &state(&target));
+        catalog::assert_same_constraints("offline cuts", &constraints(&undisturbed), &constraints(&target));
+    }
+}
+
+fn cut_again_and_again(world: &World, seed: u64, spare_the_plan: bool, offline: Option<Offline>) -> Target {
     let target = postgres().unwrap();
     let (url, under_way, cuts) = (target.url.clone(), AtomicBool::new(false), Cuts::default());
     let watch = Watch::new(|event| match event {
@@ -93,7 +107,7 @@ fn cut_again_and_again(world: &World, seed: u64, spare_the_plan: bool) -> Target
             eventually("the first chunk", || under_way.load(Ordering::SeqCst));
             terminate_until(url, cuts, seed, 30)
         });
-        let settings = Settings { lease: Duration::from_millis(300), ..chunks_of(4) };
+        let settings = Settings { lease: Duration::from_millis(300), offline, ..chunks_of(4) };
         let report = world.watched(&target, settings, &watch);
         cuts.over.store(true, Ordering::SeqCst);
         under_way.store(true, Ordering::SeqCst);
