@@ -23,6 +23,10 @@ use crate::cli::Cli;
 use crate::error::Error;
 use crate::exit::Exit;
 
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     telemetry::init();

@@ -9,7 +9,7 @@ use replant_core::prelude::*;
 use rustc_hash::{FxBuildHasher, FxHashSet};
 
 use crate::judge::{Known, Planted, Planting, judge};
-use crate::legacy::Plantation;
+use crate::legacy::{Plantation, Posted};
 use crate::target::Kind;
 
 /// What two rows share that are one post.
@@ -47,32 +47,40 @@ pub(crate) fn posts(planting: &Planting) -> impl Iterator<Item = Post> {
         .flat_map(move |planted| by.clone().map(move |by| Post { user, brand, project, trees, planted, by }))
 }
 
-/// The keys of the rows that are one post with a row of lower key. All rows are read once and eight bytes are kept of a
-/// post: half a hash and the place of its row. The few rows of which a hash comes again are read again, to be compared in
-/// full.
+/// The keys of the rows that are one post with a row of lower key. Of all rows the cells that doubles share are read, and
+/// eight bytes are kept: half a hash and the place of the row. The few rows of which a hash comes again are read in full,
+/// judged, and compared.
 pub(crate) fn find(cx: &Prepare<'_>, known: &Known) -> Result<KeySet, PrepareError> {
-    let posts_of = |row: &Plantation| {
-        // A row that an earlier code takes is nobody's double.
-        let planting = judge(known, row, crate::cost::read(row, &known.currencies.0)).ok();
-        planting.map(|planting| posts(&planting).collect::<Vec<_>>()).unwrap_or_default()
-    };
     let keys = &cx.plan().keys;
     let mut seen: Vec<u64> = Vec::with_capacity(usize::try_from(keys.len()).unwrap_or_default());
-    cx.scan(|row: Plantation| {
+    cx.scan(|row: Posted| {
         // A row that was not planned stops its chunk.
-        if let Some(place) = keys.rank(row.id) {
-            seen.extend(posts_of(&row).iter().map(|post| half_hash(post) | place));
+        if let (Some(place), Some(hash)) = (keys.rank(row.id), half_hash(&row)) {
+            seen.push(hash | place);
         }
     })?;
     let suspects = again(seen).into_iter().filter_map(|place| keys.at(place)).collect();
     let mut doubles = Doubles::default();
-    cx.rows(&suspects, |row: Plantation| doubles.see(row.id, posts_of(&row).into_iter()))?;
+    cx.rows(&suspects, |row: Plantation| {
+        // A row that an earlier code takes is nobody's double.
+        if let Ok(planting) = judge(known, &row, crate::cost::read(&row, &known.currencies.0)) {
+            doubles.see(row.id, posts(&planting));
+        }
+    })?;
     Ok(doubles.keys)
 }
 
-/// The upper half of a hash; the lower one is the place of a row.
-fn half_hash(post: &Post) -> u64 {
-    FxBuildHasher.hash_one(post) & !PLACE
+/// The upper half of a hash of what double posts share; the lower one is the place of a row. None of a row that is no
+/// post: a cell that it needs holds nothing. Hours are left out: a wall time that the clocks skipped is one of the next hour.
+fn half_hash(row: &Posted) -> Option<u64> {
+    let Wall(at) = row.planted_when.good()?;
+    let who = (row.user_id.reference("user_id").ok()?, row.brand_id.reference("brand_id").ok()?);
+    let what = (row.project_id.reference("project_id").ok()?, row.trees.good()?);
+    // Earlier times are unknown: many rows have the same one.
+    let known = at.year() >= 2015;
+    known.then(|| {
+        FxBuildHasher.hash_one((who, what, at.date(), at.minute(), at.second(), at.subsec_nanosecond())) & !PLACE
+    })
 }
 
 const PLACE: u64 = u32::MAX as u64;
@@ -133,6 +141,40 @@ mod tests {
         assert_eq!(by(&planting(Kind::Api, Some(7))), [By::Transaction(7), By::Api]);
         let derived = Planting { planted: Planted::Derived(Timestamp::UNIX_EPOCH), ..planting(Kind::Api, Some(7)) };
         assert_eq!(by(&derived), []);
+    }
+
+    #[test]
+    fn what_may_be_one_post_has_one_hash() {
+        let row = |planted: &str| Posted {
+            id: 7,
+            user_id: Cell::Good(1),
+            brand_id: Cell::Null,
+            project_id: Cell::Good(5),
+            trees: Cell::Good(3),
+            planted_when: Cell::Good(Wall(planted.parse().unwrap())),
+        };
+        let hash = |row: &Posted| half_hash(row);
+        let one = row("2023-03-26 01:30:00");
+        assert_eq!(hash(&one), hash(&row("2023-03-26 02:30:00")), "the clocks skipped the first");
+        assert_eq!(hash(&one), hash(&Posted { id: 8, brand_id: Cell::Good(0), ..one.clone() }));
+        for other in [
+            Posted { user_id: Cell::Good(2), ..one.clone() },
+            Posted { brand_id: Cell::Good(1), ..one.clone() },
+            Posted { project_id: Cell::Null, ..one.clone() },
+            Posted { trees: Cell::Good(4), ..one.clone() },
+            row("2023-03-26 01:30:01"),
+            row("2023-03-27 01:30:00"),
+        ] {
+            assert_ne!(hash(&one), hash(&other), "{other:?}");
+        }
+        for none in [
+            row("2014-12-31 23:59:59"),
+            Posted { planted_when: Cell::Null, ..one.clone() },
+            Posted { trees: Cell::Null, ..one.clone() },
+            Posted { user_id: Cell::bad("18446744073709551615", "out of range"), ..one.clone() },
+        ] {
+            assert_eq!(hash(&none), None, "{none:?}");
+        }
     }
 
     #[test]

@@ -42,3 +42,23 @@ pub struct Plantation {
 }
 
 replant_core::legacy!(Plantation => plantation, "plantation", key = id);
+
+/// What a search for double posts reads of every plantation.
+#[derive(Debug, Clone, Queryable, Selectable, Serialize, Deserialize)]
+#[diesel(table_name = plantation, check_for_backend(MultiBackend))]
+pub(crate) struct Posted {
+    /// The key.
+    pub id: Key,
+    /// Who planted; 0 is NULL.
+    pub user_id: Cell<i64>,
+    /// For which brand; 0 is NULL.
+    pub brand_id: Cell<i64>,
+    /// Where; 0 is NULL.
+    pub project_id: Cell<i64>,
+    /// How many trees.
+    pub trees: Cell<i64>,
+    /// London wall time.
+    pub planted_when: Cell<Wall>,
+}
+
+replant_core::legacy!(Posted => plantation, "plantation", key = id);

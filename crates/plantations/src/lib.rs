@@ -67,13 +67,8 @@ impl Step for Plantings {
             currencies: cx.lookup::<Currencies>()?,
             snapshot: Snapshot(cx.snapshot()),
         };
-        Ok(Lookups {
-            doubles: doubles::find(cx, &known)?,
-            known,
-            payments: cx.standings::<payments::Payments>()?,
-            emails: cx.lookup::<users::Emails>()?,
-            plan: cx.plan(),
-        })
+        let (emails, doubles) = (cx.lookup::<users::Emails>()?, doubles::find(cx, &known)?);
+        Ok(Lookups { doubles, known, payments: cx.standings::<payments::Payments>()?, emails, plan: cx.plan() })
     }
 
     fn transform(

@@ -86,12 +86,12 @@ impl Step for Projects {
     fn prepare(cx: &Prepare<'_>) -> Result<Lookups, PrepareError> {
         let platform: Platform = cx.frozen()?;
         let mut leaders = FxHashMap::default();
-        let mut followers = Followers::default();
+        let mut followers = Vec::new();
         cx.scan(|row: legacy::Project| {
             // In the order of the keys: the first one that can be read leads.
             let Some(slug) = transform::slug_of(&row) else { return };
             match leaders.get(&slug) {
-                Some(leader) => followers.insert(*leader, row.id),
+                Some(leader) => followers.push((*leader, row.id)),
                 None => {
                     leaders.insert(slug, row.id);
                 }
@@ -100,7 +100,7 @@ impl Step for Projects {
         Ok(Lookups {
             countries: cx.lookup::<Countries>()?,
             platform: platform.0.into_iter().collect(),
-            followers,
+            followers: followers.into_iter().collect(),
             plan: cx.plan(),
         })
     }

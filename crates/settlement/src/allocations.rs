@@ -1,5 +1,7 @@
 //! Which invoices are settled by what (rules: Payments, `invoice_no`; Bank transfers, the invoices named).
 
+use std::sync::Arc;
+
 use invoices::{MigratedInvoice, Numbers};
 use replant_core::prelude::*;
 use rustc_hash::FxHashMap;
@@ -17,10 +19,12 @@ pub struct Share {
 }
 
 /// What each payment and each transfer settles: payments that end as succeeded and transfers that stay, in order of time.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Allocations {
     by_payment: FxHashMap<Key, Share>,
     by_transfer: FxHashMap<Key, Vec<Share>>,
+    /// What it was built from stays in memory with it: who asks for it asks for that too.
+    _built_from: Option<Arc<Transfers>>,
 }
 
 impl Lookup for Allocations {
@@ -28,7 +32,8 @@ impl Lookup for Allocations {
         let numbers = cx.lookup::<Numbers>()?;
         let transactions = cx.lookup::<Transactions>()?;
         let transfers = cx.lookup::<Transfers>()?;
-        Ok(Self::of(&transactions.settling, &transfers.settling, &numbers))
+        let allocations = Self::of(&transactions.settling, &transfers.settling, &numbers);
+        Ok(Self { _built_from: Some(transfers), ..allocations })
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) struct Refunded {
 pub(crate) fn judge<'a>(mut claims: Vec<Claim>, payment: impl Fn(Key) -> Option<&'a Candidate>) -> Refunded {
     claims.sort_unstable_by_key(|claim| (claim.at, claim.key));
     let mut left: FxHashMap<Key, i64> = FxHashMap::default();
-    let mut refunded = Refunded::default();
+    let (mut refunded, mut followers) = (Refunded::default(), Vec::new());
     for claim in claims {
         let payment = claim.payment.and_then(&payment);
         let payment = payment.filter(|payment| payment.state.came_in() && payment.currency == claim.money.currency);
@@ -65,9 +65,10 @@ pub(crate) fn judge<'a>(mut claims: Vec<Claim>, payment: impl Fn(Key) -> Option<
             refunded.faults.insert(claim.key, Fault::Exceeds);
         } else {
             *left -= claim.money.minor;
-            refunded.followers.insert(payment.key, claim.key);
+            followers.push((payment.key, claim.key));
         }
     }
+    refunded.followers = followers.into_iter().collect();
     refunded
 }
 

@@ -1,5 +1,7 @@
 //! What becomes of every transaction: the rules that look at several.
 
+use std::sync::Arc;
+
 use invoices::InvoiceNumber;
 use jiff::Timestamp;
 use replant_core::prelude::*;
@@ -18,7 +20,7 @@ pub const PAYMENTS_STEP: &str = "payments.payments";
 
 /// What becomes of every transaction: exceptions alone. It is built from the legacy database and the standings of users and
 /// brands, so steps that run before the payments can ask it too.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Transactions {
     rejected: FxHashMap<Key, Rejected>,
     /// Refused payments that a refund names.
@@ -33,6 +35,8 @@ pub struct Transactions {
     pub(crate) settling: Vec<Settling>,
     /// Payments that end as succeeded, by subscription and time.
     subscribed: Vec<(Key, i64)>,
+    /// What it was built from stays in memory with it: who asks for it asks for that too.
+    _built_from: Option<(Arc<TransactionRules>, Arc<Natives>)>,
 }
 
 /// A payment that its own row lets in, while others are held against it.
@@ -124,7 +128,8 @@ impl Lookup for Transactions {
         let suspects = seen.suspects();
         let mut found = Found::default();
         cx.rows(&suspects, |row: Transaction| found.take(&row, &rules))?;
-        Ok(Self::of(seen, found, &natives))
+        let transactions = Self::of(seen, found, &natives);
+        Ok(Self { _built_from: Some((rules, natives)), ..transactions })
     }
 }
 
@@ -242,7 +247,8 @@ impl Transactions {
         let mut subscribed: Vec<(Key, i64)> = subscribed.map(|(subscription, at, _)| (*subscription, *at)).collect();
         subscribed.sort_unstable();
         let Seen { recorded, banked, settling, .. } = seen;
-        Self { rejected, refused, faults: refunded.faults, followers, recorded, banked, settling, subscribed }
+        let faults = refunded.faults;
+        Self { rejected, refused, faults, followers, recorded, banked, settling, subscribed, _built_from: None }
     }
 
     /// Refunds that come in travel with their payments: they are committed together.

@@ -1,5 +1,7 @@
 //! What becomes of every bank transfer: which of them a transaction shows already.
 
+use std::sync::Arc;
+
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
@@ -31,13 +33,14 @@ pub fn transfer_ref(key: Key) -> String {
 }
 
 /// What becomes of every bank transfer: exceptions alone.
-#[derive(Debug, Default)]
 pub struct Transfers {
     /// Transfers that a transaction shows, with that transaction.
     recorded: FxHashMap<Key, Key>,
     native: KeySet,
     /// Transfers that come in, are not sent back, and name invoices.
     pub(crate) settling: Vec<Paying>,
+    /// What it was built from stays in memory with it: who asks for it asks for that too.
+    _built_from: (Arc<TransferRules>, Arc<Transactions>),
 }
 
 /// A transfer that settles invoices.
@@ -87,6 +90,7 @@ impl Lookup for Transfers {
             settling: settling.collect(),
             native: native.iter().map(|transfer| transfer.key).collect(),
             recorded,
+            _built_from: (rules, transactions),
         })
     }
 }

@@ -76,16 +76,18 @@ impl Emails {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::Users;
     use crate::platform::{Opened, Platform, PlatformAccount};
 
     fn account(id: i64, email: &str, opened: Opened, merged_into: Option<i64>) -> PlatformAccount {
-        PlatformAccount { id, email: email.to_owned(), country: None, merged_into, opened }
+        PlatformAccount { id, email: email.into(), country: None, merged_into, opened }
     }
 
     /// The addresses of a platform and of users, who are named by key and normalised address.
     fn emails(platform: &Platform, users: &[(Key, &str)]) -> Emails {
-        let users: Vec<(Key, u128)> = users.iter().map(|(key, email)| (*key, hashed(email))).collect();
-        Emails::of_groups(&Groups::form(platform, &users))
+        let mut hashed = Users::default();
+        users.iter().for_each(|(key, email)| hashed.push(*key, email));
+        Emails::of_groups(&Groups::form(platform.clone(), hashed))
     }
 
     fn platform() -> Platform {

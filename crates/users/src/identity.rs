@@ -1,13 +1,13 @@
 //! Who is who: users and platform accounts that are one person form a group (rules: Users, 1 to 3).
 
-use std::hash::Hash;
+use std::ops::Range;
 
 use jiff::Timestamp;
+use jiff::tz::Offset;
 use petgraph::unionfind::UnionFind;
 use replant_clean::{self as clean, Snapshot};
 use replant_core::prelude::*;
 use replant_core::{Refusal, StepPlan};
-use rustc_hash::FxHashMap;
 
 use crate::codes::End;
 use crate::legacy::{Activity, Identifying, Paid, Planted, Subscribed};
@@ -29,9 +29,9 @@ pub(crate) fn judge(kind: &Cell<String>, email: &Cell<String>) -> Result<String,
 
 /// A group that has a platform account.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Group {
+pub(crate) struct Group<'a> {
     /// The group's account.
-    pub(crate) account: PlatformAccount,
+    pub(crate) account: &'a PlatformAccount,
     /// The accounts that go into it.
     pub(crate) others: Vec<i64>,
 }
@@ -41,10 +41,16 @@ pub(crate) struct Group {
 pub(crate) struct Identity {
     /// Users that are one person with a user of a lower id.
     pub followers: Followers,
-    /// Groups with platform accounts, by the lowest legacy user.
-    pub groups: FxHashMap<Key, Group>,
+    /// The platform's accounts.
+    accounts: Vec<PlatformAccount>,
+    /// The places of accounts, group by group: the one that stays stands first.
+    members: Vec<u32>,
+    /// The lowest legacy user of each group with platform accounts, ascending, and which members those are.
+    groups: Vec<(Key, Range<u32>)>,
     /// Groups of several platform accounts and no user.
-    pub without_users: Vec<Group>,
+    without_users: Vec<Range<u32>>,
+    /// `legacy_user_map`: account and legacy user, ascending.
+    map: Vec<(i64, Key)>,
     earliest: Earliest,
 }
 
@@ -66,25 +72,51 @@ impl Identity {
 
     /// What a unit has to know of its group.
     fn of(groups: Groups) -> Self {
-        let mut identity = Self::default();
-        for (key, address) in &groups.users {
-            if let Some(leader) = groups.leader(*address)
-                && leader != *key
-            {
-                identity.followers.insert(leader, *key);
-            }
-        }
-        for (root, group) in groups.accounts {
-            match groups.leaders.get(&root) {
-                Some(leader) => {
-                    identity.groups.insert(*leader, group);
-                }
-                None if !group.others.is_empty() => identity.without_users.push(group),
+        let leader_of =
+            |(key, node): &(Key, u32)| groups.leader(groups.group_of[*node as usize]).map(|leader| (leader, *key));
+        let followers = groups.users.iter().filter_map(leader_of).filter(|(leader, key)| leader != key).collect();
+        let mut identity = Self { followers, ..Self::default() };
+        let mut from = 0;
+        for members in groups.members.chunk_by(|a, b| a.0 == b.0) {
+            let to = from + as_u32(members.len());
+            match groups.leader(members[0].0) {
+                Some(leader) => identity.groups.push((leader, from..to)),
+                None if members.len() > 1 => identity.without_users.push(from..to),
                 None => {}
             }
+            from = to;
         }
-        identity.without_users.sort_unstable_by_key(|group| group.account.id);
+        identity.groups.sort_unstable_by_key(|(leader, _)| *leader);
+        identity.members = groups.members.iter().map(|(_, place)| *place).collect();
+        identity.without_users.sort_unstable_by_key(|members| identity.members[members.start as usize]);
+        let mut map: Vec<(i64, Key)> = groups.platform.map.iter().map(|(user, account)| (*account, *user)).collect();
+        map.sort_unstable();
+        identity.map = map;
+        identity.accounts = groups.platform.accounts;
         identity
+    }
+
+    /// The group of the users of which `leader` is the lowest; none where it has no platform account.
+    pub(crate) fn group(&self, leader: Key) -> Option<Group<'_>> {
+        let place = self.groups.binary_search_by_key(&leader, |(key, _)| *key).ok()?;
+        Some(self.group_at(&self.groups[place].1))
+    }
+
+    /// Groups of several platform accounts and no user, by the account that stays.
+    pub(crate) fn without_users(&self) -> impl Iterator<Item = Group<'_>> {
+        self.without_users.iter().map(|members| self.group_at(members))
+    }
+
+    fn group_at(&self, members: &Range<u32>) -> Group<'_> {
+        let account = |place: &u32| &self.accounts[*place as usize];
+        let members = &self.members[members.start as usize..members.end as usize];
+        Group { account: account(&members[0]), others: members[1..].iter().map(|place| account(place).id).collect() }
+    }
+
+    /// The legacy users whose values the pre-launch migration wrote into an account, ascending.
+    pub(crate) fn written_into(&self, account: i64) -> Vec<Key> {
+        let from = self.map.partition_point(|(id, _)| *id < account);
+        self.map[from..].iter().take_while(|(id, _)| *id == account).map(|(_, user)| *user).collect()
     }
 
     /// The earliest known time of what a user did.
@@ -93,16 +125,26 @@ impl Identity {
     }
 }
 
-/// The groups that addresses, `legacy_user_map` and `account_emails` form (rules: Users, 2).
+/// The groups that addresses, `legacy_user_map` and `account_emails` form (rules: Users, 2). Accounts and addresses are
+/// nodes, each with a number; a group is known by the number of one of its nodes.
 pub(crate) struct Groups {
-    nodes: FxHashMap<Node, u32>,
-    joined: UnionFind<u32>,
+    platform: Platform,
+    nodes: Nodes,
+    /// The group of each node.
+    group_of: Vec<u32>,
     /// Users who are to have an account, by key, with the node of their address.
     users: Vec<(Key, u32)>,
-    /// The lowest user, by the group's root.
-    leaders: FxHashMap<u32, Key>,
-    /// The accounts, by the group's root.
-    accounts: FxHashMap<u32, Group>,
+    /// The place of the lowest user, by group.
+    leaders: Vec<u32>,
+    /// The places of accounts that stand for themselves, by group: the native ones stand first, then those of the lowest ids.
+    members: Vec<(u32, u32)>,
+}
+
+/// Nobody's place.
+const NOBODY: u32 = u32::MAX;
+
+fn as_u32(number: usize) -> u32 {
+    u32::try_from(number).expect("fewer than 2^32 accounts and addresses")
 }
 
 impl Groups {
@@ -112,107 +154,122 @@ impl Groups {
     /// A source cannot be read.
     pub(crate) fn read(cx: &Prepare<'_>) -> Result<Self, PrepareError> {
         let platform = cx.frozen::<Platform>()?;
-        let mut users: Vec<(Key, u128)> = Vec::new();
+        let mut users = Users::default();
         cx.scan(|user: Identifying| {
             if let Ok(email) = judge(&user.kind, &user.email) {
-                users.push((user.id, hashed(&email)));
+                users.push(user.id, &email);
             }
         })?;
-        Ok(Self::form(&platform, &users))
+        Ok(Self::form(platform, users))
     }
 
-    /// Forms the groups. `users`: valid ones by key, with their hashed e-mails.
-    pub(crate) fn form(platform: &Platform, users: &[(Key, u128)]) -> Self {
-        let mut nodes = Nodes::default();
-        let mut accounts: Vec<(u32, &PlatformAccount)> = Vec::with_capacity(platform.accounts.len());
-        for account in &platform.accounts {
-            let node = nodes.of(Node::Account(account.id));
-            if account.merged_into.is_none() {
-                accounts.push((node, account));
-                if let Some(email) = clean::email(&account.email) {
-                    let email = nodes.of(Node::Email(hashed(&email)));
-                    nodes.joined.push((node, email));
-                }
-            }
+    /// Forms the groups.
+    pub(crate) fn form(platform: Platform, users: Users) -> Self {
+        let stands = |account: &i64| platform.standing_for(*account);
+        let own = platform.accounts.iter().filter(|account| account.merged_into.is_none());
+        let own = own.filter_map(|account| Some((account.id, hashed(&clean::email(&account.email)?))));
+        let further = platform.emails.iter();
+        let further = further.filter_map(|(email, account)| Some((stands(account), hashed(&clean::email(email)?))));
+        let addresses: Vec<(i64, u128)> = own.chain(further).collect();
+
+        let ids = platform.accounts.iter().map(|account| account.id);
+        let ids = ids.chain(addresses.iter().map(|(account, _)| *account));
+        let ids = ids.chain(platform.map.iter().map(|(_, account)| stands(account)));
+        let hashes = users.addresses.iter().copied().chain(addresses.iter().map(|(_, hash)| *hash));
+        let nodes = Nodes::new(ids.collect(), hashes.collect());
+
+        let mut joined = UnionFind::new(nodes.len());
+        for (account, hash) in addresses {
+            joined.union(nodes.account(account), nodes.address(hash));
         }
-        for (email, account) in &platform.emails {
-            let (account, email) = (nodes.of(Node::Account(platform.standing_for(*account))), clean::email(email));
-            if let Some(email) = email {
-                let email = nodes.of(Node::Email(hashed(&email)));
-                nodes.joined.push((account, email));
-            }
-        }
-        let users: Vec<(Key, u32)> = users.iter().map(|(key, email)| (*key, nodes.of(Node::Email(*email)))).collect();
         for (user, account) in &platform.map {
-            if let Ok(place) = users.binary_search_by_key(user, |(key, _)| *key) {
-                let account = nodes.of(Node::Account(platform.standing_for(*account)));
-                nodes.joined.push((users[place].1, account));
+            if let Ok(place) = users.keys.binary_search(user) {
+                joined.union(nodes.address(users.addresses[place]), nodes.account(stands(account)));
             }
         }
-        let joined = nodes.grouped();
+        let group_of = joined.into_labeling();
 
-        let mut leaders: FxHashMap<u32, Key> = FxHashMap::default();
-        for (key, node) in &users {
-            leaders.entry(joined.find(*node)).or_insert(*key);
+        let users: Vec<(Key, u32)> =
+            users.keys.into_iter().zip(users.addresses.into_iter().map(|hash| nodes.address(hash))).collect();
+        let mut leaders = vec![NOBODY; nodes.len()];
+        for (place, (_, node)) in users.iter().enumerate().rev() {
+            leaders[group_of[*node as usize] as usize] = as_u32(place);
         }
-        let mut members: FxHashMap<u32, Vec<&PlatformAccount>> = FxHashMap::default();
-        for (node, account) in accounts {
-            members.entry(joined.find(node)).or_default().push(account);
-        }
-        let accounts = members.into_iter().map(|(root, members)| (root, Group::of(members))).collect();
-        Self { nodes: nodes.numbers, joined, users, leaders, accounts }
+        let accounts = platform.accounts.iter().enumerate().filter(|(_, account)| account.merged_into.is_none());
+        let group = |account: &PlatformAccount| group_of[nodes.account(account.id) as usize];
+        let mut members: Vec<(u32, u32)> = accounts.map(|(place, account)| (group(account), as_u32(place))).collect();
+        members.sort_unstable_by_key(|(group, place)| {
+            (*group, platform.accounts[*place as usize].opened == Opened::PreLaunch, *place)
+        });
+        Self { platform, nodes, group_of, users, leaders, members }
     }
 
-    /// The lowest user of the group that a node belongs to.
-    fn leader(&self, node: u32) -> Option<Key> {
-        self.leaders.get(&self.joined.find(node)).copied()
+    /// The lowest user of a group.
+    fn leader(&self, group: u32) -> Option<Key> {
+        self.users.get(self.leaders[group as usize] as usize).map(|(key, _)| *key)
     }
 
     /// Every address, hashed, with the lowest user and the account of its group.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = (u128, Option<Key>, Option<i64>)> {
-        self.nodes.iter().filter_map(|(node, number)| match node {
-            Node::Email(hash) => {
-                let root = self.joined.find(*number);
-                let account = self.accounts.get(&root).map(|group| group.account.id);
-                Some((*hash, self.leaders.get(&root).copied(), account))
-            }
-            Node::Account(_) => None,
+        self.nodes.addresses().map(|(hash, node)| {
+            let group = self.group_of[node as usize];
+            let first = self.members.get(self.members.partition_point(|(of, _)| *of < group));
+            let account =
+                first.filter(|(of, _)| *of == group).map(|(_, place)| self.platform.accounts[*place as usize].id);
+            (hash, self.leader(group), account)
         })
     }
 }
 
-impl Group {
-    /// A group of its platform accounts: the native one stands first, then the lowest id.
-    fn of(mut members: Vec<&PlatformAccount>) -> Self {
-        members.sort_unstable_by_key(|account| (account.opened == Opened::PreLaunch, account.id));
-        Self { account: members[0].clone(), others: members[1..].iter().map(|account| account.id).collect() }
+/// Users who are to have an account, by key, with their hashed addresses.
+#[derive(Default)]
+pub(crate) struct Users {
+    keys: Vec<Key>,
+    addresses: Vec<u128>,
+}
+
+impl Users {
+    /// Adds a user, whose key is above those of the others, with a normalised address.
+    pub(crate) fn push(&mut self, key: Key, email: &str) {
+        self.keys.push(key);
+        self.addresses.push(hashed(email));
     }
 }
 
-#[derive(PartialEq, Eq, Hash)]
-enum Node {
-    Account(i64),
-    Email(u128),
-}
-
-#[derive(Default)]
+/// Accounts and addresses, numbered in this order. Lists rather than a map: half of the company's people are in them.
 struct Nodes {
-    numbers: FxHashMap<Node, u32>,
-    joined: Vec<(u32, u32)>,
+    /// Ascending.
+    accounts: Vec<i64>,
+    /// Hashed, ascending.
+    addresses: Vec<u128>,
 }
 
 impl Nodes {
-    fn of(&mut self, node: Node) -> u32 {
-        let next = u32::try_from(self.numbers.len()).expect("fewer than 2^32 accounts and addresses");
-        *self.numbers.entry(node).or_insert(next)
+    fn new(mut accounts: Vec<i64>, mut addresses: Vec<u128>) -> Self {
+        accounts.sort_unstable();
+        accounts.dedup();
+        addresses.sort_unstable();
+        addresses.dedup();
+        Self { accounts, addresses }
     }
 
-    fn grouped(&self) -> UnionFind<u32> {
-        let mut groups = UnionFind::new(self.numbers.len());
-        for (a, b) in &self.joined {
-            groups.union(*a, *b);
-        }
-        groups
+    fn len(&self) -> usize {
+        self.accounts.len() + self.addresses.len()
+    }
+
+    /// The number of an account that is among them.
+    fn account(&self, id: i64) -> u32 {
+        as_u32(self.accounts.binary_search(&id).expect("every account has a number"))
+    }
+
+    /// The number of an address that is among them.
+    fn address(&self, hash: u128) -> u32 {
+        as_u32(self.accounts.len() + self.addresses.binary_search(&hash).expect("every address has a number"))
+    }
+
+    /// The addresses with their numbers.
+    fn addresses(&self) -> impl Iterator<Item = (u128, u32)> {
+        self.addresses.iter().copied().zip(as_u32(self.accounts.len())..)
     }
 }
 
@@ -227,6 +284,8 @@ struct Earliest {
 /// Times before it are implausible (rules: Time).
 const FIRST: i64 = 1_420_070_400;
 const NONE: u32 = u32::MAX;
+/// In seconds.
+const HOUR: i64 = 3_600;
 
 impl Earliest {
     fn read(cx: &Prepare<'_>) -> Result<Self, PrepareError> {
@@ -243,8 +302,14 @@ impl Earliest {
         let snapshot = Snapshot(cx.snapshot());
         cx.scan(|activity: A| {
             let (Some(user), Some(Wall(wall))) = (activity.user(), activity.wall()) else { return };
+            let Some(place) = self.place(user) else { return };
+            // In London it is never later than in UTC, and an hour earlier at the most: most activities are not the first.
+            let latest = Offset::UTC.to_timestamp(wall).map_or(i64::MIN, |at| at.as_second() - FIRST);
+            if latest - HOUR > i64::from(self.seconds[place]) {
+                return;
+            }
             let known = if A::IS_UTC { clean::known_utc(wall, snapshot) } else { clean::known_london(wall, snapshot) };
-            if let (Some(at), Some(place)) = (known, self.place(user)) {
+            if let Some(at) = known {
                 let seconds = u32::try_from(at.as_second() - FIRST).unwrap_or(NONE);
                 self.seconds[place] = self.seconds[place].min(seconds);
             }

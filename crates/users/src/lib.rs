@@ -13,6 +13,7 @@ mod write;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{BigInt, Text};
 use reference::Countries;
 use replant_clean::Snapshot;
@@ -24,7 +25,7 @@ use crate::identity::{Group, Identity};
 use crate::schema::legacy as from;
 use crate::schema::target as to;
 use crate::transform::Lookups;
-use crate::write::{Address, Closing, Opened, Wish};
+use crate::write::{Closing, Opened, Wish};
 
 pub use crate::emails::{EmailOwner, Emails};
 pub use crate::legacy::User;
@@ -37,7 +38,7 @@ pub fn domain() -> Domain {
 
 replant_core::rows! {
     /// What a chunk of users writes. Accounts are closed first: that frees their e-mails.
-    pub struct Rows { closings: Closing, wishes: Wish, accounts: Opened, addresses: Address }
+    pub struct Rows { closings: Closing, wishes: Wish, accounts: Opened }
 }
 
 /// Legacy users to accounts.
@@ -118,14 +119,15 @@ impl Step for Accounts {
             pg.batch_execute("LOCK TABLE accounts IN SHARE ROW EXCLUSIVE MODE")?;
         }
         consolidate_without_users(lookups, tx)?;
+        Closing::follow(tx)?;
         one_per_email(tx)
     }
 }
 
 /// Groups of platform accounts alone are consolidated too.
 fn consolidate_without_users(lookups: &Lookups, tx: &mut Tx<'_>) -> QueryResult<()> {
-    let groups = lookups.identity.without_users.iter();
-    let closing = |group: &Group| Closing { into: group.account.id, others: group.others.clone(), legacy_key: None };
+    let groups = lookups.identity.without_users();
+    let closing = |group: Group<'_>| Closing { into: group.account.id, others: group.others, legacy_key: None };
     let closings: Vec<Closing> = groups.map(closing).collect();
     Closing::finish(tx, &closings)
 }
@@ -141,6 +143,17 @@ struct Shared {
 /// Makes the index that the platform asks for once duplicates are consolidated. Where live accounts still share an
 /// address, their ids are named. The index is no part of diesel's query builder.
 fn one_per_email(tx: &mut Tx<'_>) -> Result<(), FinishError> {
+    let sql =
+        "CREATE UNIQUE INDEX IF NOT EXISTS accounts_one_per_email ON accounts (lower(email)) WHERE merged_into IS NULL";
+    match tx.db().write(|db| diesel::sql_query(sql).execute(db)) {
+        Ok(_) => Ok(()),
+        Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Err(shared(tx)?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Names live accounts that share an address.
+fn shared(tx: &mut Tx<'_>) -> QueryResult<FinishError> {
     let ids = match tx.db() {
         Db::Pg(_) => "string_agg(id::text, ', ' ORDER BY id)",
         _ => "group_concat(id, ', ')",
@@ -150,16 +163,10 @@ fn one_per_email(tx: &mut Tx<'_>) -> Result<(), FinishError> {
          GROUP BY lower(email) HAVING count(*) > 1 ORDER BY 2 LIMIT 20"
     ))
     .load(tx.db())?;
-    if !shared.is_empty() {
-        let groups: Vec<String> = shared.iter().map(|group| format!("({})", group.ids)).collect();
-        let count: i64 = shared.iter().map(|group| group.accounts).sum();
-        return Err(FinishError::Target(format!(
-            "{count} live accounts share an e-mail but for its case: {}; give each its own address on the platform, or merge them",
-            groups.join(", ")
-        )));
-    }
-    let sql =
-        "CREATE UNIQUE INDEX IF NOT EXISTS accounts_one_per_email ON accounts (lower(email)) WHERE merged_into IS NULL";
-    diesel::sql_query(sql).execute(tx.db())?;
-    Ok(())
+    let groups: Vec<String> = shared.iter().map(|group| format!("({})", group.ids)).collect();
+    let count: i64 = shared.iter().map(|group| group.accounts).sum();
+    Ok(FinishError::Target(format!(
+        "{count} live accounts share an e-mail but for its case: {}; give each its own address on the platform, or merge them",
+        groups.join(", ")
+    )))
 }

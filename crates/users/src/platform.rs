@@ -1,5 +1,8 @@
 //! The platform's accounts as they were before the first chunk: who opened each, and which addresses lead to it.
 
+use compact_str::CompactString;
+use diesel::connection::DefaultLoadingMode;
+use diesel::pg::PgRowByRowLoadingMode;
 use diesel::prelude::*;
 use replant_core::db::Db;
 use replant_core::prelude::*;
@@ -23,9 +26,9 @@ pub(crate) struct PlatformAccount {
     /// Its id.
     pub id: i64,
     /// Its e-mail as it stands.
-    pub email: String,
+    pub email: CompactString,
     /// Its country: the region of phone numbers without one.
-    pub country: Option<String>,
+    pub country: Option<CompactString>,
     /// The account that it went into before.
     pub merged_into: Option<i64>,
     /// Who opened it.
@@ -54,22 +57,29 @@ impl Frozen for Platform {
             .select((legacy_user_map::legacy_user_id, legacy_user_map::account_id))
             .load(db)?;
         let pre_launch: FxHashSet<i64> = map.iter().map(|(_, account)| *account).collect();
-        let found: Vec<Found> = accounts::table
-            .order(accounts::id)
-            .select((accounts::id, accounts::email, accounts::country_code, accounts::merged_into))
-            .load(db)?;
         let opened = |id| if pre_launch.contains(&id) { Opened::PreLaunch } else { Opened::Native };
-        let accounts = found
-            .into_iter()
-            .filter(|(id, ..)| !ours.made("accounts", *id))
-            .map(|(id, email, country, merged_into)| PlatformAccount {
-                id,
-                email,
-                country,
-                merged_into,
-                opened: opened(id),
-            })
-            .collect();
+        let mut accounts = Vec::new();
+        let mut take = |(id, email, country, merged_into): Found| {
+            if !ours.made("accounts", id) {
+                let country = country.map(CompactString::from);
+                let opened = opened(id);
+                accounts.push(PlatformAccount { id, email: email.into(), country, merged_into, opened });
+            }
+        };
+        let found = accounts::table.order(accounts::id).select((
+            accounts::id,
+            accounts::email,
+            accounts::country_code,
+            accounts::merged_into,
+        ));
+        // Half of the company's people: row by row, in one statement, so that each address is seen once.
+        match &mut *db {
+            Db::Pg(pg) => {
+                found.load_iter::<Found, PgRowByRowLoadingMode>(pg)?.try_for_each(|row| row.map(&mut take))?;
+            }
+            other => found.load_iter::<Found, DefaultLoadingMode>(other)?.try_for_each(|row| row.map(&mut take))?,
+        }
+        accounts.shrink_to_fit();
         let emails = account_emails::table
             .order(account_emails::email)
             .select((account_emails::email, account_emails::account_id))

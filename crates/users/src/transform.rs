@@ -15,7 +15,7 @@ use crate::legacy::User;
 use crate::person::Person;
 use crate::platform::Opened as OpenedBy;
 use crate::target::Account;
-use crate::write::{Address, Closing, Opened, Wish};
+use crate::write::{Closing, Opened, Wish};
 
 /// What `transform` asks.
 pub struct Lookups {
@@ -56,8 +56,8 @@ pub(crate) fn transform(lookups: &Lookups, unit: &Unit<'_, User>, draft: &mut Dr
     }
     Person::freshest_first(&mut people);
 
-    match lookups.identity.groups.get(&leader.id) {
-        Some(group) => joined(lookups, unit, &people, emails, group, draft),
+    match lookups.identity.group(leader.id) {
+        Some(group) => joined(lookups, unit, &people, emails, &group, draft),
         None => opened(lookups, unit, &people, emails.swap_remove(0), draft),
     }
 }
@@ -112,12 +112,12 @@ fn joined(
     unit: &Unit<'_, User>,
     people: &[Person<'_>],
     emails: Vec<String>,
-    group: &Group,
+    group: &Group<'_>,
     draft: &mut Draft<Rows>,
 ) -> Result<i64, Refusal> {
     let leader = unit.leader();
-    let account = &group.account;
-    let email = clean::email(&account.email).unwrap_or_else(|| account.email.clone());
+    let account = group.account;
+    let email = clean::email(&account.email).unwrap_or_else(|| account.email.to_string());
     let facts = facts(lookups, leader, people, &email, account.country.as_deref(), draft);
     let others = [group.others.clone(), had_before(lookups, unit)].concat();
     if !others.is_empty() {
@@ -126,6 +126,7 @@ fn joined(
     draft.write(Wish {
         account: account.id,
         pre_launch: account.opened == OpenedBy::PreLaunch,
+        written: lookups.identity.written_into(account.id),
         legacy_key: leader.id,
         display_name: facts.display_name,
         given_name: facts.given_name,
@@ -136,10 +137,8 @@ fn joined(
         password_hash: facts.password_hash,
         created_at: facts.created.into(),
         last_seen_at: facts.last_seen.map(Instant),
+        emails,
     });
-    for email in emails {
-        draft.write(Address { email, account_id: account.id });
-    }
     Ok(account.id)
 }
 

@@ -9,7 +9,6 @@ mod opened;
 mod standing;
 mod wish;
 
-pub(crate) use address::{Address, add};
 pub(crate) use closing::Closing;
 pub(crate) use opened::Opened;
 pub(crate) use wish::Wish;

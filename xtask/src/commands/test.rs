@@ -33,6 +33,9 @@ pub(crate) fn run(args: &Test) -> Result<Exit, Error> {
     if HAS_MARIADB {
         cargo.args(["--features", "xtask/mysql,replant-testkit/mysql"]);
     }
+    if cfg!(feature = "jemalloc") {
+        cargo.args(["--features", "xtask/jemalloc"]);
+    }
     cargo.args(&args.args).env(REQUIRE, required.join(",")).env(SKIPPED, skipped.path());
     cargo.current_dir(root()?);
     // A test of the program finds its settings by itself, whatever this one was told.

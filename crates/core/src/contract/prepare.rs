@@ -1,7 +1,7 @@
 //! What a step is handed to prepare with: the sources, the plan, and what earlier steps know.
 
 use std::any::{Any, TypeId};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crossbeam_channel::{Sender, bounded};
 use diesel::QueryResult;
@@ -77,32 +77,54 @@ pub trait Lookup: Send + Sync + Sized + 'static {
     fn build(cx: &Prepare<'_>) -> Result<Self, PrepareError>;
 }
 
-/// A lookup that was built, or the place for it: whoever builds it holds the place, and others wait.
-type Place = Arc<Mutex<Option<Arc<dyn Any + Send + Sync>>>>;
+type Shared = dyn Any + Send + Sync;
 
-/// The lookups that were built in this process.
+/// A lookup that was built, or the place for it: whoever builds it holds the place, and others wait.
 #[derive(Default)]
-pub(crate) struct LookupCache(Mutex<FxHashMap<TypeId, Place>>);
+struct Place {
+    built: Option<Weak<Shared>>,
+    /// Keeps it in memory.
+    _kept: Option<Arc<Shared>>,
+}
+
+/// The lookups that were built in this process. Steps that run side by side share them as long as one of them has one, so
+/// what none needs any more takes no memory. Those that run one after the other find them kept.
+#[derive(Default)]
+pub(crate) struct LookupCache {
+    keeps: bool,
+    places: Mutex<FxHashMap<TypeId, Arc<Mutex<Place>>>>,
+}
 
 impl LookupCache {
-    /// The one of type `T`, built at the first call.
-    fn get_or_build<T: Send + Sync + 'static, E>(&self, build: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
+    /// One that keeps what was built until it goes itself.
+    pub(crate) fn keeping() -> Self {
+        Self { keeps: true, ..Self::default() }
+    }
+
+    /// The one that is known by the type `Name`, built at the first call.
+    fn get_or_build<Name: 'static, T: Send + Sync + 'static, E>(
+        &self,
+        build: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
         let place = {
-            let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(places.entry(TypeId::of::<T>()).or_default())
+            let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(places.entry(TypeId::of::<Name>()).or_default())
         };
         let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(built) = place.as_ref().and_then(|any| Arc::clone(any).downcast().ok()) {
+        let built = place.built.as_ref().and_then(Weak::upgrade);
+        if let Some(built) = built.and_then(|any| any.downcast().ok()) {
             return Ok(built);
         }
+        tracing::debug!(lookup = std::any::type_name::<Name>(), "built");
         let built = Arc::new(build()?);
-        *place = Some(Arc::clone(&built) as Arc<dyn Any + Send + Sync>);
+        let any: Arc<Shared> = Arc::clone(&built) as _;
+        *place = Place { built: Some(Arc::downgrade(&any)), _kept: self.keeps.then_some(any) };
         Ok(built)
     }
 }
 
-/// The standings of one step, told apart from those of others by its type.
-struct StandingsOf<S>(Arc<Standings>, std::marker::PhantomData<fn() -> S>);
+/// What the standings of one step are known by.
+struct StandingsOf<S>(std::marker::PhantomData<fn() -> S>);
 
 /// What a step is handed to prepare with.
 pub struct Prepare<'a> {
@@ -255,7 +277,7 @@ impl Prepare<'_> {
     /// # Errors
     /// It cannot be built.
     pub fn lookup<L: Lookup>(&self) -> Result<Arc<L>, PrepareError> {
-        self.cache.get_or_build(|| L::build(self))
+        self.cache.get_or_build::<L, _, _>(|| L::build(self))
     }
 
     /// What became of the rows of an earlier step, which stands in `AFTER`. A step is prepared while those before it still
@@ -265,12 +287,10 @@ impl Prepare<'_> {
     /// The ledger fails, or the step is not done.
     pub fn standings<S: Step>(&self) -> Result<Arc<Standings>, PrepareError> {
         self.wait_for(S::NAME)?;
-        let built = self.cache.get_or_build(|| {
+        self.cache.get_or_build::<StandingsOf<S>, _, _>(|| {
             let standings = ledger::history::standings(&mut *self.target.get()?, S::NAME)?;
-            let standings = Arc::new(standings.ok_or(PrepareError::NotDone(S::NAME))?);
-            Ok::<_, PrepareError>(StandingsOf::<S>(standings, std::marker::PhantomData))
-        })?;
-        Ok(Arc::clone(&built.0))
+            standings.ok_or(PrepareError::NotDone(S::NAME))
+        })
     }
 
     fn wait_for(&self, step: &'static str) -> Result<(), PrepareError> {

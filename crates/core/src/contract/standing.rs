@@ -1,9 +1,9 @@
 //! What became of the rows of an earlier step, as a lookup for later ones.
 
-use rustc_hash::FxHashMap;
+use vers_vecs::BitVec;
 
 use crate::storage::ledger::plan::IdBlock;
-use crate::words::{Key, KeySet, Outcome, Root};
+use crate::words::{Key, KeySet, Root};
 
 /// What a legacy row that another one points to has become.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,34 +18,38 @@ pub enum Standing {
     Missing,
 }
 
-/// What became of every row of a step: legacy key to target id. Exceptions only: a row whose id is the one that was
-/// planned for it costs nothing but its key.
+/// What became of every row of a step: legacy key to target id. A row whose id is the one that was planned for it costs
+/// nothing but its key, and a bit.
 #[derive(Debug, Clone, Default)]
 pub struct Standings {
     keys: KeySet,
     ids: IdBlock,
+    /// A bit for each key, by its place: whether it is an exception.
+    exceptional: BitVec,
+    exceptions: Exceptions,
+}
+
+/// The rows that are not simply in the target, with the id that was planned for them. Lists by key.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Exceptions {
     /// Rows with another id than the planned one.
-    other_ids: FxHashMap<Key, i64>,
+    other_ids: Vec<(Key, i64)>,
     merged: KeySet,
     /// Rows of another table.
     elsewhere: KeySet,
     skipped: KeySet,
-    quarantined: FxHashMap<Key, Root>,
+    /// Each with the key of the row that it waits for, and the place of that row's step in `steps`.
+    quarantined: Vec<(Key, Key, u32)>,
+    steps: Vec<String>,
 }
 
-impl Standings {
-    pub(crate) fn new(keys: KeySet, ids: IdBlock) -> Self {
-        Self { keys, ids, ..Self::default() }
-    }
-
-    pub(crate) fn live(&mut self, key: Key, target: i64) {
-        if self.planned(key) != Some(target) {
-            self.other_ids.insert(key, target);
-        }
+impl Exceptions {
+    pub(crate) fn other_id(&mut self, key: Key, target: i64) {
+        self.other_ids.push((key, target));
     }
 
     pub(crate) fn merged(&mut self, key: Key, target: i64) {
-        self.live(key, target);
+        self.other_id(key, target);
         self.merged.insert(key);
     }
 
@@ -53,43 +57,81 @@ impl Standings {
         self.elsewhere.insert(key);
     }
 
+    pub(crate) fn skipped(&mut self, key: Key) {
+        self.skipped.insert(key);
+    }
+
+    pub(crate) fn quarantined(&mut self, key: Key, root: Root) {
+        let place = self.steps.iter().position(|step| *step == root.step).unwrap_or_else(|| {
+            self.steps.push(root.step);
+            self.steps.len() - 1
+        });
+        let place = u32::try_from(place).expect("fewer than 2^32 steps");
+        self.quarantined.push((key, root.key, place));
+    }
+
+    /// Puts the lists into order. Each row stands once in them.
+    fn sort(&mut self) {
+        self.other_ids.sort_unstable();
+        self.other_ids.shrink_to_fit();
+        self.quarantined.sort_unstable();
+        self.quarantined.shrink_to_fit();
+    }
+
+    fn keys(&self) -> impl Iterator<Item = Key> + '_ {
+        let ids = self.other_ids.iter().map(|(key, _)| *key);
+        let roots = self.quarantined.iter().map(|(key, ..)| *key);
+        ids.chain(roots).chain(self.skipped.iter()).chain(self.elsewhere.iter())
+    }
+
+    fn of(&self, key: Key) -> Standing {
+        if let Ok(place) = self.other_ids.binary_search_by_key(&key, |(key, _)| *key) {
+            Standing::Live(self.other_ids[place].1)
+        } else if let Ok(place) = self.quarantined.binary_search_by_key(&key, |(key, ..)| *key) {
+            let (_, root, step) = self.quarantined[place];
+            Standing::Quarantined(Root { step: self.steps[step as usize].clone(), key: root })
+        } else if self.skipped.contains(key) {
+            Standing::Skipped
+        } else {
+            Standing::Missing
+        }
+    }
+}
+
+impl Standings {
+    /// `keys`: those of the step, with the ids that were planned for them.
+    pub(crate) fn new(keys: KeySet, ids: IdBlock, mut exceptions: Exceptions) -> Self {
+        exceptions.sort();
+        let mut exceptional = BitVec::from_zeros(usize::try_from(keys.len()).expect("the keys fit into memory"));
+        for place in exceptions.keys().filter_map(|key| keys.rank(key)) {
+            exceptional.set_unchecked(as_index(place), 1);
+        }
+        Self { keys, ids, exceptional, exceptions }
+    }
+
     /// Standings made by hand: for tests of a `transform`.
     pub fn from_rows(rows: impl IntoIterator<Item = (Key, Standing)>) -> Self {
-        let mut standings = Self::default();
+        let mut keys = KeySet::default();
+        let mut exceptions = Exceptions::default();
         for (key, standing) in rows {
-            standings.keys.insert(key);
+            keys.insert(key);
             match standing {
-                Standing::Live(target) => standings.live(key, target),
-                Standing::Skipped => standings.skipped.insert(key),
-                Standing::Quarantined(root) => {
-                    standings.quarantined.insert(key, root);
-                }
-                Standing::Missing => standings.elsewhere.insert(key),
+                Standing::Live(target) => exceptions.other_id(key, target),
+                Standing::Skipped => exceptions.skipped(key),
+                Standing::Quarantined(root) => exceptions.quarantined(key, root),
+                Standing::Missing => exceptions.elsewhere(key),
             }
         }
-        standings
+        Self::new(keys, IdBlock::default(), exceptions)
     }
 
     /// The migrated rows, by key, with the ids of their target rows. Rows that were merged into one are left out.
     pub fn migrated(&self) -> impl Iterator<Item = (Key, i64)> + '_ {
-        let own = self.keys.iter().filter(|key| !self.merged.contains(*key));
+        let own = self.keys.iter().filter(|key| !self.exceptions.merged.contains(*key));
         own.filter_map(|key| match self.of(Some(key)) {
             Standing::Live(id) => Some((key, id)),
             Standing::Skipped | Standing::Quarantined(_) | Standing::Missing => None,
         })
-    }
-
-    pub(crate) fn refused(&mut self, key: Key, outcome: Outcome, root: Option<Root>) {
-        match (outcome, root) {
-            (Outcome::Quarantined, Some(root)) => {
-                self.quarantined.insert(key, root);
-            }
-            _ => self.skipped.insert(key),
-        }
-    }
-
-    fn planned(&self, key: Key) -> Option<i64> {
-        self.keys.rank(key).and_then(|place| self.ids.id(place))
     }
 
     /// What the row with `key` has become.
@@ -97,14 +139,8 @@ impl Standings {
         let Some((key, place)) = key.and_then(|key| Some((key, self.keys.rank(key)?))) else {
             return Standing::Missing;
         };
-        if let Some(target) = self.other_ids.get(&key) {
-            Standing::Live(*target)
-        } else if let Some(root) = self.quarantined.get(&key) {
-            Standing::Quarantined(root.clone())
-        } else if self.skipped.contains(key) {
-            Standing::Skipped
-        } else if self.elsewhere.contains(key) {
-            Standing::Missing
+        if self.exceptional.is_bit_set_unchecked(as_index(place)) {
+            self.exceptions.of(key)
         } else {
             self.ids.id(place).map_or(Standing::Missing, Standing::Live)
         }
@@ -113,7 +149,7 @@ impl Standings {
     /// The target row of a migrated row; none of one that was merged into another.
     pub fn migrated_to(&self, key: Key) -> Option<i64> {
         match self.of(Some(key)) {
-            Standing::Live(id) if !self.merged.contains(key) => Some(id),
+            Standing::Live(id) if !self.exceptions.merged.contains(key) => Some(id),
             _ => None,
         }
     }
@@ -122,4 +158,9 @@ impl Standings {
     pub fn made(&self, id: i64) -> bool {
         self.ids.place(id).is_some()
     }
+}
+
+/// The place of a key among the others, which are in memory.
+fn as_index(place: u64) -> usize {
+    usize::try_from(place).expect("the keys fit into memory")
 }

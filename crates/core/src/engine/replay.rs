@@ -33,7 +33,7 @@ impl Running<'_> {
             Replay { complete: true, steps: steps.iter().map(|step| (step.name(), Rejudged::default())).collect() };
         let mut changed = false;
         for pass in 0..PASSES {
-            let cache = LookupCache::default();
+            let cache = LookupCache::keeping();
             let (mut blocked, mut written) = (false, false);
             for (step, (_, sum)) in steps.iter().zip(&mut replay.steps) {
                 let Some((done, complete)) = self.replay_step(*step, &cache, pass == 0, &mut changed)? else {

@@ -102,7 +102,8 @@ impl Running<'_> {
             writers: Budget::new(if one_at_a_time { 1 } else { settings.writers as u64 }),
             bytes: Budget::new(settings.queue_bytes),
         };
-        let (board, cache) = (Board::default(), LookupCache::default());
+        let board = Board::default();
+        let cache = if one_at_a_time { LookupCache::keeping() } else { LookupCache::default() };
         let lane = Lane { run: self, board: &board, limits: &limits, cache: &cache, steps };
         std::thread::scope(|scope| {
             for step in steps {

@@ -3,7 +3,6 @@
 use std::sync::OnceLock;
 
 use roaring::RoaringTreemap;
-use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use vers_vecs::{BitVec, EliasFanoVec, RsVec};
 
@@ -179,26 +178,45 @@ impl FromIterator<Key> for KeySet {
 /// A leader follows nobody.
 #[derive(Debug, Clone, Default)]
 pub struct Followers {
-    leader_of: FxHashMap<Key, Key>,
-    followers_of: FxHashMap<Key, Vec<Key>>,
+    /// Each follower with its leader, by follower.
+    leader_of: Vec<(Key, Key)>,
+    /// The leaders, by key, each with the place of its first follower.
+    leaders: Vec<(Key, u32)>,
+    /// The followers, leader by leader.
+    followers: Vec<Key>,
+}
+
+/// Pairs of a leader and a follower. The followers of a leader stay in their order.
+impl FromIterator<(Key, Key)> for Followers {
+    fn from_iter<I: IntoIterator<Item = (Key, Key)>>(pairs: I) -> Self {
+        let mut pairs: Vec<(Key, Key)> = pairs.into_iter().collect();
+        debug_assert!(pairs.iter().all(|(leader, follower)| leader != follower), "a leader follows nobody");
+        pairs.sort_by_key(|(leader, _)| *leader);
+        let mut leaders: Vec<(Key, u32)> = Vec::new();
+        for (place, (leader, _)) in pairs.iter().enumerate() {
+            if leaders.last().is_none_or(|(last, _)| last != leader) {
+                leaders.push((*leader, u32::try_from(place).expect("fewer than 2^32 followers")));
+            }
+        }
+        let followers = pairs.iter().map(|(_, follower)| *follower).collect();
+        let mut leader_of: Vec<(Key, Key)> = pairs.into_iter().map(|(leader, follower)| (follower, leader)).collect();
+        leader_of.sort_unstable();
+        Self { leader_of, leaders, followers }
+    }
 }
 
 impl Followers {
-    /// Lets `follower` travel with `leader`.
-    pub fn insert(&mut self, leader: Key, follower: Key) {
-        debug_assert!(leader != follower, "a leader follows nobody");
-        self.leader_of.insert(follower, leader);
-        self.followers_of.entry(leader).or_default().push(follower);
-    }
-
     /// The leader that `key` follows, if it follows one.
     pub fn leader_of(&self, key: Key) -> Option<Key> {
-        self.leader_of.get(&key).copied()
+        let place = self.leader_of.binary_search_by_key(&key, |(follower, _)| *follower).ok()?;
+        Some(self.leader_of[place].1)
     }
 
     /// The followers of `leader`.
     pub fn of(&self, leader: Key) -> &[Key] {
-        self.followers_of.get(&leader).map_or(&[], Vec::as_slice)
+        let Ok(place) = self.leaders.binary_search_by_key(&leader, |(key, _)| *key) else { return &[] };
+        let end = self.leaders.get(place + 1).map_or(self.followers.len(), |(_, first)| *first as usize);
+        &self.followers[self.leaders[place].1 as usize..end]
     }
 
     /// Whether nobody follows anybody.
@@ -211,8 +229,9 @@ impl Followers {
         if self.is_empty() {
             return Vec::new();
         }
+        let leaders = self.leading(keys, range);
         let mut joining: Vec<Key> =
-            keys.range(range).flat_map(|leader| self.of(leader)).copied().filter(|k| !range.contains(*k)).collect();
+            leaders.flat_map(|leader| self.of(leader)).copied().filter(|k| !range.contains(*k)).collect();
         joining.sort_unstable();
         joining
     }
@@ -222,7 +241,18 @@ impl Followers {
         if self.is_empty() {
             return keys.count(range);
         }
-        keys.range(range).filter(|k| self.leader_of(*k).is_none()).map(|leader| 1 + self.of(leader).len() as u64).sum()
+        let within = self.leader_of[self.leader_of.partition_point(|(follower, _)| *follower < range.lo)..].iter();
+        let within = within.map(|(follower, _)| *follower).take_while(|follower| *follower <= range.hi);
+        let leaving = within.filter(|follower| keys.contains(*follower)).count() as u64;
+        let coming: usize = self.leading(keys, range).map(|leader| self.of(leader).len()).sum();
+        keys.count(range) - leaving + coming as u64
+    }
+
+    /// The leaders in a range that are among `keys`.
+    fn leading(&self, keys: &KeySet, range: KeyRange) -> impl Iterator<Item = Key> {
+        let from = self.leaders.partition_point(|(leader, _)| *leader < range.lo);
+        let leaders = self.leaders[from..].iter().map(|(leader, _)| *leader);
+        leaders.take_while(move |leader| *leader <= range.hi).filter(|leader| keys.contains(*leader))
     }
 }
 
@@ -265,10 +295,9 @@ mod tests {
     #[test]
     fn a_chunk_carries_the_followers_of_its_leaders_and_no_others() {
         let keys: KeySet = (1..=10).collect();
-        let mut followers = Followers::default();
-        followers.insert(2, 3);
-        followers.insert(2, 9);
-        followers.insert(6, 7);
+        let followers: Followers = [(2, 9), (6, 7), (2, 3)].into_iter().collect();
+        assert_eq!((followers.of(2), followers.of(6), followers.of(7)), (&[9, 3][..], &[7][..], &[][..]));
+        assert_eq!([2, 3, 7, 9].map(|key| followers.leader_of(key)), [None, Some(2), Some(6), Some(2)]);
         let first = KeyRange { lo: 1, hi: 5 };
         let second = KeyRange { lo: 6, hi: 10 };
         assert_eq!(followers.joining(&keys, first), [9]);

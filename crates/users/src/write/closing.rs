@@ -7,9 +7,9 @@ use replant_core::prelude::*;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
-use crate::target::Account;
+use crate::target::{Account, NewAccountEmail};
+use crate::write::address;
 use crate::write::standing::{refuse_gone, standing};
-use crate::write::{Address, add};
 
 /// Accounts that go into another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,13 +48,16 @@ impl Closing {
         let mut pairs = Vec::new();
         let mut addresses = Vec::new();
         for closing in closings {
+            let own = standing.get(&closing.into).and_then(|account| clean::email(&account.email));
             for other in closing.others.iter().filter_map(|other| standing.get(other)) {
                 // The platform may have merged it elsewhere meanwhile.
                 if other.merged_into.is_none() {
                     let key = closing.legacy_key.map_or("CAST(NULL AS bigint)".to_owned(), |key| key.to_string());
                     pairs.push(format!("({}, {}, {key})", other.id, closing.into));
                     let email = clean::email(&other.email).unwrap_or_else(|| other.email.to_lowercase());
-                    addresses.push(Address { email, account_id: closing.into });
+                    if own.as_ref() != Some(&email) {
+                        addresses.push(NewAccountEmail { email, account_id: closing.into });
+                    }
                 }
             }
         }
@@ -98,8 +101,6 @@ impl Closing {
         sql.update(tx, "account_emails", "account_id = m.winner", "merged m", "account_emails.account_id = m.loser")?;
 
         let now = format!("'{}'", Instant::now().as_sql());
-        let set = format!("merged_into = m.winner, updated_at = {now}");
-        sql.update(tx, "accounts", &set, "merged m", "accounts.merged_into = m.loser")?;
         sql.note(
             tx,
             "accounts",
@@ -112,7 +113,23 @@ impl Closing {
             "status = 'closed', merged_into = m.winner, email = 'merged-' || accounts.id || '@invalid', updated_at = {now}"
         );
         sql.update(tx, "accounts", &set, "merged m", "accounts.id = m.loser")?;
-        add(tx.db(), &addresses)
+        address::add(tx.db(), &addresses)
+    }
+
+    /// What the platform had merged into an account that was closed since goes where that one went. No index leads from an
+    /// account to those that went into it, so this is done once, when the step is finished.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(crate) fn follow(tx: &mut Tx<'_>) -> QueryResult<()> {
+        let sql = format!(
+            "UPDATE accounts SET merged_into = l.merged_into, updated_at = '{}' FROM accounts l \
+             WHERE accounts.merged_into = l.id AND l.merged_into IS NOT NULL AND l.id IN \
+             (SELECT target_id FROM replant_changes WHERE step = '{}' AND target_table = 'accounts' AND what = 'closed')",
+            Instant::now().as_sql(),
+            tx.step()
+        );
+        diesel::sql_query(sql).execute(tx.db()).map(|_| ())
     }
 
     /// Closes the accounts of groups that have no user. A group whose account is gone meanwhile is left as it is.

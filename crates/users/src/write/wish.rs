@@ -2,15 +2,16 @@
 
 use diesel::prelude::*;
 use replant_clean as clean;
-use replant_core::Batch;
 use replant_core::db::Db;
 use replant_core::prelude::*;
+use replant_core::{Batch, UnitIndex};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::platform::WrittenBy;
 use crate::schema::target::legacy_user_map;
-use crate::target::{Account, Written};
+use crate::target::{Account, NewAccountEmail, Written};
+use crate::write::address;
 use crate::write::standing::{refuse_gone, standing};
 
 /// Values for an account that is there.
@@ -18,6 +19,8 @@ use crate::write::standing::{refuse_gone, standing};
 pub(crate) struct Wish {
     pub(crate) account: i64,
     pub(crate) pre_launch: bool,
+    /// The legacy users whose values the pre-launch migration wrote into it.
+    pub(crate) written: Vec<Key>,
     pub(crate) legacy_key: Key,
     pub(crate) display_name: String,
     pub(crate) given_name: Option<String>,
@@ -28,6 +31,8 @@ pub(crate) struct Wish {
     pub(crate) password_hash: Option<String>,
     pub(crate) created_at: Instant,
     pub(crate) last_seen_at: Option<Instant>,
+    /// The normalised addresses of the group. They lead to the account: those that are not its own are written.
+    pub(crate) emails: Vec<String>,
 }
 
 impl Wish {
@@ -64,17 +69,25 @@ impl Wish {
 }
 
 impl Write for Wish {
+    fn place(&self) -> i64 {
+        self.account
+    }
+
     fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()> {
         let ids: Vec<i64> = batch.rows().iter().map(|wish| wish.account).collect();
         let standing = standing(tx.db(), &ids)?;
-        let written = written(tx.db(), &ids)?;
+        let written = written(tx.db(), batch.rows())?;
         let now = Instant::now();
         let mut replaced: Batch<Account> = Batch::default();
         let mut changes = Vec::new();
+        let mut addresses = Vec::new();
         for (unit, wish) in batch.iter() {
             match standing.get(&wish.account) {
                 Some(account) if account.merged_into.is_none() => {
                     let wished = wish.granted(account, written.get(&wish.account).map_or(&[], Vec::as_slice));
+                    let own = clean::email(&wished.email);
+                    let further = wish.emails.iter().filter(|email| own.as_ref() != Some(*email));
+                    addresses.extend(further.map(|email| (unit, account.id, email.as_str())));
                     if wished != *account {
                         let wished = Account { updated_at: now, ..wished };
                         changes.push((unit, change(account, &wished, wish.legacy_key)));
@@ -87,14 +100,30 @@ impl Write for Wish {
         tx.replace(&replaced)?;
         let made = changes.into_iter().filter(|(unit, _)| !tx.is_refused(*unit)).map(|(_, change)| change);
         let made = made.collect();
-        tx.changed(made)
+        tx.changed(made)?;
+        lead(tx, &addresses)
     }
 }
 
-fn written(db: &mut Db, ids: &[i64]) -> QueryResult<WrittenBy> {
+/// Lets further addresses lead to accounts: each with its unit.
+fn lead(tx: &mut Tx<'_>, addresses: &[(UnitIndex, i64, &str)]) -> QueryResult<()> {
+    let emails: Vec<&str> = addresses.iter().map(|(_, _, email)| *email).collect();
+    let mut known = address::known(tx.db(), &emails)?;
+    let mut rows: Batch<NewAccountEmail> = Batch::default();
+    for (unit, account, email) in addresses {
+        if !tx.is_refused(*unit) && known.insert((*email).to_owned()) {
+            rows.push(*unit, NewAccountEmail { email: (*email).to_owned(), account_id: *account });
+        }
+    }
+    tx.insert(&rows)
+}
+
+/// What the pre-launch migration had written, read by its key: no index leads from an account to it.
+fn written(db: &mut Db, wishes: &[Wish]) -> QueryResult<WrittenBy> {
     let mut written = WrittenBy::default();
-    for some in ids.chunks(1_000) {
-        let wanted = legacy_user_map::table.filter(legacy_user_map::account_id.eq_any(some.to_vec()));
+    let users: Vec<Key> = wishes.iter().flat_map(|wish| wish.written.iter().copied()).collect();
+    for some in users.chunks(1_000) {
+        let wanted = legacy_user_map::table.filter(legacy_user_map::legacy_user_id.eq_any(some.to_vec()));
         let found: Vec<Written> = wanted.select(Written::as_select()).load(db)?;
         for entry in found {
             written.entry(entry.account_id).or_default().push(entry);
@@ -105,17 +134,32 @@ fn written(db: &mut Db, ids: &[i64]) -> QueryResult<WrittenBy> {
 
 /// What differs, before and after. Password hashes are not copied into the ledger.
 fn change(before: &Account, after: &Account, legacy_key: Key) -> Change {
-    let json = |account: &Account| match serde_json::to_value(account) {
-        Ok(Value::Object(columns)) => columns,
-        _ => Map::new(),
-    };
-    let (mut old, mut new) = (json(before), json(after));
-    let same: Vec<String> =
-        old.iter().filter(|(column, value)| new.get(*column) == Some(value)).map(|(c, _)| c.clone()).collect();
-    for column in same {
-        old.remove(&column);
-        new.remove(&column);
+    let (mut old, mut new) = (Map::new(), Map::new());
+    macro_rules! differing {
+        ($($column:ident),+) => {
+            $(if before.$column != after.$column {
+                old.insert(stringify!($column).to_owned(), json!(before.$column));
+                new.insert(stringify!($column).to_owned(), json!(after.$column));
+            })+
+        };
     }
+    differing!(
+        kind,
+        email,
+        display_name,
+        given_name,
+        family_name,
+        phone,
+        country_code,
+        locale,
+        password_hash,
+        marketing_consent,
+        status,
+        merged_into,
+        created_at,
+        last_seen_at,
+        updated_at
+    );
     if let Some(hash) = new.get_mut("password_hash") {
         *hash = Value::from("(taken from the legacy row)");
     }
@@ -162,6 +206,7 @@ mod tests {
         Wish {
             account: 7,
             pre_launch,
+            written: vec![1],
             legacy_key: 1,
             display_name: "Ann Legacy".into(),
             given_name: Some("Ann".into()),
@@ -172,6 +217,7 @@ mod tests {
             password_hash: None,
             created_at: at("2018-05-05T00:00:00Z"),
             last_seen_at: Some(at("2023-01-01T00:00:00Z")),
+            emails: Vec::new(),
         }
     }
 

@@ -81,7 +81,8 @@ impl<T: Write> Batch<T> {
             return;
         }
         let mut both: Vec<(UnitIndex, T)> = self.units.drain(..).zip(self.rows.drain(..)).collect();
-        both.sort_by_key(|(_, row)| row.place());
+        // Rows are large: this sorts their places, and moves each row once.
+        both.sort_by_cached_key(|(_, row)| row.place());
         (self.units, self.rows) = both.into_iter().unzip();
     }
 }

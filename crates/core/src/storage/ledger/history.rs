@@ -12,7 +12,7 @@ use super::tables::{
     replant_steps as s,
 };
 use super::{Attempt, LedgerError};
-use crate::contract::standing::Standings;
+use crate::contract::standing::{Exceptions, Standings};
 use crate::storage::db::Db;
 use crate::words::{Key, Outcome, Root};
 
@@ -122,34 +122,58 @@ pub(super) fn chunk_of(db: &mut Db, step: &str, key: Key) -> Result<Option<i64>,
 /// What became of every row of a step; `None` where the step is not done.
 pub(crate) fn standings(db: &mut Db, step: &str) -> Result<Option<Standings>, LedgerError> {
     let Some(plan) = plan::load(db, step)?.filter(|plan| plan.done) else { return Ok(None) };
-    let mut standings = Standings::new(plan.keys, plan.ids);
+    let mut exceptions = Exceptions::default();
     for chunk in chunks(db, step)? {
-        for row in record(db, step, chunk)? {
-            standings.live(row.key, row.target);
+        let rows = record(db, step, chunk)?.into_iter();
+        rows.filter(|row| plan.id_of(row.key) != Some(row.target))
+            .for_each(|row| exceptions.other_id(row.key, row.target));
+    }
+    pages(|after| {
+        let rows: Vec<(Key, String, Key)> = q::table
+            .filter(q::step.eq(step.to_owned()))
+            .filter(q::legacy_key.gt(after))
+            .order(q::legacy_key)
+            .limit(PAGE)
+            .select((q::legacy_key, q::root_step, q::root_key))
+            .load(db)?;
+        let last = rows.last().map(|(key, ..)| *key);
+        for (key, step, root) in rows {
+            exceptions.quarantined(key, Root { step, key: root });
         }
-    }
-    let roots: Vec<(Key, String, Key)> = q::table
-        .filter(q::step.eq(step.to_owned()))
-        .select((q::legacy_key, q::root_step, q::root_key))
-        .load(db)
-        .attempt("read")?;
-    for (key, step, root) in roots {
-        standings.refused(key, Outcome::Quarantined, Some(Root { step, key: root }));
-    }
-    let others: Vec<OutcomeRow> = o::table
-        .filter(o::step.eq(step.to_owned()))
-        .filter(o::outcome.ne("quarantined"))
-        .select(OUTCOME)
-        .load(db)
-        .attempt("read")?;
-    for (key, outcome, _, table, target) in others {
-        match (table, target) {
-            (Some(_), _) => standings.elsewhere(key),
-            (None, Some(target)) => standings.merged(key, target),
-            (None, None) => standings.refused(key, outcome.parse().unwrap_or(Outcome::Skipped), None),
+        Ok(last)
+    })?;
+    pages(|after| {
+        let rows: Vec<(Key, Option<String>, Option<i64>)> = o::table
+            .filter(o::step.eq(step.to_owned()))
+            .filter(o::legacy_key.gt(after))
+            .filter(o::outcome.ne("quarantined"))
+            .order(o::legacy_key)
+            .limit(PAGE)
+            .select((o::legacy_key, o::target_table, o::target_id))
+            .load(db)?;
+        let last = rows.last().map(|(key, ..)| *key);
+        for (key, table, target) in rows {
+            match (table, target) {
+                (Some(_), _) => exceptions.elsewhere(key),
+                (None, Some(target)) => exceptions.merged(key, target),
+                (None, None) => exceptions.skipped(key),
+            }
         }
+        Ok(last)
+    })?;
+    Ok(Some(Standings::new(plan.keys, plan.ids, exceptions)))
+}
+
+/// Rows of the ledger that are read at once.
+const PAGE: i64 = 10_000;
+
+/// Reads page after page: `page` is handed the last key of the one before, and returns that of its own.
+fn pages(mut page: impl FnMut(Key) -> QueryResult<Option<Key>>) -> Result<(), LedgerError> {
+    let mut after = Key::MIN;
+    while let Some(last) = page(after).attempt("read")? {
+        after = last;
     }
-    Ok(Some(standings))
+    Ok(())
 }
 
 /// Key, outcome, code, table and id of the target.

@@ -85,11 +85,11 @@ impl Step for Things {
     fn prepare(cx: &Prepare<'_>) -> Result<ThingLookups, PrepareError> {
         let natives = cx.frozen::<Natives>()?.0;
         let mut leaders = HashMap::new();
-        let mut followers = Followers::default();
+        let mut followers = Vec::new();
         cx.scan(|thing: Thing| {
             let Some(name) = thing.name.good() else { return };
             match led_by(name).and_then(|leader| leaders.get(leader)) {
-                Some(leader) => followers.insert(*leader, thing.id),
+                Some(leader) => followers.push((*leader, thing.id)),
                 None => {
                     leaders.entry(name.clone()).or_insert(thing.id);
                 }
@@ -97,6 +97,7 @@ impl Step for Things {
         })?;
         let mut gate = None;
         cx.scan(|knob: Knob| gate = GATES.lock().unwrap().get(&knob.value).cloned())?;
+        let followers = followers.into_iter().collect();
         Ok(ThingLookups { followers, plan: cx.plan(), natives, gate })
     }
 
