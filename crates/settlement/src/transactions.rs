@@ -246,6 +246,9 @@ impl Transactions {
         let subscribed = seen.subscribed.iter().filter(|(.., key)| unrefunded(key));
         let mut subscribed: Vec<(Key, i64)> = subscribed.map(|(subscription, at, _)| (*subscription, *at)).collect();
         subscribed.sort_unstable();
+        subscribed.shrink_to_fit();
+        seen.banked.shrink_to_fit();
+        seen.settling.shrink_to_fit();
         let Seen { recorded, banked, settling, .. } = seen;
         let faults = refunded.faults;
         Self { rejected, refused, faults, followers, recorded, banked, settling, subscribed, _built_from: None }

@@ -10,6 +10,7 @@ use replant_core::prelude::*;
 use replant_core::{Refusal, StepPlan};
 
 use crate::codes::End;
+use crate::emails::Emails;
 use crate::legacy::{Activity, Identifying, Paid, Planted, Subscribed};
 use crate::platform::{Opened, Platform, PlatformAccount};
 
@@ -65,7 +66,9 @@ impl Identity {
     /// # Errors
     /// A source cannot be read.
     pub(crate) fn build(cx: &Prepare<'_>) -> Result<Self, PrepareError> {
-        let mut identity = Self::of(Groups::read(cx)?);
+        let groups = Groups::read(cx)?;
+        cx.offer(Emails::of_groups(&groups));
+        let mut identity = Self::of(groups);
         identity.earliest = Earliest::read(cx)?;
         Ok(identity)
     }

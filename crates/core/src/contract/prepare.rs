@@ -101,15 +101,25 @@ impl LookupCache {
         Self { keeps: true, ..Self::default() }
     }
 
+    fn place<Name: 'static>(&self) -> Arc<Mutex<Place>> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(places.entry(TypeId::of::<Name>()).or_default())
+    }
+
+    /// Keeps one that was built elsewhere, whatever the others do.
+    fn keep<T: Send + Sync + 'static>(&self, built: T) {
+        let kept: Arc<Shared> = Arc::new(built);
+        let place = self.place::<T>();
+        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Place { built: Some(Arc::downgrade(&kept)), _kept: Some(kept) };
+    }
+
     /// The one that is known by the type `Name`, built at the first call.
     fn get_or_build<Name: 'static, T: Send + Sync + 'static, E>(
         &self,
         build: impl FnOnce() -> Result<T, E>,
     ) -> Result<Arc<T>, E> {
-        let place = {
-            let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(places.entry(TypeId::of::<Name>()).or_default())
-        };
+        let place = self.place::<Name>();
         let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
         let built = place.built.as_ref().and_then(Weak::upgrade);
         if let Some(built) = built.and_then(|any| any.downcast().ok()) {
@@ -278,6 +288,12 @@ impl Prepare<'_> {
     /// It cannot be built.
     pub fn lookup<L: Lookup>(&self) -> Result<Arc<L>, PrepareError> {
         self.cache.get_or_build::<L, _, _>(|| L::build(self))
+    }
+
+    /// Hands out a lookup that came about while another one was built, to whoever asks for it from now on. It stays in memory
+    /// until the run ends.
+    pub fn offer<L: Lookup>(&self, lookup: L) {
+        self.cache.keep(lookup);
     }
 
     /// What became of the rows of an earlier step, which stands in `AFTER`. A step is prepared while those before it still
