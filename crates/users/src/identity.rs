@@ -307,8 +307,8 @@ impl Earliest {
             let (Some(user), Some(Wall(wall))) = (activity.user(), activity.wall()) else { return };
             let Some(place) = self.place(user) else { return };
             // In London it is never later than in UTC, and an hour earlier at the most: most activities are not the first.
-            let latest = Offset::UTC.to_timestamp(wall).map_or(i64::MIN, |at| at.as_second() - FIRST);
-            if latest - HOUR > i64::from(self.seconds[place]) {
+            let Ok(latest) = Offset::UTC.to_timestamp(wall) else { return };
+            if latest.as_second() - FIRST - HOUR > i64::from(self.seconds[place]) {
                 return;
             }
             let known = if A::IS_UTC { clean::known_utc(wall, snapshot) } else { clean::known_london(wall, snapshot) };
