@@ -29,7 +29,7 @@ fn half(hash: u128) -> u64 {
 
 impl Lookup for Emails {
     fn build(cx: &Prepare<'_>) -> Result<Self, PrepareError> {
-        Ok(Self::of_groups(&Groups::read(cx)?))
+        Ok(Self::of_groups(&Groups::read(cx, 0)?))
     }
 }
 
@@ -76,7 +76,7 @@ impl Emails {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Users;
+    use crate::identity::Addressed;
     use crate::platform::{Opened, Platform, PlatformAccount};
 
     fn account(id: i64, email: &str, opened: Opened, merged_into: Option<i64>) -> PlatformAccount {
@@ -85,7 +85,7 @@ mod tests {
 
     /// The addresses of a platform and of users, who are named by key and normalised address.
     fn emails(platform: &Platform, users: &[(Key, &str)]) -> Emails {
-        let mut hashed = Users::default();
+        let mut hashed = Addressed::default();
         users.iter().for_each(|(key, email)| hashed.push(*key, email));
         Emails::of_groups(&Groups::form(platform.clone(), hashed))
     }

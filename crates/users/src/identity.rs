@@ -66,7 +66,8 @@ impl Identity {
     /// # Errors
     /// A source cannot be read.
     pub(crate) fn build(cx: &Prepare<'_>) -> Result<Self, PrepareError> {
-        let groups = Groups::read(cx)?;
+        let expected = usize::try_from(cx.plan().keys.len()).unwrap_or_default();
+        let groups = Groups::read(cx, expected)?;
         cx.offer(Emails::of_groups(&groups));
         let mut identity = Self::of(groups);
         identity.earliest = Earliest::read(cx)?;
@@ -75,9 +76,9 @@ impl Identity {
 
     /// What a unit has to know of its group.
     fn of(groups: Groups) -> Self {
-        let leader_of =
-            |(key, node): &(Key, u32)| groups.leader(groups.group_of[*node as usize]).map(|leader| (leader, *key));
-        let followers = groups.users.iter().filter_map(leader_of).filter(|(leader, key)| leader != key).collect();
+        let users = groups.users.iter().zip(&groups.nodes_of_users);
+        let led = users.filter_map(|(key, node)| Some((groups.leader(groups.group_of[*node as usize])?, *key)));
+        let followers = led.filter(|(leader, key)| leader != key).collect();
         let mut identity = Self { followers, ..Self::default() };
         let mut from = 0;
         for members in groups.members.chunk_by(|a, b| a.0 == b.0) {
@@ -135,8 +136,9 @@ pub(crate) struct Groups {
     nodes: Nodes,
     /// The group of each node.
     group_of: Vec<u32>,
-    /// Users who are to have an account, by key, with the node of their address.
-    users: Vec<(Key, u32)>,
+    /// Users who are to have an account, ascending, and the nodes of their addresses.
+    users: Vec<Key>,
+    nodes_of_users: Vec<u32>,
     /// The place of the lowest user, by group.
     leaders: Vec<u32>,
     /// The places of accounts that stand for themselves, by group: the native ones stand first, then those of the lowest ids.
@@ -151,13 +153,13 @@ fn as_u32(number: usize) -> u32 {
 }
 
 impl Groups {
-    /// Reads the users and the platform as it was first seen.
+    /// Reads the users and the platform as it was first seen. About as many users as `expected` are there.
     ///
     /// # Errors
     /// A source cannot be read.
-    pub(crate) fn read(cx: &Prepare<'_>) -> Result<Self, PrepareError> {
+    pub(crate) fn read(cx: &Prepare<'_>, expected: usize) -> Result<Self, PrepareError> {
         let platform = cx.frozen::<Platform>()?;
-        let mut users = Users::default();
+        let mut users = Addressed::with_capacity(expected);
         cx.scan(|user: Identifying| {
             if let Ok(email) = judge(&user.kind, &user.email) {
                 users.push(user.id, &email);
@@ -166,36 +168,35 @@ impl Groups {
         Ok(Self::form(platform, users))
     }
 
-    /// Forms the groups.
-    pub(crate) fn form(platform: Platform, users: Users) -> Self {
+    /// Forms the groups. Half of the company's people are in these lists, so each goes as soon as it can.
+    pub(crate) fn form(platform: Platform, users: Addressed) -> Self {
         let stands = |account: &i64| platform.standing_for(*account);
-        let own = platform.accounts.iter().filter(|account| account.merged_into.is_none());
-        let own = own.filter_map(|account| Some((account.id, hashed(&clean::email(&account.email)?))));
-        let further = platform.emails.iter();
-        let further = further.filter_map(|(email, account)| Some((stands(account), hashed(&clean::email(email)?))));
-        let addresses: Vec<(i64, u128)> = own.chain(further).collect();
-
-        let ids = platform.accounts.iter().map(|account| account.id);
-        let ids = ids.chain(addresses.iter().map(|(account, _)| *account));
-        let ids = ids.chain(platform.map.iter().map(|(_, account)| stands(account)));
-        let hashes = users.addresses.iter().copied().chain(addresses.iter().map(|(_, hash)| *hash));
-        let nodes = Nodes::new(ids.collect(), hashes.collect());
+        let addresses = platform.addresses();
+        let nodes = {
+            let is_new = |id: &i64| platform.accounts.binary_search_by_key(id, |account| account.id).is_err();
+            let mut ids: Vec<i64> = platform.accounts.iter().map(|account| account.id).collect();
+            ids.extend(addresses.keys.iter().filter(|id| is_new(id)));
+            ids.extend(platform.map.iter().map(|(_, account)| stands(account)).filter(is_new));
+            Nodes::new(ids, [&users.addresses[..], &addresses.addresses].concat())
+        };
+        let Addressed { keys: users, addresses: of_users } = users;
+        let nodes_of_users: Vec<u32> = of_users.iter().map(|hash| nodes.address(*hash)).collect();
+        drop(of_users);
 
         let mut joined = UnionFind::new(nodes.len());
-        for (account, hash) in addresses {
-            joined.union(nodes.account(account), nodes.address(hash));
+        for (account, hash) in addresses.keys.iter().zip(&addresses.addresses) {
+            joined.union(nodes.account(*account), nodes.address(*hash));
         }
+        drop(addresses);
         for (user, account) in &platform.map {
-            if let Ok(place) = users.keys.binary_search(user) {
-                joined.union(nodes.address(users.addresses[place]), nodes.account(stands(account)));
+            if let Ok(place) = users.binary_search(user) {
+                joined.union(nodes_of_users[place], nodes.account(stands(account)));
             }
         }
         let group_of = joined.into_labeling();
 
-        let users: Vec<(Key, u32)> =
-            users.keys.into_iter().zip(users.addresses.into_iter().map(|hash| nodes.address(hash))).collect();
         let mut leaders = vec![NOBODY; nodes.len()];
-        for (place, (_, node)) in users.iter().enumerate().rev() {
+        for (place, node) in nodes_of_users.iter().enumerate().rev() {
             leaders[group_of[*node as usize] as usize] = as_u32(place);
         }
         let accounts = platform.accounts.iter().enumerate().filter(|(_, account)| account.merged_into.is_none());
@@ -204,12 +205,12 @@ impl Groups {
         members.sort_unstable_by_key(|(group, place)| {
             (*group, platform.accounts[*place as usize].opened == Opened::PreLaunch, *place)
         });
-        Self { platform, nodes, group_of, users, leaders, members }
+        Self { platform, nodes, group_of, users, nodes_of_users, leaders, members }
     }
 
     /// The lowest user of a group.
     fn leader(&self, group: u32) -> Option<Key> {
-        self.users.get(self.leaders[group as usize] as usize).map(|(key, _)| *key)
+        self.users.get(self.leaders[group as usize] as usize).copied()
     }
 
     /// Every address, hashed, with the lowest user and the account of its group.
@@ -224,18 +225,41 @@ impl Groups {
     }
 }
 
-/// Users who are to have an account, by key, with their hashed addresses.
+/// Users, or accounts, each with a hashed address.
 #[derive(Default)]
-pub(crate) struct Users {
+pub(crate) struct Addressed {
     keys: Vec<Key>,
     addresses: Vec<u128>,
 }
 
-impl Users {
-    /// Adds a user, whose key is above those of the others, with a normalised address.
+impl Addressed {
+    /// None yet, with room for `expected`.
+    pub(crate) fn with_capacity(expected: usize) -> Self {
+        Self { keys: Vec::with_capacity(expected), addresses: Vec::with_capacity(expected) }
+    }
+
+    /// Adds one with a normalised address. Users come in the order of their keys.
     pub(crate) fn push(&mut self, key: Key, email: &str) {
         self.keys.push(key);
         self.addresses.push(hashed(email));
+    }
+}
+
+impl Platform {
+    /// Every address that can be normalised, with the account that it leads to.
+    fn addresses(&self) -> Addressed {
+        let mut addresses = Addressed::with_capacity(self.accounts.len() + self.emails.len());
+        for account in self.accounts.iter().filter(|account| account.merged_into.is_none()) {
+            if let Some(email) = clean::email(&account.email) {
+                addresses.push(account.id, &email);
+            }
+        }
+        for (email, account) in &self.emails {
+            if let Some(email) = clean::email(email) {
+                addresses.push(self.standing_for(*account), &email);
+            }
+        }
+        addresses
     }
 }
 
