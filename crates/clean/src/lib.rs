@@ -20,8 +20,8 @@ pub use flag::flag;
 pub use locale::locale;
 pub use money::{Amount, Minor, amount, float, to_minor};
 pub use phone::phone;
-pub use text::{Text, casefold, text};
+pub use text::{Text, casefold, text, word};
 pub use time::{
     Snapshot, created_when, date, due_date, future_london, known_date, known_london, known_utc, last_login, london,
-    noon_utc,
+    london_day, noon_utc,
 };

@@ -38,6 +38,11 @@ pub fn known_utc(wall: DateTime, snapshot: Snapshot) -> Option<Timestamp> {
     known(instant(&TimeZone::UTC, wall)?, snapshot)
 }
 
+/// The day of a time by London's clocks.
+pub fn london_day(at: Timestamp) -> Date {
+    LONDON.to_datetime(at).date()
+}
+
 /// [`known_london`] for `user.created_when`, where the bulk import's marker is unknown.
 pub fn created_when(wall: DateTime, snapshot: Snapshot) -> Option<Timestamp> {
     if wall == BULK_IMPORT { None } else { known_london(wall, snapshot) }

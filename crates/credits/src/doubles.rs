@@ -39,7 +39,7 @@ impl Doubles {
     }
 
     /// Takes the rows in the order of their keys: the first of those that say the same stays.
-    pub(crate) fn add(&mut self, row: &CreditEntry, facts: &Facts, seen: &mut FxHashSet<u128>) {
+    pub(crate) fn add(&mut self, row: &CreditEntry, facts: &Facts<'_>, seen: &mut FxHashSet<u128>) {
         if facts.ref_id.is_some() && !seen.insert(said(row, facts)) {
             self.0.insert(row.id);
         }
@@ -52,7 +52,7 @@ impl Doubles {
 
 /// A hash that stands for what an entry says: two that meet by chance are not to be expected in the lifetime of a company.
 /// `created_when` counts as it is stored, all else as it is understood.
-fn said(row: &CreditEntry, facts: &Facts) -> u128 {
+fn said(row: &CreditEntry, facts: &Facts<'_>) -> u128 {
     let created = match &row.created_when {
         Cell::Good(wall) => (Some(wall.0), None),
         Cell::Null => (None, None),

@@ -1,7 +1,9 @@
 //! The rules of credit entries.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
-use reference::Amount;
+use reference::{Amount, word};
 use replant_clean::{self as clean, Snapshot};
 use replant_core::prelude::*;
 
@@ -29,26 +31,26 @@ pub(crate) enum Code {
 
 /// What an entry says, once every value is made right and before others are looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Facts {
+pub(crate) struct Facts<'a> {
     pub(crate) user: Option<Key>,
     pub(crate) amount: Amount,
     /// As a word.
-    pub(crate) reason_word: Option<String>,
-    pub(crate) ref_type: Option<String>,
+    pub(crate) reason_word: Option<Cow<'a, str>>,
+    pub(crate) ref_type: Option<Cow<'a, str>>,
     pub(crate) ref_id: Option<Key>,
     account_id: i64,
     reason: Option<Reason>,
     occurred_at: Option<Timestamp>,
 }
 
-impl Facts {
+impl<'a> Facts<'a> {
     /// Reads a row, or says the first code that applies: the parent, the value rules, the row's own. Notes nothing, so that
     /// the look ahead and the transform cannot disagree. `amount`: as it was read.
     ///
     /// # Errors
     /// The refusal.
     pub(crate) fn read(
-        row: &CreditEntry,
+        row: &'a CreditEntry,
         users: &Standings,
         amount: Result<Amount, Refusal>,
         snapshot: Snapshot,
@@ -108,12 +110,6 @@ pub(crate) fn entry(lookups: &Lookups, row: &CreditEntry, draft: &mut Draft<Rows
         occurred_at: occurred_at.into(),
     });
     Ok(id)
-}
-
-/// A word of an enumerated column: by the text rule, in lower case.
-fn word(cell: &Cell<String>, column: &'static str) -> Result<Option<String>, Refusal> {
-    let text = cell.text(column)?.and_then(|raw| clean::text(raw).value);
-    Ok(text.map(|text| text.to_lowercase()))
 }
 
 fn reason(word: &str) -> Option<Reason> {

@@ -1,5 +1,8 @@
 //! The rules of payments and refunds that `settlement` leaves: what is written for a unit.
 
+use std::borrow::Cow;
+
+use reference::{Amount, KnownCurrency};
 use replant_clean as clean;
 use replant_core::prelude::*;
 use settlement::{PaidAt, Payment, State, Transaction, TransactionRepair};
@@ -15,14 +18,16 @@ pub(crate) fn transaction(
     draft: &mut Draft<Rows>,
 ) -> Result<i64, Refusal> {
     // The money is counted whatever becomes of the rows. What cannot be read is judged below, after the parents.
-    for row in unit.rows() {
-        let _ = take_amount(lookups, row, draft);
-    }
     let row = unit.leader();
-    if row.is_refund() {
+    let is_refund = row.is_refund();
+    let amount = take_amount(lookups, row, is_refund, draft);
+    for refund in &unit.rows()[1..] {
+        let _ = take_amount(lookups, refund, true, draft);
+    }
+    if is_refund {
         return Err(refused_refund(lookups, row));
     }
-    let payment = lookups.rules.payment(row)?;
+    let payment = lookups.rules.payment_of(row, amount)?;
     lookups.transactions.payment(row.id)?;
     let refunds = unit.rows()[1..].iter().map(|row| Ok((row, lookups.rules.refund(row)?)));
     let refunds: Vec<_> = refunds.collect::<Result<_, Refusal>>()?;
@@ -59,16 +64,23 @@ fn no_id() -> Refusal {
     Refusal::unforeseen("the plan has no id for this key")
 }
 
-/// Counts and notes an amount; of a refund without its sign.
-fn take_amount(lookups: &Lookups, row: &Transaction, draft: &mut Draft<Rows>) -> Result<(), Refusal> {
-    let (cells, currencies) = (row.price(), lookups.rules.currencies());
-    cells.note_texts(row.id, draft)?;
-    let (currency, mut amount) = cells.read_amount(currencies)?;
-    if row.is_refund() {
-        amount = amount.unsigned()?;
+/// Reads an amount, counts and notes it; of a refund without its sign.
+fn take_amount(
+    lookups: &Lookups,
+    row: &Transaction,
+    is_refund: bool,
+    draft: &mut Draft<Rows>,
+) -> Result<(KnownCurrency, Amount), Refusal> {
+    let cells = row.price();
+    let found = lookups.rules.amount(row);
+    let noted = cells.note_texts(row.id, draft);
+    if let (Ok((currency, amount)), Ok(())) = (&found, noted) {
+        let counted = if is_refund { amount.unsigned().ok() } else { Some(*amount) };
+        if let Some(counted) = counted {
+            cells.note(*currency, Some(counted), row.id, draft);
+        }
     }
-    cells.note(currency, Some(amount), row.id, draft);
-    Ok(())
+    found
 }
 
 /// Why a refund does not travel with a payment.
@@ -108,7 +120,7 @@ fn new_payment(
         status,
         amount_minor: payment.money.minor,
         currency: payment.money.currency.to_string(),
-        gateway: text(&row.gateway).map(|gateway| gateway.to_lowercase()),
+        gateway: row.gateway.good().and_then(|raw| clean::word(raw)).map(Cow::into_owned),
         gateway_ref: text(&row.gateway_ref),
         subscription_id: subscription(lookups, row, draft)?,
         paid_at: payment.paid_at.at.into(),

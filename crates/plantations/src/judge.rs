@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use brands::BrandAccounts;
 use jiff::Timestamp;
-use reference::{Currencies, faulty};
+use reference::{Currencies, faulty, word};
 use replant_clean::{self as clean, Fault, Snapshot};
 use replant_core::prelude::*;
 
@@ -117,11 +117,6 @@ pub(crate) fn live(standing: &Standing) -> Option<i64> {
         Standing::Live(id) => Some(*id),
         Standing::Skipped | Standing::Quarantined(_) | Standing::Missing => None,
     }
-}
-
-fn word(cell: &Cell<String>, column: &'static str) -> Result<Option<String>, Refusal> {
-    let raw = cell.text(column)?;
-    Ok(raw.and_then(|raw| clean::text(raw).value.map(|word| word.to_lowercase())))
 }
 
 fn status(row: &Plantation) -> Result<Status, Refusal> {

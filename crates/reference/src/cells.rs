@@ -22,3 +22,11 @@ pub fn text<'a, R: Rows>(
     }
     Ok(text.value)
 }
+
+/// A word of an enumerated column: the text of a cell in lower case, without noting anything.
+///
+/// # Errors
+/// The cell holds no text at all: no rule speaks of that.
+pub fn word<'a>(cell: &'a Cell<String>, column: &'static str) -> Result<Option<Cow<'a, str>>, Refusal> {
+    Ok(cell.text(column)?.and_then(clean::word))
+}

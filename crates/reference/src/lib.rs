@@ -11,7 +11,7 @@ use replant_core::db::Db;
 use replant_core::prelude::*;
 use schema::{countries, currencies, meta};
 
-pub use cells::text;
+pub use cells::{text, word};
 pub use money::{Amount, KnownCurrency, Price, PriceCells, faulty};
 
 /// Reads when the legacy database was frozen.

@@ -118,7 +118,14 @@ impl PriceCells<'_> {
     /// The first of `amount_invalid`, `currency_conflict`, `currency_unknown`, `value_out_of_range`; `unforeseen` where a cell
     /// is no text.
     pub fn read(&self, known: &clean::Currencies) -> Result<Price, Refusal> {
-        let amount = self.amount.text(self.amount_column)?.map_or(Ok(None), clean::amount);
+        self.price(self.in_text()?, known)
+    }
+
+    fn in_text(&self) -> Result<Result<Option<clean::Amount>, Fault>, Refusal> {
+        Ok(self.amount.text(self.amount_column)?.map_or(Ok(None), clean::amount))
+    }
+
+    fn price(&self, amount: Result<Option<clean::Amount>, Fault>, known: &clean::Currencies) -> Result<Price, Refusal> {
         if let Err(fault @ Fault::AmountInvalid) = amount {
             return Err(faulty(fault));
         }
@@ -134,11 +141,13 @@ impl PriceCells<'_> {
     /// # Errors
     /// Those of [`Self::read`]; `amount_invalid` where the text is absent.
     pub fn read_amount(&self, known: &clean::Currencies) -> Result<(KnownCurrency, Amount), Refusal> {
-        if self.amount.text(self.amount_column)?.is_none_or(|raw| clean::text(raw).value.is_none()) {
-            return Err(faulty(Fault::AmountInvalid));
+        let absent = || faulty(Fault::AmountInvalid);
+        let amount = self.in_text()?;
+        if amount == Ok(None) {
+            return Err(absent());
         }
-        let price = self.read(known)?;
-        Ok((price.currency, price.amount.ok_or_else(|| faulty(Fault::AmountInvalid))?))
+        let price = self.price(amount, known)?;
+        Ok((price.currency, price.amount.ok_or_else(absent)?))
     }
 
     /// Notes what the text rule changes in both cells.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use brands::{BrandAccounts, Brands};
 use invoices::InvoiceNumber;
 use jiff::{SignedDuration, Timestamp};
-use reference::{Amount, Currencies, PriceCells};
+use reference::{Amount, Currencies, KnownCurrency, PriceCells};
 use replant_clean::{self as clean, Snapshot};
 use replant_core::prelude::*;
 use users::Emails;
@@ -13,7 +13,7 @@ use users::Emails;
 use crate::codes::TransactionCode;
 use crate::legacy::Transaction;
 use crate::meta::email_in;
-use crate::words::{Kind, Method, State, word};
+use crate::words::{Kind, Method, State};
 
 /// A pending payment that is older than this at the snapshot has failed.
 const PENDING_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -74,7 +74,7 @@ impl Transaction {
 
     /// How it was paid, or that it gives back; none where its type is none of these.
     pub fn kind(&self) -> Option<Kind> {
-        Kind::of(&word(self.kind.good()?)?)
+        Kind::of(&clean::word(self.kind.good()?)?)
     }
 
     /// Whether it gives back what another one brought.
@@ -84,13 +84,13 @@ impl Transaction {
 
     /// What became of it, as it is written.
     pub fn state(&self) -> Option<State> {
-        State::of(&word(self.status.good()?)?)
+        State::of(&clean::word(self.status.good()?)?)
     }
 
     /// The gateway, in lower case, and its reference; none where either is absent.
     pub fn gateway_ref(&self) -> Option<(String, String)> {
         let reference = clean::text(self.gateway_ref.good()?).value?.into_owned();
-        Some((word(self.gateway.good()?)?, reference))
+        Some((clean::word(self.gateway.good()?)?.into_owned(), reference))
     }
 
     /// The number of the invoice that it pays.
@@ -151,9 +151,29 @@ impl TransactionRules {
     /// # Errors
     /// The first code that applies: its parents', those of its values, its own. Doubles and conflicts come after these.
     pub fn payment(&self, row: &Transaction) -> Result<Payment, Refusal> {
+        self.payment_of(row, self.amount(row))
+    }
+
+    /// What the cells of its amount say.
+    ///
+    /// # Errors
+    /// Those of [`PriceCells::read_amount`].
+    pub fn amount(&self, row: &Transaction) -> Result<(KnownCurrency, Amount), Refusal> {
+        row.price().read_amount(self.currencies())
+    }
+
+    /// Reads a row that is no refund, given what [`Self::amount`] said.
+    ///
+    /// # Errors
+    /// Those of [`Self::payment`].
+    pub fn payment_of(
+        &self,
+        row: &Transaction,
+        amount: Result<(KnownCurrency, Amount), Refusal>,
+    ) -> Result<Payment, Refusal> {
         row.readable()?;
         let payer = self.payer(row)?;
-        let (_, amount) = row.price().read_amount(self.currencies())?;
+        let (_, amount) = amount?;
         let method = match row.kind() {
             Some(Kind::Payment(method)) => method,
             Some(Kind::Refund) => return Err(Refusal::unforeseen("a refund was taken for a payment")),
@@ -176,7 +196,7 @@ impl TransactionRules {
     /// The first code that applies: those of its values, its own. What its payment has left comes after these.
     pub fn refund(&self, row: &Transaction) -> Result<Refund, Refusal> {
         row.readable()?;
-        let (_, amount) = row.price().read_amount(self.currencies())?;
+        let (_, amount) = self.amount(row)?;
         let amount = amount.unsigned()?;
         let state = row.state().ok_or_else(status_unknown)?;
         let (money, paid_at) = (positive(amount)?, self.paid_at(row)?);

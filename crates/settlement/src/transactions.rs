@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use invoices::InvoiceNumber;
 use jiff::Timestamp;
+use jiff::civil::Date;
+use replant_clean as clean;
 use replant_core::prelude::*;
 use replant_core::{KeySet, Root};
 use rustc_hash::FxHashMap;
@@ -71,14 +73,15 @@ impl Candidate {
     }
 }
 
-/// A payment from bank to bank that a transfer may be.
+/// A payment from bank to bank that a transfer may be. There are many, so it is kept small.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Banked {
     pub(crate) key: Key,
     pub(crate) account_id: i64,
-    pub(crate) money: Money,
-    /// Microseconds since 1970.
-    pub(crate) at: i64,
+    pub(crate) minor: i64,
+    pub(crate) currency: Currency,
+    /// By London's clocks.
+    pub(crate) day: Date,
 }
 
 /// A payment that settles an invoice.
@@ -167,15 +170,16 @@ impl Seen {
     }
 
     fn candidate(&mut self, payment: &Candidate, invoice: Option<InvoiceNumber>, subscription: Option<Key>) {
-        let Candidate { key, account_id, at, .. } = *payment;
-        let money = Money { currency: payment.currency, minor: payment.minor };
+        let Candidate { key, account_id, minor, at, currency, .. } = *payment;
         if payment.state != State::Failed {
             self.recorded.insert(key);
             if payment.method == Method::BankTransfer {
-                self.banked.push(Banked { key, account_id, money, at });
+                let day = clean::london_day(Timestamp::from_microsecond(at).unwrap_or(Timestamp::MIN));
+                self.banked.push(Banked { key, account_id, minor, currency, day });
             }
         }
         if payment.state == State::Succeeded {
+            let money = Money { currency, minor };
             self.settling.extend(invoice.map(|invoice| Settling { key, money, at, invoice }));
             self.subscribed.extend(subscription.map(|subscription| (subscription, at, key)));
         }

@@ -12,7 +12,7 @@ use users::Emails;
 
 use crate::codes::TransferCode;
 use crate::legacy::Transfer;
-use crate::words::{Clearing, word};
+use crate::words::Clearing;
 
 /// A bank transfer that its own row lets in.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,7 +99,7 @@ impl TransferRules {
         let user = self.users.of(row.user_id.reference("user_id")?);
         Refusal::of_parents([&user])?;
         let (_, amount) = row.price().read_amount(self.currencies())?;
-        let clearing = row.status.good().and_then(|status| Clearing::of(&word(status)?));
+        let clearing = row.status.good().and_then(|status| Clearing::of(&clean::word(status)?));
         let reversed = match clearing {
             Some(Clearing::Cleared) => false,
             Some(Clearing::Reversed) => true,

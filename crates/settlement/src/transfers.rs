@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use std::sync::LazyLock;
-
-use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use replant_core::KeySet;
 use replant_core::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -23,9 +19,6 @@ const DAYS_APART: i32 = 3;
 
 /// The gateway of the payments that transfers become.
 pub const BANK: &str = "bank";
-
-static LONDON: LazyLock<TimeZone> =
-    LazyLock::new(|| TimeZone::get("Europe/London").expect("the bundled time zones include Europe/London"));
 
 /// The reference of the payment that a transfer becomes.
 pub fn transfer_ref(key: Key) -> String {
@@ -124,8 +117,8 @@ fn recorded(candidates: &[Candidate], is_recorded: impl Fn(Key) -> bool, banked:
         candidates.iter().filter_map(|transfer| Some((transfer.key, named(transfer)?))).collect();
     let mut payments: FxHashMap<What, Vec<(Date, Key)>> = FxHashMap::default();
     for payment in banked.iter().filter(|payment| !used.contains(&payment.key)) {
-        let what = (payment.account_id, payment.money.currency, payment.money.minor);
-        payments.entry(what).or_default().push((london_day(payment.at), payment.key));
+        let what = (payment.account_id, payment.currency, payment.minor);
+        payments.entry(what).or_default().push((payment.day, payment.key));
     }
     payments.values_mut().for_each(|paid| paid.sort_unstable());
     let mut pairs = Vec::new();
@@ -146,11 +139,6 @@ fn recorded(candidates: &[Candidate], is_recorded: impl Fn(Key) -> bool, banked:
     recorded
 }
 
-fn london_day(micros: i64) -> Date {
-    let at = Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MIN);
-    LONDON.to_datetime(at).date()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,8 +155,8 @@ mod tests {
     }
 
     fn banked(key: Key, minor: i64, at: &str) -> Banked {
-        let at: Timestamp = at.parse().unwrap();
-        Banked { key, account_id: 5, money: pounds(minor), at: at.as_microsecond() }
+        let Money { currency, minor } = pounds(minor);
+        Banked { key, account_id: 5, minor, currency, day: replant_clean::london_day(at.parse().unwrap()) }
     }
 
     /// The transfers that are there; transactions up to 100 are recorded.
@@ -217,12 +205,12 @@ mod tests {
     fn account_amount_and_currency_are_the_same() {
         let payment = banked(1, 500, "2023-06-10T12:00:00Z");
         let transfers = [transfer(10, 500, 10, None)];
-        let euros = Money { currency: Currency::new("EUR").unwrap(), minor: 500 };
+        let euros = Currency::new("EUR").unwrap();
         assert_eq!(judge(&transfers, &[payment]), [10]);
         for other in [
             Banked { account_id: 6, ..payment },
-            Banked { money: pounds(501), ..payment },
-            Banked { money: euros, ..payment },
+            Banked { minor: 501, ..payment },
+            Banked { currency: euros, ..payment },
         ] {
             assert_eq!(judge(&transfers, &[other]), [] as [Key; 0], "{other:?}");
         }

@@ -1,12 +1,5 @@
 //! The words of enumerated columns: how something was paid, and what became of it.
 
-use replant_clean as clean;
-
-/// A text by the text rule, in lower case; none where it is absent.
-pub(crate) fn word(raw: &str) -> Option<String> {
-    clean::text(raw).value.map(|text| text.to_lowercase())
-}
-
 /// How something was paid, as the platform calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
@@ -117,6 +110,8 @@ impl Clearing {
 
 #[cfg(test)]
 mod tests {
+    use replant_clean::word;
+
     use super::*;
 
     #[test]

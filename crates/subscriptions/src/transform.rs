@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
-use reference::Amount;
+use reference::{Amount, word};
 use replant_clean::{self as clean, Fault, Snapshot};
 use replant_core::prelude::*;
 
@@ -192,15 +192,10 @@ fn text<'a>(cell: &'a Cell<String>, column: &'static str) -> Result<Option<Cow<'
     Ok(cell.text(column)?.and_then(|raw| clean::text(raw).value))
 }
 
-/// A word of an enumerated column: by the text rule, in lower case.
-fn word(cell: &Cell<String>, column: &'static str) -> Result<String, Refusal> {
-    Ok(text(cell, column)?.map(|text| text.to_lowercase()).unwrap_or_default())
-}
-
 fn cycle(row: &Subscription) -> Result<Cycle, Refusal> {
-    match word(&row.interval, "interval")?.as_str() {
-        "monthly" | "month" | "1m" | "m" => Ok(Cycle::Month),
-        "yearly" | "year" | "annual" | "12m" | "y" => Ok(Cycle::Year),
+    match word(&row.interval, "interval")?.as_deref() {
+        Some("monthly" | "month" | "1m" | "m") => Ok(Cycle::Month),
+        Some("yearly" | "year" | "annual" | "12m" | "y") => Ok(Cycle::Year),
         _ => Err(Refusal::quarantine(Code::IntervalUnknown, "the interval is neither a month nor a year")),
     }
 }
@@ -219,11 +214,11 @@ fn trees_per_cycle(row: &Subscription, cycle: Cycle) -> Result<i32, Refusal> {
 }
 
 fn status(row: &Subscription) -> Result<Status, Refusal> {
-    match word(&row.status, "status")?.as_str() {
-        "active" | "live" => Ok(Status::Active),
-        "paused" | "hold" => Ok(Status::Paused),
-        "past_due" | "unpaid" => Ok(Status::PastDue),
-        "cancelled" | "canceled" | "ended" | "expired" => Ok(Status::Cancelled),
+    match word(&row.status, "status")?.as_deref() {
+        Some("active" | "live") => Ok(Status::Active),
+        Some("paused" | "hold") => Ok(Status::Paused),
+        Some("past_due" | "unpaid") => Ok(Status::PastDue),
+        Some("cancelled" | "canceled" | "ended" | "expired") => Ok(Status::Cancelled),
         _ => Err(Refusal::quarantine(Code::StatusUnknown, "the rules do not know the status")),
     }
 }

@@ -110,11 +110,11 @@ macro_rules! legacy {
                         Some(after) => $crate::gather(
                             page.filter($table::$key.gt(after))
                                 .load_iter::<Self, $crate::diesel::connection::DefaultLoadingMode>(one)?,
-                            0,
+                            expected,
                         ),
                         None => $crate::gather(
                             page.load_iter::<Self, $crate::diesel::connection::DefaultLoadingMode>(one)?,
-                            0,
+                            expected,
                         ),
                     }
                 })

@@ -1,6 +1,6 @@
 //! What became of the rows of an earlier step, as a lookup for later ones.
 
-use vers_vecs::BitVec;
+use vers_vecs::{BitVec, RsVec};
 
 use crate::storage::ledger::plan::IdBlock;
 use crate::words::{Key, KeySet, Root};
@@ -20,19 +20,23 @@ pub enum Standing {
 
 /// What became of every row of a step: legacy key to target id. A row whose id is the one that was planned for it costs
 /// nothing but its key, and a bit.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Standings {
     keys: KeySet,
     ids: IdBlock,
-    /// A bit for each key, by its place: whether it is an exception.
+    /// A bit for each key, by its place: whether the row is not simply in the target with the id that was planned for it.
     exceptional: BitVec,
+    /// A bit for each key, by its place: whether the row has another id than the planned one.
+    moved: RsVec,
+    /// The ids of those, by key.
+    moved_to: Vec<i64>,
     exceptions: Exceptions,
 }
 
 /// The rows that are not simply in the target, with the id that was planned for them. Lists by key.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Exceptions {
-    /// Rows with another id than the planned one.
+    /// Rows with another id than the planned one. Their standings keep them elsewhere.
     other_ids: Vec<(Key, i64)>,
     merged: KeySet,
     /// Rows of another table.
@@ -70,24 +74,15 @@ impl Exceptions {
         self.quarantined.push((key, root.key, place));
     }
 
-    /// Puts the lists into order. Each row stands once in them.
-    fn sort(&mut self) {
-        self.other_ids.sort_unstable();
-        self.other_ids.shrink_to_fit();
-        self.quarantined.sort_unstable();
-        self.quarantined.shrink_to_fit();
-    }
-
-    fn keys(&self) -> impl Iterator<Item = Key> + '_ {
-        let ids = self.other_ids.iter().map(|(key, _)| *key);
+    /// Those without an id, in no order.
+    fn without_id(&self) -> impl Iterator<Item = Key> + '_ {
         let roots = self.quarantined.iter().map(|(key, ..)| *key);
-        ids.chain(roots).chain(self.skipped.iter()).chain(self.elsewhere.iter())
+        roots.chain(self.skipped.iter()).chain(self.elsewhere.iter())
     }
 
+    /// What became of a row without an id.
     fn of(&self, key: Key) -> Standing {
-        if let Ok(place) = self.other_ids.binary_search_by_key(&key, |(key, _)| *key) {
-            Standing::Live(self.other_ids[place].1)
-        } else if let Ok(place) = self.quarantined.binary_search_by_key(&key, |(key, ..)| *key) {
+        if let Ok(place) = self.quarantined.binary_search_by_key(&key, |(key, ..)| *key) {
             let (_, root, step) = self.quarantined[place];
             Standing::Quarantined(Root { step: self.steps[step as usize].clone(), key: root })
         } else if self.skipped.contains(key) {
@@ -98,15 +93,33 @@ impl Exceptions {
     }
 }
 
+impl Default for Standings {
+    fn default() -> Self {
+        Self::new(KeySet::default(), IdBlock::default(), Exceptions::default())
+    }
+}
+
 impl Standings {
     /// `keys`: those of the step, with the ids that were planned for them.
     pub(crate) fn new(keys: KeySet, ids: IdBlock, mut exceptions: Exceptions) -> Self {
-        exceptions.sort();
         let mut exceptional = BitVec::from_zeros(usize::try_from(keys.len()).expect("the keys fit into memory"));
-        for place in exceptions.keys().filter_map(|key| keys.rank(key)) {
+        let mut moved = exceptional.clone();
+        let mut other_ids = std::mem::take(&mut exceptions.other_ids);
+        other_ids.sort_unstable();
+        let mut moved_to = Vec::with_capacity(other_ids.len());
+        for (key, id) in other_ids {
+            if let Some(place) = keys.rank(key) {
+                moved.set_unchecked(as_index(place), 1);
+                exceptional.set_unchecked(as_index(place), 1);
+                moved_to.push(id);
+            }
+        }
+        exceptions.quarantined.sort_unstable();
+        exceptions.quarantined.shrink_to_fit();
+        for place in exceptions.without_id().filter_map(|key| keys.rank(key)) {
             exceptional.set_unchecked(as_index(place), 1);
         }
-        Self { keys, ids, exceptional, exceptions }
+        Self { keys, ids, exceptional, moved: RsVec::from_bit_vec(moved), moved_to, exceptions }
     }
 
     /// Standings made by hand: for tests of a `transform`.
@@ -139,10 +152,12 @@ impl Standings {
         let Some((key, place)) = key.and_then(|key| Some((key, self.keys.rank(key)?))) else {
             return Standing::Missing;
         };
-        if self.exceptional.is_bit_set_unchecked(as_index(place)) {
-            self.exceptions.of(key)
-        } else {
+        if !self.exceptional.is_bit_set_unchecked(as_index(place)) {
             self.ids.id(place).map_or(Standing::Missing, Standing::Live)
+        } else if self.moved.get(as_index(place)) == Some(1) {
+            Standing::Live(self.moved_to[self.moved.rank1(as_index(place))])
+        } else {
+            self.exceptions.of(key)
         }
     }
 

@@ -1,0 +1,2 @@
+DROP INDEX replant_quarantine_chunk;
+DROP INDEX replant_repairs_chunk;
