@@ -28,6 +28,7 @@ use replant_testkit::schema::SchemaError;
 
 pub use rates::*;
 
+use sink::Empty;
 use table::{Side, Table};
 use world::World;
 
@@ -139,8 +140,10 @@ impl Simulation {
         progress: Progress<'_>,
     ) -> Result<Simulated, SimulateError> {
         let world = self.world()?;
-        let fill = |side, url: Option<&DbUrl>| match url {
-            Some(url) => sink::into_database(&world, side, &side.tables(&world), url, progress),
+        let open = |side, url: Option<_>| url.map(|url| Empty::open(side, url)).transpose();
+        let (legacy, platform) = (open(Side::Legacy, legacy)?, open(Side::Platform, platform)?);
+        let fill = |side: Side, database: Option<Empty<'_>>| match database {
+            Some(database) => database.fill(&world, &side.tables(&world), progress),
             None => Ok(Vec::new()),
         };
         let (legacy, platform) = std::thread::scope(|scope| {

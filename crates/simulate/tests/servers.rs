@@ -85,6 +85,11 @@ fn a_database_with_rows_is_refused() {
     let direct = sqlite();
     let again = simulation().into_databases(&direct.legacy, &direct.platform).unwrap_err();
     assert!(matches!(again, SimulateError::NotEmpty { side: "legacy", .. }), "{again}");
+    let other = DbUrl::sqlite(&direct.folder.path().join("other.db"));
+    let again = simulation().into_databases(&other, &direct.platform).unwrap_err();
+    assert!(matches!(again, SimulateError::NotEmpty { side: "platform", .. }), "{again}");
+    let untouched = dump_all(&mut Db::open(&other, Role::Target).unwrap()).unwrap();
+    assert!(untouched.iter().all(|table| table.rows.is_empty()), "nothing is written anywhere");
     let csv = direct.folder.path().join("csv");
     simulation().into_folder(&csv).unwrap();
     assert!(matches!(simulation().into_folder(&csv), Err(SimulateError::FolderNotEmpty { .. })));

@@ -21,23 +21,35 @@ use crate::table::{Side, Table};
 use crate::world::World;
 use crate::{Progress, SimulateError};
 
-/// Fills a database with its side's tables.
-pub(crate) fn into_database(
-    world: &World,
-    side: Side,
-    tables: &[Table],
-    url: &DbUrl,
-    progress: Progress<'_>,
-) -> Result<Vec<(&'static str, u64)>, SimulateError> {
-    if let Some(file) = url.sqlite_path().filter(|file| !file.exists()) {
-        File::create(&file).map_err(|source| SimulateError::io(&file, source))?;
+/// A database that is ready to be filled: its tables are there, and empty.
+pub(crate) struct Empty<'a> {
+    url: &'a DbUrl,
+    db: Db,
+}
+
+impl<'a> Empty<'a> {
+    /// Makes the tables of a side where there are none, and refuses tables that hold rows.
+    pub(crate) fn open(side: Side, url: &'a DbUrl) -> Result<Self, SimulateError> {
+        if let Some(file) = url.sqlite_path().filter(|file| !file.exists()) {
+            File::create(&file).map_err(|source| SimulateError::io(&file, source))?;
+        }
+        let mut db = Db::open(url, Role::Target)?;
+        prepare(&mut db, side)?;
+        Ok(Self { url, db })
     }
-    let mut db = Db::open(url, Role::Target)?;
-    prepare(&mut db, side)?;
-    match url.backend() {
-        Backend::MariaDb => mariadb::fill(world, tables, url, progress),
-        Backend::Postgres => postgres::fill(world, tables, url, progress),
-        Backend::Sqlite => sqlite::fill(world, tables, &mut db, progress),
+
+    /// Fills the tables.
+    pub(crate) fn fill(
+        mut self,
+        world: &World,
+        tables: &[Table],
+        progress: Progress<'_>,
+    ) -> Result<Vec<(&'static str, u64)>, SimulateError> {
+        match self.url.backend() {
+            Backend::MariaDb => mariadb::fill(world, tables, self.url, progress),
+            Backend::Postgres => postgres::fill(world, tables, self.url, progress),
+            Backend::Sqlite => sqlite::fill(world, tables, &mut self.db, progress),
+        }
     }
 }
 
@@ -47,7 +59,6 @@ struct Rows {
     rows: i64,
 }
 
-/// Makes the tables where there are none, and refuses tables that hold rows.
 fn prepare(db: &mut Db, side: Side) -> Result<(), SimulateError> {
     let refused = |source| SimulateError::Database { what: "look at the tables", source };
     let tables = catalog::tables(db).map_err(refused)?;

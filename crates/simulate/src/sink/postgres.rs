@@ -40,7 +40,7 @@ pub(super) fn fill(
 
 /// One arm a table: diesel's COPY wants its type.
 fn copy(db: &mut Db, table: &str, lines: &[u8]) -> QueryResult<usize> {
-    let Db::Pg(pg) = db else { unreachable!("into_database asked which database it is") };
+    let Db::Pg(pg) = db else { unreachable!("`Empty` asked which database it is") };
     macro_rules! copy {
         ($($name:ident),*) => {
             match table {
