@@ -8,6 +8,7 @@ use replant_core::db::Db;
 use replant_core::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
+use tinystr::TinyAsciiStr;
 
 use crate::schema::target::{account_emails, accounts, legacy_user_map};
 
@@ -27,8 +28,8 @@ pub(crate) struct PlatformAccount {
     pub id: i64,
     /// Its e-mail as it stands.
     pub email: CompactString,
-    /// Its country: the region of phone numbers without one.
-    pub country: Option<CompactString>,
+    /// Its country: the region of phone numbers without one. There are many accounts, so it takes three bytes.
+    pub country: Option<TinyAsciiStr<2>>,
     /// The account that it went into before.
     pub merged_into: Option<i64>,
     /// Who opened it.
@@ -61,7 +62,7 @@ impl Frozen for Platform {
         let mut accounts = Vec::new();
         let mut take = |(id, email, country, merged_into): Found| {
             if !ours.made("accounts", id) {
-                let country = country.map(CompactString::from);
+                let country = country.and_then(|code| code.parse().ok());
                 let opened = opened(id);
                 accounts.push(PlatformAccount { id, email: email.into(), country, merged_into, opened });
             }
