@@ -118,10 +118,10 @@ impl PriceCells<'_> {
     /// The first of `amount_invalid`, `currency_conflict`, `currency_unknown`, `value_out_of_range`; `unforeseen` where a cell
     /// is no text.
     pub fn read(&self, known: &clean::Currencies) -> Result<Price, Refusal> {
-        self.price(self.in_text()?, known)
+        self.price(self.amount_read()?, known)
     }
 
-    fn in_text(&self) -> Result<Result<Option<clean::Amount>, Fault>, Refusal> {
+    fn amount_read(&self) -> Result<Result<Option<clean::Amount>, Fault>, Refusal> {
         Ok(self.amount.text(self.amount_column)?.map_or(Ok(None), clean::amount))
     }
 
@@ -142,7 +142,7 @@ impl PriceCells<'_> {
     /// Those of [`Self::read`]; `amount_invalid` where the text is absent.
     pub fn read_amount(&self, known: &clean::Currencies) -> Result<(KnownCurrency, Amount), Refusal> {
         let absent = || faulty(Fault::AmountInvalid);
-        let amount = self.in_text()?;
+        let amount = self.amount_read()?;
         if amount == Ok(None) {
             return Err(absent());
         }

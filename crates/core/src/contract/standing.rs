@@ -36,7 +36,7 @@ pub struct Standings {
 /// The rows that are not simply in the target, with the id that was planned for them. Lists by key.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Exceptions {
-    /// Rows with another id than the planned one. Their standings keep them elsewhere.
+    /// Rows with another id than the planned one. They go into lists of their own when the standings are made.
     other_ids: Vec<(Key, i64)>,
     merged: KeySet,
     /// Rows of another table.
@@ -74,7 +74,7 @@ impl Exceptions {
         self.quarantined.push((key, root.key, place));
     }
 
-    /// Those without an id, in no order.
+    /// Rows without an id, in no order.
     fn without_id(&self) -> impl Iterator<Item = Key> + '_ {
         let roots = self.quarantined.iter().map(|(key, ..)| *key);
         roots.chain(self.skipped.iter()).chain(self.elsewhere.iter())
@@ -106,6 +106,8 @@ impl Standings {
         let mut moved = exceptional.clone();
         let mut other_ids = std::mem::take(&mut exceptions.other_ids);
         other_ids.sort_unstable();
+        // Ids are found by counting, so no key may stand here twice.
+        other_ids.dedup_by_key(|(key, _)| *key);
         let mut moved_to = Vec::with_capacity(other_ids.len());
         for (key, id) in other_ids {
             if let Some(place) = keys.rank(key) {
@@ -178,4 +180,43 @@ impl Standings {
 /// The place of a key among the others, which are in memory.
 fn as_index(place: u64) -> usize {
     usize::try_from(place).expect("the keys fit into memory")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_found_among_many() {
+        // Every third key is there; the n-th has the id 1,000 + n, but for the exceptions.
+        let keys: KeySet = (0..3_000).filter(|key| key % 3 == 0).collect();
+        let expected = |key: Key| match key {
+            key if key % 3 != 0 => Standing::Missing,
+            key if key % 5 == 0 => Standing::Live(-key),
+            key if key % 7 == 0 => Standing::Skipped,
+            key if key % 11 == 0 => Standing::Quarantined(Root { step: "users".to_owned(), key: key + 1 }),
+            key if key % 13 == 0 => Standing::Missing,
+            key => Standing::Live(1_000 + key / 3),
+        };
+        let mut exceptions = Exceptions::default();
+        // The ledger tells of them in no order, and of keys that nobody planned.
+        for key in (0..4_000).rev() {
+            match expected(key) {
+                Standing::Live(id) if id <= 0 => {
+                    exceptions.other_id(key, id);
+                    exceptions.other_id(key, id);
+                }
+                Standing::Live(_) => {}
+                Standing::Skipped => exceptions.skipped(key),
+                Standing::Quarantined(root) => exceptions.quarantined(key, root),
+                Standing::Missing => exceptions.elsewhere(key),
+            }
+        }
+        let standings = Standings::new(keys, IdBlock::new(vec![(1_000, 1_000)]), exceptions);
+        for key in 0..3_000 {
+            assert_eq!(standings.of(Some(key)), expected(key), "{key}");
+        }
+        assert_eq!(standings.of(Some(3_005)), Standing::Missing);
+        assert_eq!(standings.of(None), Standing::Missing);
+    }
 }
