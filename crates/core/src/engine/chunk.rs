@@ -22,8 +22,10 @@ use crate::storage::ledger::close::{self, ChunkResult};
 use crate::storage::ledger::runs::Owner;
 use crate::words::Counts;
 
-/// Units that one rayon task judges.
+/// Units that one rayon task judges at the least: what tasks found is put together in the end, so there are but a few for
+/// each thread.
 const TASK: usize = 256;
+const TASKS_A_THREAD: usize = 2;
 
 /// The rows of a chunk, as they were read.
 pub trait ReadRows: Send {
@@ -90,7 +92,7 @@ pub(super) struct Rows<S: Step> {
 /// The rows of a chunk with their verdicts.
 pub(super) struct Judged<S: Step> {
     pub(super) rows: Vec<S::Legacy>,
-    starts: Option<Vec<usize>>,
+    pub(super) starts: Option<Vec<usize>>,
     pub(super) draft: Draft<S::Rows>,
     bytes: u64,
 }
@@ -124,7 +126,8 @@ impl<S: Step> ReadRows for Rows<S> {
             return Err(ChunkError::SourceChanged { planned: self.planned, found: self.found });
         }
         let units = self.starts.as_ref().map_or(self.rows.len(), Vec::len);
-        let tasks: Vec<(usize, usize)> = (0..units).step_by(TASK).map(|from| (from, units.min(from + TASK))).collect();
+        let task = units.div_ceil(TASKS_A_THREAD * rayon::current_num_threads()).max(TASK);
+        let tasks: Vec<(usize, usize)> = (0..units).step_by(task).map(|from| (from, units.min(from + task))).collect();
         let parts: Vec<Draft<S::Rows>> = tasks.into_par_iter().map(|(from, to)| self.judge(from..to)).collect();
         let mut parts = parts.into_iter();
         let mut draft = parts.next().unwrap_or_default();

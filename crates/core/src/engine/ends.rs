@@ -6,6 +6,7 @@ use rust_decimal::Decimal;
 use rustc_hash::FxHashMap;
 
 use super::chunk::Judged;
+use crate::contract::draft::Carried;
 use crate::contract::legacy::LegacyRow;
 use crate::contract::refusal::Refusal;
 use crate::contract::step::{Step, merged_code};
@@ -52,24 +53,26 @@ impl<S: Step> Judged<S> {
     }
 
     /// The ends of the rows of a unit, the leader's first.
-    pub(super) fn ends(&self, unit: UnitIndex, by_target: &ByTarget) -> Vec<(Key, RowEnd)> {
+    pub(super) fn ends<'a>(
+        &'a self,
+        unit: UnitIndex,
+        by_target: &'a ByTarget,
+    ) -> impl Iterator<Item = (Key, RowEnd)> + use<'a, S> {
         let rows = self.unit(unit);
         let leader = rows[0].key();
         let judged = match by_target.0.get(&unit) {
             Some(refusal) => Err(refusal),
             None => self.draft.verdicts[unit as usize].result.as_ref().map(|target| *target),
         };
-        let first = self.draft.own.partition_point(|(of, ..)| *of < unit);
-        let own = || self.draft.own[first..].iter().take_while(|(of, ..)| *of == unit);
-        rows.iter()
-            .map(|row| {
-                let mut end = end_of::<S>(judged, leader, row.key());
-                if let (Ok(_), Some((_, _, table, id))) = (judged, own().find(|(_, key, ..)| *key == row.key())) {
-                    end = RowEnd { target: Some(*id), table: Some(*table), ..RowEnd::new(Outcome::Migrated, None) };
-                }
-                (row.key(), end)
-            })
-            .collect()
+        let own = &self.draft.own[self.draft.own.partition_point(|(of, ..)| *of < unit)..];
+        let own = &own[..own.partition_point(|(of, ..)| *of == unit)];
+        rows.iter().map(move |row| {
+            let mut end = end_of::<S>(judged, leader, row.key());
+            if let (Ok(_), Some((_, _, table, id))) = (judged, own.iter().find(|(_, key, ..)| *key == row.key())) {
+                end = RowEnd { target: Some(*id), table: Some(*table), ..RowEnd::new(Outcome::Migrated, None) };
+            }
+            (row.key(), end)
+        })
     }
 
     /// What the ledger keeps of the chunk, given the units that the target refused and the rows that stay as they were.
@@ -77,7 +80,8 @@ impl<S: Step> Judged<S> {
         let by_target = ByTarget::new(refused);
         let mut result = ChunkResult::default();
         result.counts.read = self.rows.len() as u64;
-        let mut outcomes: FxHashMap<Key, Outcome> = FxHashMap::default();
+        result.migrated.reserve(self.rows.len());
+        let mut outcomes: Vec<Outcome> = Vec::with_capacity(self.rows.len());
         let held = self.held(&by_target);
         let now = At::now();
         for unit in 0..self.units() {
@@ -85,9 +89,7 @@ impl<S: Step> Judged<S> {
             for (row, (key, end)) in self.unit(unit).iter().zip(self.ends(unit, &by_target)) {
                 let outcome = kept.get(&key).map_or(end.outcome, |recorded| recorded.outcome);
                 result.counts.add(outcome);
-                if !self.draft.carried.is_empty() {
-                    outcomes.insert(key, outcome);
-                }
+                outcomes.push(outcome);
                 match kept.get(&key) {
                     Some(recorded) => keep::<S>(recorded, chunk, key, &mut result),
                     None => self.enter(row, chunk, end, fingerprint, (&held, now), &mut result),
@@ -155,14 +157,15 @@ impl<S: Step> Judged<S> {
         held
     }
 
-    fn extras(
-        &self,
-        chunk: i64,
-        by_target: &ByTarget,
-        outcomes: &FxHashMap<Key, Outcome>,
-        kept: &Kept,
-        result: &mut ChunkResult,
-    ) {
+    /// The place of the row that carries an amount; none where the amount names no row of its unit.
+    fn place_of(&self, carried: &Carried) -> Option<usize> {
+        let unit = carried.unit as usize;
+        let first = self.starts.as_ref().map_or(unit, |starts| starts[unit]);
+        let place = self.unit(carried.unit).iter().position(|row| row.key() == carried.key)?;
+        Some(first + place)
+    }
+
+    fn extras(&self, chunk: i64, by_target: &ByTarget, outcomes: &[Outcome], kept: &Kept, result: &mut ChunkResult) {
         if !self.draft.also.is_empty() {
             let place_of: FxHashMap<Key, usize> =
                 (0..).zip(&result.migrated).map(|(place, row)| (row.key, place)).collect();
@@ -190,7 +193,7 @@ impl<S: Step> Judged<S> {
             .collect();
         result.counts.repairs = result.repairs.len() as u64;
         for carried in &self.draft.carried {
-            let outcome = outcomes.get(&carried.key).copied().unwrap_or(Outcome::Quarantined);
+            let outcome = self.place_of(carried).map_or(Outcome::Quarantined, |place| outcomes[place]);
             result.money.row(carried.amount, carried.exact_minor, outcome);
             if kept.contains_key(&carried.key) && outcome == Outcome::Migrated {
                 result.money.written(carried.amount);

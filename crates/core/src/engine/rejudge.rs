@@ -183,7 +183,7 @@ impl<S: Step> Judged<S> {
         let nothing_refused = ByTarget::new(&[]);
         for unit in 0..self.units() {
             let verdict = &self.draft.verdicts[unit as usize];
-            let ends = self.ends(unit, &nothing_refused);
+            let ends: Vec<_> = self.ends(unit, &nothing_refused).collect();
             let was_in = ends.iter().any(|(key, _)| recorded.get(key).is_some_and(is_in));
             match verdict.result {
                 Err(_) if was_in => due.out.push(unit),
@@ -257,13 +257,12 @@ impl<S: Step> Judged<S> {
         recorded: &ByKey,
         ours: &Ours,
     ) -> Result<Option<Vec<Change>>, ChunkError> {
-        let keys = self.ends(unit, &ByTarget::new(&[]));
         let mut targets: Vec<(String, i64, Key)> = Vec::new();
-        for (key, _) in &keys {
-            let Some(was) = recorded.get(key).filter(|was| was.outcome == Outcome::Migrated) else { continue };
+        for key in self.unit(unit).iter().map(LegacyRow::key) {
+            let Some(was) = recorded.get(&key).filter(|was| was.outcome == Outcome::Migrated) else { continue };
             let own = was.table.clone().unwrap_or_else(|| S::TARGET.to_owned());
             let all = was.also.iter().cloned().chain(was.target.map(|id| (own, id)));
-            targets.extend(all.map(|(table, id)| (table, id, *key)));
+            targets.extend(all.map(|(table, id)| (table, id, key)));
         }
         if targets.is_empty() || targets.iter().any(|(table, id, _)| !ours.made(table, *id)) {
             return Ok(None);

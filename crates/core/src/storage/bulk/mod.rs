@@ -80,10 +80,20 @@ impl<T: Write> Batch<T> {
         if self.rows.windows(2).all(|pair| pair[0].place() <= pair[1].place()) {
             return;
         }
-        let mut both: Vec<(UnitIndex, T)> = self.units.drain(..).zip(self.rows.drain(..)).collect();
-        // Rows are large: this sorts their places, and moves each row once.
-        both.sort_by_cached_key(|(_, row)| row.place());
-        (self.units, self.rows) = both.into_iter().unzip();
+        let places = u32::try_from(self.rows.len()).expect("a chunk has fewer than 2^32 rows");
+        let mut order: Vec<(i64, u32)> = self.rows.iter().map(Write::place).zip(0..places).collect();
+        order.sort_unstable();
+        // Rows are large: each is swapped to its place where they stand. What stood there before was swapped on, to where its
+        // own place in the order tells.
+        for to in 0..order.len() {
+            let mut from = order[to].1 as usize;
+            while from < to {
+                from = order[from].1 as usize;
+            }
+            order[to].1 = from as u32;
+            self.rows.swap(to, from);
+            self.units.swap(to, from);
+        }
     }
 }
 
