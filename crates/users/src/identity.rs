@@ -1,6 +1,9 @@
 //! Who is who: users and platform accounts that are one person form a group (rules: Users, 1 to 3).
 
 use std::ops::Range;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
@@ -60,6 +63,14 @@ pub(crate) fn hashed(email: &str) -> u128 {
     xxhash_rust::xxh3::xxh3_128(email.as_bytes())
 }
 
+/// Does two things at once: until users are there, nearly everything else waits.
+fn side_by_side<A, B: Send>(one: impl FnOnce() -> A, other: impl FnOnce() -> B + Send) -> (A, B) {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(other);
+        (one(), other.join().unwrap_or_else(|defect| resume_unwind(defect)))
+    })
+}
+
 impl Identity {
     /// Reads the users and the platform.
     ///
@@ -67,11 +78,15 @@ impl Identity {
     /// A source cannot be read.
     pub(crate) fn build(cx: &Prepare<'_>) -> Result<Self, PrepareError> {
         let expected = usize::try_from(cx.plan().keys.len()).unwrap_or_default();
-        let groups = Groups::read(cx, expected)?;
-        cx.offer(Emails::of_groups(&groups));
-        let mut identity = Self::of(groups);
-        identity.earliest = Earliest::read(cx)?;
-        Ok(identity)
+        let (identity, earliest) = side_by_side(
+            || {
+                let groups = Groups::read(cx, expected)?;
+                cx.offer(Emails::of_groups(&groups));
+                Ok::<_, PrepareError>(Self::of(groups))
+            },
+            || Earliest::read(cx),
+        );
+        Ok(Self { earliest: earliest?, ..identity? })
     }
 
     /// What a unit has to know of its group.
@@ -303,9 +318,9 @@ impl Nodes {
 /// The earliest known activity of each user: four bytes a user.
 #[derive(Debug, Default)]
 struct Earliest {
-    plan: Option<std::sync::Arc<StepPlan>>,
+    plan: Option<Arc<StepPlan>>,
     /// Seconds since the first one that can be true, by the user's place among the keys.
-    seconds: Vec<u32>,
+    seconds: Vec<AtomicU32>,
 }
 
 /// Times before it are implausible (rules: Time).
@@ -318,27 +333,30 @@ impl Earliest {
     fn read(cx: &Prepare<'_>) -> Result<Self, PrepareError> {
         let plan = cx.plan();
         let users = usize::try_from(plan.keys.len()).expect("the keys fit into memory");
-        let mut earliest = Self { plan: Some(plan), seconds: vec![NONE; users] };
-        earliest.take::<Planted>(cx)?;
-        earliest.take::<Paid>(cx)?;
-        earliest.take::<Subscribed>(cx)?;
+        let seconds = std::iter::repeat_with(|| AtomicU32::new(NONE)).take(users).collect();
+        let earliest = Self { plan: Some(plan), seconds };
+        let (planted, others) = side_by_side(
+            || earliest.take::<Planted>(cx),
+            || earliest.take::<Paid>(cx).and_then(|()| earliest.take::<Subscribed>(cx)),
+        );
+        planted.and(others)?;
         Ok(earliest)
     }
 
-    fn take<A: Activity>(&mut self, cx: &Prepare<'_>) -> Result<(), PrepareError> {
+    fn take<A: Activity>(&self, cx: &Prepare<'_>) -> Result<(), PrepareError> {
         let snapshot = Snapshot(cx.snapshot());
         cx.scan(|activity: A| {
             let (Some(user), Some(Wall(wall))) = (activity.user(), activity.wall()) else { return };
             let Some(place) = self.place(user) else { return };
             // In London it is never later than in UTC, and an hour earlier at the most: most activities are not the first.
             let Ok(latest) = Offset::UTC.to_timestamp(wall) else { return };
-            if latest.as_second() - FIRST - HOUR > i64::from(self.seconds[place]) {
+            if latest.as_second() - FIRST - HOUR > i64::from(self.seconds[place].load(Ordering::Relaxed)) {
                 return;
             }
             let known = if A::IS_UTC { clean::known_utc(wall, snapshot) } else { clean::known_london(wall, snapshot) };
             if let Some(at) = known {
                 let seconds = u32::try_from(at.as_second() - FIRST).unwrap_or(NONE);
-                self.seconds[place] = self.seconds[place].min(seconds);
+                self.seconds[place].fetch_min(seconds, Ordering::Relaxed);
             }
         })
     }
@@ -349,7 +367,7 @@ impl Earliest {
     }
 
     fn of(&self, key: Key) -> Option<Timestamp> {
-        let seconds = *self.seconds.get(self.place(key)?)?;
+        let seconds = self.seconds.get(self.place(key)?)?.load(Ordering::Relaxed);
         (seconds != NONE).then(|| Timestamp::from_second(FIRST + i64::from(seconds)).ok()).flatten()
     }
 }
