@@ -350,6 +350,27 @@ fn nothing_is_dropped_for_few_rows_or_for_a_table_that_holds_many() {
 }
 
 #[test]
+fn a_foreign_key_stays_that_points_to_many_more_rows_than_are_to_come() {
+    let Some((dark, _dark)) = target() else { return };
+    let world = World::new(&ordinary(60));
+    site(
+        &dark.url,
+        r#"INSERT INTO "Odd ""name""" (id) SELECT generate_series(1, 10000); SELECT pg_stat_force_next_flush()"#,
+    );
+    let url = dark.url.clone();
+    let looked = AtomicBool::new(false);
+    let watch = Watch::new(|event| {
+        if let Event::Dropped { step: "toy.things", foreign_keys, .. } = event {
+            let missing = missing_at(&url);
+            assert!(*foreign_keys == 2 && !missing.contains(&"items_Odd'col_fkey".to_owned()), "{missing:?}");
+            looked.store(true, Ordering::Relaxed);
+        }
+    });
+    assert!(world.watched(&dark, offline(5), &watch).unwrap().complete);
+    assert!(looked.load(Ordering::Relaxed));
+}
+
+#[test]
 fn a_rehearsal_and_sqlite_drop_nothing() {
     let world = World::new(&ordinary(60));
     let lite = crate::world::sqlite();

@@ -1,7 +1,7 @@
 //! What may be dropped of a table, as the catalogue defines it.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Nullable, Text};
 
 use crate::storage::db::Db;
 
@@ -22,6 +22,9 @@ pub(super) struct Droppable {
     pub(super) tablespace: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     pub(super) remark: Option<String>,
+    /// About how many rows the table has that a foreign key points to.
+    #[diesel(sql_type = BigInt)]
+    pub(super) parents: i64,
 }
 
 /// Left alone is what could not come back exactly or would change what happens meanwhile: foreign keys that are not
@@ -36,7 +39,7 @@ WITH filled AS (
 SELECT t.relname::text AS table_name, c.conname::text AS name, 'foreign key' AS kind, pg_get_constraintdef(c.oid) AS definition,
        k.given || format(' AND NOT EXISTS (SELECT FROM %I.%I p WHERE %s)', n.nspname, p.relname, k.same)
        || CASE WHEN p.oid = t.oid THEN format(' AND NOT EXISTS (SELECT FROM %I p WHERE %s)', p.relname, k.same) ELSE '' END AS refuses,
-       NULL AS tablespace, obj_description(c.oid, 'pg_constraint') AS remark
+       NULL AS tablespace, obj_description(c.oid, 'pg_constraint') AS remark, pg_stat_get_live_tuples(p.oid) AS parents
   FROM filled t
   JOIN pg_constraint c ON c.conrelid = t.oid
   JOIN pg_class p ON p.oid = c.confrelid AND p.relkind = 'r'
@@ -51,7 +54,7 @@ SELECT t.relname::text AS table_name, c.conname::text AS name, 'foreign key' AS 
    AND c.confmatchtype = 's' AND c.confdeltype IN ('a', 'r') AND c.confupdtype IN ('a', 'r')
    AND NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgconstraint = c.oid AND g.tgenabled <> 'O')
 UNION ALL
-SELECT t.relname::text, i.relname::text, 'index', pg_get_indexdef(i.oid), NULL, s.spcname::text, obj_description(i.oid, 'pg_class')
+SELECT t.relname::text, i.relname::text, 'index', pg_get_indexdef(i.oid), NULL, s.spcname::text, obj_description(i.oid, 'pg_class'), 0
   FROM filled t
   JOIN pg_index x ON x.indrelid = t.oid
   JOIN pg_class i ON i.oid = x.indexrelid AND i.relkind = 'i' AND NOT i.relispartition

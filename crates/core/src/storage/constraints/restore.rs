@@ -114,8 +114,10 @@ impl Shared<'_> {
 
     fn builder(&self, db: &mut Db) -> Result<(), OfflineError> {
         let Db::Pg(pg) = db else { return Ok(()) };
+        // Of a table that was just filled PostgreSQL knows nothing: it takes it that no row points anywhere, and would look at
+        // all parents again for each.
         pg.batch_execute(&format!(
-            "SET maintenance_work_mem = '{}MB'; SET max_parallel_maintenance_workers = {}; \
+            "SET maintenance_work_mem = '{}MB'; SET max_parallel_maintenance_workers = {}; SET enable_nestloop = off; \
              SET idle_in_transaction_session_timeout = '1min'",
             self.how.memory_mb, self.how.workers
         ))?;
