@@ -25,7 +25,7 @@ pub(crate) fn transfer(lookups: &Lookups, row: &Transfer, draft: &mut Draft<Rows
         method: Method::BankTransfer.into(),
         status: status.into(),
         amount_minor: received.money.minor,
-        currency: received.money.currency.to_string(),
+        currency: received.money.currency.into(),
         gateway: Some(BANK.to_owned()),
         gateway_ref: Some(transfer_ref(row.id)),
         subscription_id: None,

@@ -60,7 +60,7 @@ fn new_brand(
         vat_number: text(&row.vat_no, "vat_no")?,
         group_name: text(&row.group_name, "group_name")?,
         billing_mode: billing_mode(row, draft)?.into(),
-        currency: price.currency.code.to_string(),
+        currency: price.currency.code.into(),
         price_per_tree_minor: price.amount.map(|amount| amount.money.minor),
     })
 }

@@ -104,7 +104,7 @@ pub(crate) fn entry(lookups: &Lookups, row: &CreditEntry, draft: &mut Draft<Rows
     draft.write(NewCreditEntry {
         id,
         account_id: facts.account_id,
-        currency: facts.amount.money.currency.to_string(),
+        currency: facts.amount.money.currency.into(),
         delta_minor: facts.amount.money.minor,
         reason: reason.into(),
         occurred_at: occurred_at.into(),

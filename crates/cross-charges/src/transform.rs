@@ -71,7 +71,7 @@ pub(crate) fn charge(lookups: &Lookups, row: &CrossCharge, draft: &mut Draft<Row
         trees: charged.trees,
         unit_price_minor: charged.unit_price.minor,
         total_minor: charged.total.minor,
-        currency: charged.total.currency.to_string(),
+        currency: charged.total.currency.into(),
         cost_centre: place.cost_centre,
         invoice_number,
     });

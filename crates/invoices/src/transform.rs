@@ -78,7 +78,7 @@ pub(crate) fn invoice(lookups: &Lookups, row: &Invoice, draft: &mut Draft<Rows>)
         account_id: fields.account_id,
         number: fields.number.to_string(),
         total_minor: fields.total.money.minor,
-        currency: fields.total.money.currency.to_string(),
+        currency: fields.total.money.currency.into(),
         issued_on: fields.issued_on.into(),
         due_on: fields.due_on.map(Into::into),
         status: fields.status.into(),

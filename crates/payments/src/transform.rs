@@ -119,7 +119,7 @@ fn new_payment(
         method: payment.method.into(),
         status,
         amount_minor: payment.money.minor,
-        currency: payment.money.currency.to_string(),
+        currency: payment.money.currency.into(),
         gateway: row.gateway.good().and_then(|raw| clean::word(raw)).map(Cow::into_owned),
         gateway_ref: text(&row.gateway_ref),
         subscription_id: subscription(lookups, row, draft)?,

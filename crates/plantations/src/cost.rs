@@ -55,7 +55,7 @@ impl Cost {
             Self::Known(currency, amount) => {
                 reference::text(&row.currency, "currency", row.id, draft)?;
                 currency.note(&row.currency, "currency", row.id, draft);
-                amount.note(shown(row), "cost", row.id, draft);
+                amount.note(|| shown(row), "cost", row.id, draft);
             }
         }
         Ok(())

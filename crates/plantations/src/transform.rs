@@ -61,7 +61,7 @@ fn new_planting(
         status: planting.status.into(),
         trees: planting.trees,
         cost_minor: money.map(|money| money.minor),
-        currency: money.map(|money| money.currency.to_string()),
+        currency: money.map(|money| money.currency.into()),
         recipient_account_id: recipient_email
             .as_deref()
             .and_then(|email| lookups.emails.account(&lookups.known.users, email)),

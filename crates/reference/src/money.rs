@@ -80,11 +80,18 @@ impl Amount {
         Decimal::from_i128_with_scale(self.money.minor.into(), self.exponent).to_string()
     }
 
-    /// Counts it for the row with `key`, and notes `amount_rounded` where minor units could not hold it.
-    pub fn note<R: Rows>(self, before: Option<String>, column: &'static str, key: Key, draft: &mut Draft<R>) {
+    /// Counts it for the row with `key`, and notes `amount_rounded` where minor units could not hold what stood there
+    /// `before`.
+    pub fn note<R: Rows>(
+        self,
+        before: impl FnOnce() -> Option<String>,
+        column: &'static str,
+        key: Key,
+        draft: &mut Draft<R>,
+    ) {
         draft.money(key, self.money, self.exact_minor);
         if self.exact_minor != Decimal::from(self.money.minor) {
-            draft.repair(key, Repair::AmountRounded, column, before, self.shown());
+            draft.repair(key, Repair::AmountRounded, column, before(), self.shown());
         }
     }
 }
@@ -163,7 +170,7 @@ impl PriceCells<'_> {
     pub fn note<R: Rows>(&self, currency: KnownCurrency, amount: Option<Amount>, key: Key, draft: &mut Draft<R>) {
         currency.note(self.currency, CURRENCY, key, draft);
         if let Some(amount) = amount {
-            amount.note(self.amount.good().cloned(), self.amount_column, key, draft);
+            amount.note(|| self.amount.good().cloned(), self.amount_column, key, draft);
         }
     }
 

@@ -156,7 +156,7 @@ pub(crate) fn subscription(lookups: &Lookups, row: &Subscription, draft: &mut Dr
         plan: facts.plan.into_owned(),
         trees_per_cycle: facts.trees_per_cycle,
         amount_minor: facts.amount.money.minor,
-        currency: facts.amount.money.currency.to_string(),
+        currency: facts.amount.money.currency.into(),
         cycle: facts.cycle.into(),
         status: status.into(),
         gateway_ref: facts.gateway_ref.map(Cow::into_owned),

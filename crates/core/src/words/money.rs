@@ -37,6 +37,12 @@ impl fmt::Display for Currency {
     }
 }
 
+impl From<Currency> for String {
+    fn from(currency: Currency) -> Self {
+        currency.as_str().to_owned()
+    }
+}
+
 /// An amount in integer minor units of its currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Money {
