@@ -154,11 +154,8 @@ impl<S: Step> Judged<S> {
                 None => {}
             }
         }
-        for unit in &going {
-            let key = self.unit(*unit)[0].key();
-            if self.has_changed(db, chunk, *unit)? {
-                return Err(ChunkError::Entangled { key });
-            }
+        if let Some(key) = self.entangled(db, chunk, &going)? {
+            return Err(ChunkError::Entangled { key });
         }
         // What a row points to can be taken out once the row is.
         while !going.is_empty() {
@@ -183,12 +180,16 @@ impl<S: Step> Judged<S> {
         Ok(())
     }
 
-    /// Whether rows that were there before were changed for the sake of a unit, as far as the ledger tells: that cannot be
-    /// taken back.
-    fn has_changed(&self, db: &mut Db, chunk: i64, unit: UnitIndex) -> QueryResult<bool> {
-        let keys: Vec<Key> = self.unit(unit).iter().map(LegacyRow::key).collect();
+    /// The first of some units for whose sake rows were changed that were there before, as far as the ledger tells: that
+    /// cannot be taken back. A change for nobody's sake may be for any of them.
+    fn entangled(&self, db: &mut Db, chunk: i64, units: &[UnitIndex]) -> QueryResult<Option<Key>> {
+        if units.is_empty() {
+            return Ok(None);
+        }
         let changes = ch::table.filter(ch::chunk_id.eq(chunk)).select(ch::legacy_key);
-        let changes: Vec<Option<Key>> = changes.distinct().load(db)?;
-        Ok(changes.into_iter().any(|of| of.is_none_or(|key| keys.contains(&key))))
+        let changes: FxHashSet<Option<Key>> = changes.distinct().load(db)?.into_iter().collect();
+        let changed = |key: Key| changes.contains(&None) || changes.contains(&Some(key));
+        let entangled = units.iter().find(|unit| self.unit(**unit).iter().any(|row| changed(row.key())));
+        Ok(entangled.map(|unit| self.unit(*unit)[0].key()))
     }
 }
