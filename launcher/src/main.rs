@@ -30,7 +30,7 @@ fn main() -> ExitCode {
 
 /// How many heaps glibc and jemalloc keep: none gives another one what was freed, and many threads have many. With a few of
 /// them Replant takes a third less memory. What jemalloc was given back it keeps for four seconds: the next chunks take it.
-const HEAPS: [(&str, &str); 2] = [("MALLOC_ARENA_MAX", "4"), ("_RJEM_MALLOC_CONF", "narenas:4,dirty_decay_ms:4000")];
+const HEAPS: [(&str, &str); 2] = [("MALLOC_ARENA_MAX", "4"), ("MALLOC_CONF", "narenas:4,dirty_decay_ms:4000")];
 
 /// Whether jemalloc can be built: its sources come with its crate, but not `make`.
 fn builds_jemalloc() -> bool {

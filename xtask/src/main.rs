@@ -23,6 +23,7 @@ use crate::cli::Cli;
 use crate::error::Error;
 use crate::exit::Exit;
 
+// The client libraries of the databases take their memory from it too: its feature takes the place of `malloc`.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
