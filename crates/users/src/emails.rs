@@ -35,8 +35,10 @@ impl Lookup for Emails {
 
 impl Emails {
     pub(crate) fn of_groups(groups: &Groups) -> Self {
-        let mut emails = Self::default();
-        for (hash, user, account) in groups.addresses() {
+        let addresses = groups.addresses();
+        // Nearly all of them are users': a list that grows would be there twice.
+        let mut emails = Self { users: Vec::with_capacity(addresses.len()), accounts: Vec::new() };
+        for (hash, user, account) in addresses {
             match (user, account) {
                 (Some(user), _) => emails.users.push((half(hash), user)),
                 (None, Some(account)) => emails.accounts.push((half(hash), account)),

@@ -90,7 +90,8 @@ impl Identity {
     }
 
     /// What a unit has to know of its group.
-    fn of(groups: Groups) -> Self {
+    fn of(mut groups: Groups) -> Self {
+        drop(std::mem::take(&mut groups.nodes));
         let users = groups.users.iter().zip(&groups.nodes_of_users);
         let led = users.filter_map(|(key, node)| Some((groups.leader(groups.group_of[*node as usize])?, *key)));
         let followers = led.filter(|(leader, key)| leader != key).collect();
@@ -229,7 +230,7 @@ impl Groups {
     }
 
     /// Every address, hashed, with the lowest user and the account of its group.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = (u128, Option<Key>, Option<i64>)> {
+    pub(crate) fn addresses(&self) -> impl ExactSizeIterator<Item = (u128, Option<Key>, Option<i64>)> {
         self.nodes.addresses().map(|(hash, node)| {
             let group = self.group_of[node as usize];
             let first = self.members.get(self.members.partition_point(|(of, _)| *of < group));
@@ -279,6 +280,7 @@ impl Platform {
 }
 
 /// Accounts and addresses, numbered in this order. Lists rather than a map: half of the company's people are in them.
+#[derive(Default)]
 struct Nodes {
     /// Ascending.
     accounts: Vec<i64>,
@@ -310,8 +312,9 @@ impl Nodes {
     }
 
     /// The addresses with their numbers.
-    fn addresses(&self) -> impl Iterator<Item = (u128, u32)> {
-        self.addresses.iter().copied().zip(as_u32(self.accounts.len())..)
+    fn addresses(&self) -> impl ExactSizeIterator<Item = (u128, u32)> {
+        let first = self.accounts.len();
+        self.addresses.iter().enumerate().map(move |(place, hash)| (*hash, as_u32(first + place)))
     }
 }
 

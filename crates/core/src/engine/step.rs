@@ -16,7 +16,7 @@ use crate::storage::ledger::mends::Mends;
 use crate::storage::ledger::plan::StepPlan;
 use crate::storage::pool::Pool;
 use crate::storage::shape::TableShape;
-use crate::words::{Key, KeyRange, KeySet};
+use crate::words::{KeyRange, KeySet};
 
 /// Keys a page when a step is planned.
 const PAGE: i64 = 50_000;
@@ -140,12 +140,15 @@ impl<S: Step> AnyStep for Erased<S> {
     }
 
     fn keys(&self, legacy: &mut Db) -> QueryResult<KeySet> {
-        let mut keys: Vec<Key> = Vec::new();
+        let mut keys = KeySet::default();
+        let mut last = None;
         loop {
-            let page = S::Legacy::keys(legacy, keys.last().copied(), PAGE)?;
-            if page.is_empty() {
-                return Ok(keys.into_iter().collect());
+            let page = S::Legacy::keys(legacy, last, PAGE)?;
+            last = page.last().copied();
+            if last.is_none() {
+                return Ok(keys);
             }
+            // A page at a time: a list of all would take more than whatever else is known of a large table.
             keys.extend(page);
         }
     }

@@ -164,11 +164,20 @@ impl KeySet {
     }
 }
 
+/// Takes in many keys at once: the whole set is made compact again after them.
+impl Extend<Key> for KeySet {
+    fn extend<I: IntoIterator<Item = Key>>(&mut self, keys: I) {
+        self.keys.extend(keys.into_iter().map(ordered));
+        self.keys.optimize();
+        self.ranks.take();
+    }
+}
+
 impl FromIterator<Key> for KeySet {
     fn from_iter<I: IntoIterator<Item = Key>>(keys: I) -> Self {
-        let mut keys: RoaringTreemap = keys.into_iter().map(ordered).collect();
-        keys.optimize();
-        Self { keys, ranks: OnceLock::new() }
+        let mut set = Self::default();
+        set.extend(keys);
+        set
     }
 }
 
