@@ -10,6 +10,8 @@ use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionMa
 use diesel::{Connection, ConnectionError, PgConnection, QueryResult, SqliteConnection};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::storage::failure::Failure;
+
 /// A connection to one of the databases.
 #[derive(diesel::MultiConnection)]
 pub enum Db {
@@ -215,9 +217,12 @@ impl Db {
             refused(reason, transient)
         })?;
         db.batch_execute(session(url.backend, role)).map_err(|error| {
-            let full = crate::storage::failure::Failure::of(&error);
-            tracing::debug!(%role, backend = %url.backend, failure = full.kind(), "session set-up failed");
-            refused("it was reached but refused the session's settings", false)
+            let failure = Failure::of(&error);
+            tracing::debug!(%role, backend = %url.backend, failure = failure.kind(), "session set-up failed");
+            match failure {
+                Failure::Lost => refused("the connection was lost while the session was set up", true),
+                _ => refused("it was reached but refused the session's settings", false),
+            }
         })?;
         Ok(db)
     }

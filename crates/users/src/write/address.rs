@@ -22,8 +22,14 @@ pub(super) fn known(db: &mut Db, emails: &[&str]) -> QueryResult<FxHashSet<Strin
 pub(super) fn add(db: &mut Db, addresses: &[NewAccountEmail]) -> QueryResult<()> {
     let emails: Vec<&str> = addresses.iter().map(|address| address.email.as_str()).collect();
     let mut known = known(db, &emails)?;
-    for address in addresses.iter().filter(|address| known.insert(address.email.clone())) {
-        diesel::insert_into(account_emails::table).values(address).execute(db)?;
+    let fresh: Vec<&NewAccountEmail> = addresses.iter().filter(|one| known.insert(one.email.clone())).collect();
+    let table = account_emails::table;
+    match db {
+        Db::Pg(pg) => fresh
+            .chunks(1_000)
+            .try_for_each(|some| diesel::insert_into(table).values(some.to_vec()).execute(pg).map(|_| ())),
+        other => fresh
+            .into_iter()
+            .try_for_each(|address| diesel::insert_into(table).values(address).execute(other).map(|_| ())),
     }
-    Ok(())
 }

@@ -22,24 +22,34 @@ pub(crate) struct Closing {
     pub(crate) legacy_key: Option<Key>,
 }
 
-/// Every column that points to an account, but for `legacy_user_map`, which is a record, and those that are seen to apart.
-const POINTERS: &[(&str, &str)] = &[
-    ("brands", "account_id"),
-    ("subscriptions", "account_id"),
-    ("invoices", "account_id"),
-    ("payments", "account_id"),
-    ("plantings", "account_id"),
-    ("plantings", "recipient_account_id"),
-    ("credit_entries", "account_id"),
+/// A column that points to accounts, and which of its rows: all, or those of a condition.
+type Pointer = (&'static str, &'static str, Option<&'static str>);
+
+/// Those of which an index tells the rows of an account: they go with it, in the chunk that closes it.
+const INDEXED: &[Pointer] = &[
+    ("subscriptions", "account_id", Some("status = 'active'")),
+    ("payments", "account_id", None),
+    ("plantings", "account_id", None),
+    ("credit_entries", "account_id", None),
+];
+
+/// The others, for which a whole table is read: once, when the step is finished. `legacy_user_map` is a record and stays;
+/// `accounts` and `account_emails` are seen to apart.
+const UNINDEXED: &[Pointer] = &[
+    ("brands", "account_id", None),
+    ("subscriptions", "account_id", None),
+    ("invoices", "account_id", None),
+    ("plantings", "recipient_account_id", None),
 ];
 
 /// Of several active subscriptions of an account to one plan the latest started stays, a native one before those of the
 /// migration (`OURS`; in a replay there are some): the platform admits one.
 const SUPERSEDED: &str = "(SELECT s.id, m.legacy_key,
        first_value(s.id) OVER latest AS kept, first_value(s.started_at) OVER latest AS kept_since
-  FROM subscriptions s LEFT JOIN merged m ON m.loser = s.account_id
- WHERE s.status = 'active' AND (m.loser IS NOT NULL OR s.account_id IN (SELECT winner FROM merged))
-WINDOW latest AS (PARTITION BY coalesce(m.winner, s.account_id), s.plan ORDER BY CASE WHEN OURS THEN 1 ELSE 0 END, s.started_at DESC, s.id DESC))";
+  FROM (SELECT loser, winner, legacy_key FROM merged
+        UNION ALL SELECT DISTINCT winner, winner, CAST(NULL AS bigint) FROM merged) m
+  JOIN subscriptions s ON s.account_id = m.loser AND s.status = 'active'
+WINDOW latest AS (PARTITION BY m.winner, s.plan ORDER BY CASE WHEN OURS THEN 1 ELSE 0 END, s.started_at DESC, s.id DESC))";
 
 impl Closing {
     /// Closes the accounts of many groups with a few statements. They are of one form in PostgreSQL and in SQLite, where
@@ -64,72 +74,37 @@ impl Closing {
         if pairs.is_empty() {
             return Ok(());
         }
-        let merged = format!("WITH merged (loser, winner, legacy_key) AS (VALUES {})", pairs.join(", "));
-        let sql = Statements { merged, step: tx.step().to_owned(), chunk: tx.chunk() };
-        let ours = tx.ours()?.ranges("subscriptions").into_iter();
-        let ours: Vec<String> = ours.map(|(first, last)| format!("s.id BETWEEN {first} AND {last}")).collect();
-        let ours = if ours.is_empty() { "1 = 0".to_owned() } else { ours.join(" OR ") };
-        let superseded = SUPERSEDED.replace("OURS", &ours);
-        sql.note(
-            tx,
-            "subscriptions",
-            "superseded",
-            "'active'",
-            "'cancelled'",
-            &format!("{superseded} t WHERE t.id <> t.kept"),
-        )?;
-        sql.update(
-            tx,
-            "subscriptions",
-            "status = 'cancelled', cancelled_at = CASE WHEN p.kept_since > subscriptions.started_at THEN p.kept_since \
-             ELSE subscriptions.started_at END",
-            &format!("{superseded} p"),
-            "p.id = subscriptions.id AND p.id <> p.kept",
-        )?;
-        for (table, column) in POINTERS {
-            let pointing = format!("(SELECT t.id, m.* FROM {table} t JOIN merged m ON m.loser = t.{column}) t");
-            sql.note(
-                tx,
-                table,
-                &format!("repointed {column}"),
-                "CAST(t.loser AS text)",
-                "CAST(t.winner AS text)",
-                &pointing,
-            )?;
-            sql.update(tx, table, &format!("{column} = m.winner"), "merged m", &format!("{table}.{column} = m.loser"))?;
-        }
-        sql.update(tx, "account_emails", "account_id = m.winner", "merged m", "account_emails.account_id = m.loser")?;
-
-        let now = format!("'{}'", Instant::now().as_sql());
-        sql.note(
-            tx,
-            "accounts",
-            "closed",
-            "t.email || ' (' || t.status || ')'",
-            "'merged-' || t.id || '@invalid (closed, merged into ' || t.winner || ')'",
-            "(SELECT a.id, a.email, a.status, m.* FROM accounts a JOIN merged m ON m.loser = a.id) t",
-        )?;
-        let set = format!(
-            "status = 'closed', merged_into = m.winner, email = 'merged-' || accounts.id || '@invalid', updated_at = {now}"
-        );
-        sql.update(tx, "accounts", &set, "merged m", "accounts.id = m.loser")?;
+        let merged = Merged::new(tx, &format!("VALUES {}", pairs.join(", ")));
+        merged.supersede(tx)?;
+        merged.repoint(tx, INDEXED)?;
+        merged.close(tx)?;
         address::add(tx.db(), &addresses)
     }
 
-    /// What the platform had merged into an account that was closed since goes where that one went. No index leads from an
-    /// account to those that went into it, so this is done once, when the step is finished.
+    /// What still points to accounts that were closed goes where these went, and so does what the platform had merged into
+    /// them before. No index leads from an account to these rows, so this is done once, when the step is finished.
     ///
     /// # Errors
     /// Those of the database.
     pub(crate) fn follow(tx: &mut Tx<'_>) -> QueryResult<()> {
-        let sql = format!(
-            "UPDATE accounts SET merged_into = l.merged_into, updated_at = '{}' FROM accounts l \
-             WHERE accounts.merged_into = l.id AND l.merged_into IS NOT NULL AND l.id IN \
-             (SELECT target_id FROM replant_changes WHERE step = '{}' AND target_table = 'accounts' AND what = 'closed')",
-            Instant::now().as_sql(),
+        let closed = format!(
+            "SELECT a.id, a.merged_into, min(c.legacy_key) FROM replant_changes c JOIN accounts a ON a.id = c.target_id \
+             WHERE c.step = '{}' AND c.target_table = 'accounts' AND c.what = 'closed' AND a.merged_into IS NOT NULL \
+             GROUP BY a.id, a.merged_into",
             tx.step()
         );
-        diesel::sql_query(sql).execute(tx.db()).map(|_| ())
+        let merged = Merged::new(tx, &closed);
+        let further = format!("merged_into = m.winner, updated_at = '{}'", Instant::now().as_sql());
+        merged.update(tx, "accounts", &further, "merged m", "accounts.merged_into = m.loser")?;
+        merged.repoint(tx, UNINDEXED)?;
+        merged.update(
+            tx,
+            "account_emails",
+            "account_id = m.winner",
+            "merged m",
+            "account_emails.account_id = m.loser",
+        )?;
+        Ok(())
     }
 
     /// Closes the accounts of groups that have no user. A group whose account is gone meanwhile is left as it is.
@@ -152,20 +127,77 @@ fn ids<'a>(closings: impl Iterator<Item = &'a Closing>) -> Vec<i64> {
     closings.flat_map(|closing| closing.others.iter().copied().chain([closing.into])).collect()
 }
 
-/// Statements over the pairs of accounts that are merged.
-struct Statements {
-    merged: String,
+/// Statements over accounts that are merged: the loser, the winner, and the legacy user for whose sake.
+struct Merged {
+    with: String,
     step: String,
-    chunk: Option<i64>,
+    chunk: String,
 }
 
-impl Statements {
+impl Merged {
+    /// Those that a query gives.
+    fn new(tx: &Tx<'_>, query: &str) -> Self {
+        let with = format!("WITH merged (loser, winner, legacy_key) AS ({query})");
+        Self {
+            with,
+            step: tx.step().to_owned(),
+            chunk: tx.chunk().map_or("NULL".to_owned(), |chunk| chunk.to_string()),
+        }
+    }
+
+    /// Cancels what the platform would not admit of an account that takes in others.
+    fn supersede(&self, tx: &mut Tx<'_>) -> QueryResult<()> {
+        let ours = tx.ours()?.ranges("subscriptions").into_iter();
+        let ours: Vec<String> = ours.map(|(first, last)| format!("s.id BETWEEN {first} AND {last}")).collect();
+        let ours = if ours.is_empty() { "1 = 0".to_owned() } else { ours.join(" OR ") };
+        let superseded = SUPERSEDED.replace("OURS", &ours);
+        let cancelled = format!("{superseded} t WHERE t.id <> t.kept");
+        if self.note(tx, "subscriptions", "superseded", "'active'", "'cancelled'", &cancelled)? > 0 {
+            let set = "status = 'cancelled', cancelled_at = CASE WHEN p.kept_since > subscriptions.started_at \
+                       THEN p.kept_since ELSE subscriptions.started_at END";
+            let from = format!("{superseded} p");
+            self.update(tx, "subscriptions", set, &from, "p.id = subscriptions.id AND p.id <> p.kept")?;
+        }
+        Ok(())
+    }
+
+    /// Points rows at the winners.
+    fn repoint(&self, tx: &mut Tx<'_>, pointers: &[Pointer]) -> QueryResult<()> {
+        for (table, column, only) in pointers {
+            let only = only.map(|only| format!(" AND {table}.{only}")).unwrap_or_default();
+            let points = format!("m.loser = {table}.{column}{only}");
+            let found = format!("(SELECT {table}.id, m.* FROM {table} JOIN merged m ON {points}) t");
+            let what = format!("repointed {column}");
+            if self.note(tx, table, &what, "CAST(t.loser AS text)", "CAST(t.winner AS text)", &found)? > 0 {
+                self.update(tx, table, &format!("{column} = m.winner"), "merged m", &points)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the losers.
+    fn close(&self, tx: &mut Tx<'_>) -> QueryResult<()> {
+        self.note(
+            tx,
+            "accounts",
+            "closed",
+            "t.email || ' (' || t.status || ')'",
+            "'merged-' || t.id || '@invalid (closed, merged into ' || t.winner || ')'",
+            "(SELECT a.id, a.email, a.status, m.* FROM accounts a JOIN merged m ON m.loser = a.id) t",
+        )?;
+        let set = format!(
+            "status = 'closed', merged_into = m.winner, email = 'merged-' || accounts.id || '@invalid', updated_at = '{}'",
+            Instant::now().as_sql()
+        );
+        self.update(tx, "accounts", &set, "merged m", "accounts.id = m.loser")
+    }
+
     fn update(&self, tx: &mut Tx<'_>, table: &str, set: &str, from: &str, condition: &str) -> QueryResult<()> {
-        let sql = format!("{} UPDATE {table} SET {set} FROM {from} WHERE {condition}", self.merged);
+        let sql = format!("{} UPDATE {table} SET {set} FROM {from} WHERE {condition}", self.with);
         diesel::sql_query(sql).execute(tx.db()).map(|_| ())
     }
 
-    /// Notes in the ledger what is about to be changed, row by row.
+    /// Notes in the ledger what is about to be changed, row by row. Returns how many rows these are.
     fn note(
         &self,
         tx: &mut Tx<'_>,
@@ -174,15 +206,14 @@ impl Statements {
         before: &str,
         after: &str,
         changed: &str,
-    ) -> QueryResult<()> {
-        let chunk = self.chunk.map_or("NULL".to_owned(), |chunk| chunk.to_string());
+    ) -> QueryResult<usize> {
+        let Self { with, step, chunk } = self;
         let sql = format!(
-            "{} INSERT INTO replant_changes \
+            "{with} INSERT INTO replant_changes \
              (step, chunk_id, target_table, target_id, legacy_key, what, value_before, value_after) \
-             SELECT '{}', {chunk}, '{table}', t.id, t.legacy_key, '{what}', {before}, {after} FROM {changed}",
-            self.merged, self.step
+             SELECT '{step}', {chunk}, '{table}', t.id, t.legacy_key, '{what}', {before}, {after} FROM {changed}"
         );
-        diesel::sql_query(sql).execute(tx.db()).map(|_| ())
+        diesel::sql_query(sql).execute(tx.db())
     }
 }
 
@@ -210,7 +241,7 @@ mod tests {
     use super::*;
 
     #[derive(QueryableByName, PartialEq, Eq, PartialOrd, Ord, Debug)]
-    struct Pointer {
+    struct Points {
         #[diesel(sql_type = Text)]
         table: String,
         #[diesel(sql_type = Text)]
@@ -222,16 +253,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut db = sample::new_sqlite(&folder.path().join("platform.db"));
         schema::create_platform(&mut db).unwrap();
-        let mut found: Vec<Pointer> = diesel::sql_query(
+        let mut found: Vec<Points> = diesel::sql_query(
             "SELECT m.name AS \"table\", f.\"from\" AS \"column\" FROM sqlite_master m \
              JOIN pragma_foreign_key_list(m.name) f WHERE m.type = 'table' AND f.\"table\" = 'accounts'",
         )
         .load(&mut db)
         .unwrap();
-        let known =
-            |(table, column): &(&str, &str)| Pointer { table: (*table).to_owned(), column: (*column).to_owned() };
+        let whole = INDEXED.iter().chain(UNINDEXED).filter(|(.., only)| only.is_none());
+        let whole = whole.map(|(table, column, _)| (*table, *column));
         let apart = [("accounts", "merged_into"), ("account_emails", "account_id"), ("legacy_user_map", "account_id")];
-        let mut expected: Vec<Pointer> = POINTERS.iter().chain(&apart).map(known).collect();
+        let known = |(table, column): (&str, &str)| Points { table: table.to_owned(), column: column.to_owned() };
+        let mut expected: Vec<Points> = whole.chain(apart).map(known).collect();
         found.sort();
         expected.sort();
         assert_eq!(found, expected);
