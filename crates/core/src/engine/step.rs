@@ -146,6 +146,7 @@ impl<S: Step> AnyStep for Erased<S> {
             let page = S::Legacy::keys(legacy, last, PAGE)?;
             last = page.last().copied();
             if last.is_none() {
+                keys.compact();
                 return Ok(keys);
             }
             // A page at a time: a list of all would take more than whatever else is known of a large table.

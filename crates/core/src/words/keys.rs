@@ -126,6 +126,11 @@ impl KeySet {
         self.ranks.take();
     }
 
+    /// Keeps runs of keys as runs, once all keys are in it.
+    pub fn compact(&mut self) {
+        self.keys.optimize();
+    }
+
     /// The number of keys.
     pub fn len(&self) -> u64 {
         self.keys.len()
@@ -164,11 +169,9 @@ impl KeySet {
     }
 }
 
-/// Takes in many keys at once: the whole set is made compact again after them.
 impl Extend<Key> for KeySet {
     fn extend<I: IntoIterator<Item = Key>>(&mut self, keys: I) {
         self.keys.extend(keys.into_iter().map(ordered));
-        self.keys.optimize();
         self.ranks.take();
     }
 }
@@ -177,6 +180,7 @@ impl FromIterator<Key> for KeySet {
     fn from_iter<I: IntoIterator<Item = Key>>(keys: I) -> Self {
         let mut set = Self::default();
         set.extend(keys);
+        set.compact();
         set
     }
 }

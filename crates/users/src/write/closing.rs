@@ -22,24 +22,15 @@ pub(crate) struct Closing {
     pub(crate) legacy_key: Option<Key>,
 }
 
-/// A column that points to accounts, and which of its rows: all, or those of a condition.
-type Pointer = (&'static str, &'static str, Option<&'static str>);
-
-/// Those of which an index tells the rows of an account: they go with it, in the chunk that closes it.
-const INDEXED: &[Pointer] = &[
-    ("subscriptions", "account_id", Some("status = 'active'")),
-    ("payments", "account_id", None),
-    ("plantings", "account_id", None),
-    ("credit_entries", "account_id", None),
-];
-
-/// The others, for which a whole table is read: once, when the step is finished. `legacy_user_map` is a record and stays;
-/// `accounts` and `account_emails` are seen to apart.
-const UNINDEXED: &[Pointer] = &[
-    ("brands", "account_id", None),
-    ("subscriptions", "account_id", None),
-    ("invoices", "account_id", None),
-    ("plantings", "recipient_account_id", None),
+/// Every column that points to an account, but for `legacy_user_map`, which is a record, and those that are seen to apart.
+const POINTERS: &[(&str, &str)] = &[
+    ("brands", "account_id"),
+    ("subscriptions", "account_id"),
+    ("invoices", "account_id"),
+    ("payments", "account_id"),
+    ("plantings", "account_id"),
+    ("plantings", "recipient_account_id"),
+    ("credit_entries", "account_id"),
 ];
 
 /// Of several active subscriptions of an account to one plan the latest started stays, a native one before those of the
@@ -74,37 +65,27 @@ impl Closing {
         if pairs.is_empty() {
             return Ok(());
         }
-        let merged = Merged::new(tx, &format!("VALUES {}", pairs.join(", ")));
+        let merged = Merged::new(tx, &pairs);
         merged.supersede(tx)?;
-        merged.repoint(tx, INDEXED)?;
+        merged.repoint(tx)?;
         merged.close(tx)?;
         address::add(tx.db(), &addresses)
     }
 
-    /// What still points to accounts that were closed goes where these went, and so does what the platform had merged into
-    /// them before. No index leads from an account to these rows, so this is done once, when the step is finished.
+    /// What the platform had merged into an account that was closed since goes where that one went. No index leads from an
+    /// account to those that went into it, so this is done once, when the step is finished.
     ///
     /// # Errors
     /// Those of the database.
     pub(crate) fn follow(tx: &mut Tx<'_>) -> QueryResult<()> {
-        let closed = format!(
-            "SELECT a.id, a.merged_into, min(c.legacy_key) FROM replant_changes c JOIN accounts a ON a.id = c.target_id \
-             WHERE c.step = '{}' AND c.target_table = 'accounts' AND c.what = 'closed' AND a.merged_into IS NOT NULL \
-             GROUP BY a.id, a.merged_into",
+        let sql = format!(
+            "UPDATE accounts SET merged_into = l.merged_into, updated_at = '{}' FROM accounts l \
+             WHERE accounts.merged_into = l.id AND l.merged_into IS NOT NULL AND l.id IN \
+             (SELECT target_id FROM replant_changes WHERE step = '{}' AND target_table = 'accounts' AND what = 'closed')",
+            Instant::now().as_sql(),
             tx.step()
         );
-        let merged = Merged::new(tx, &closed);
-        let further = format!("merged_into = m.winner, updated_at = '{}'", Instant::now().as_sql());
-        merged.update(tx, "accounts", &further, "merged m", "accounts.merged_into = m.loser")?;
-        merged.repoint(tx, UNINDEXED)?;
-        merged.update(
-            tx,
-            "account_emails",
-            "account_id = m.winner",
-            "merged m",
-            "account_emails.account_id = m.loser",
-        )?;
-        Ok(())
+        diesel::sql_query(sql).execute(tx.db()).map(|_| ())
     }
 
     /// Closes the accounts of groups that have no user. A group whose account is gone meanwhile is left as it is.
@@ -135,9 +116,9 @@ struct Merged {
 }
 
 impl Merged {
-    /// Those that a query gives.
-    fn new(tx: &Tx<'_>, query: &str) -> Self {
-        let with = format!("WITH merged (loser, winner, legacy_key) AS ({query})");
+    /// Each a row of VALUES.
+    fn new(tx: &Tx<'_>, pairs: &[String]) -> Self {
+        let with = format!("WITH merged (loser, winner, legacy_key) AS (VALUES {})", pairs.join(", "));
         Self {
             with,
             step: tx.step().to_owned(),
@@ -161,18 +142,22 @@ impl Merged {
         Ok(())
     }
 
-    /// Points rows at the winners.
-    fn repoint(&self, tx: &mut Tx<'_>, pointers: &[Pointer]) -> QueryResult<()> {
-        for (table, column, only) in pointers {
-            let only = only.map(|only| format!(" AND {table}.{only}")).unwrap_or_default();
-            let points = format!("m.loser = {table}.{column}{only}");
-            let found = format!("(SELECT {table}.id, m.* FROM {table} JOIN merged m ON {points}) t");
+    /// Points at the winners what points to the losers.
+    fn repoint(&self, tx: &mut Tx<'_>) -> QueryResult<()> {
+        for (table, column) in POINTERS {
+            let pointing = format!("(SELECT t.id, m.* FROM {table} t JOIN merged m ON m.loser = t.{column}) t");
             let what = format!("repointed {column}");
-            if self.note(tx, table, &what, "CAST(t.loser AS text)", "CAST(t.winner AS text)", &found)? > 0 {
-                self.update(tx, table, &format!("{column} = m.winner"), "merged m", &points)?;
+            if self.note(tx, table, &what, "CAST(t.loser AS text)", "CAST(t.winner AS text)", &pointing)? > 0 {
+                self.update(
+                    tx,
+                    table,
+                    &format!("{column} = m.winner"),
+                    "merged m",
+                    &format!("{table}.{column} = m.loser"),
+                )?;
             }
         }
-        Ok(())
+        self.update(tx, "account_emails", "account_id = m.winner", "merged m", "account_emails.account_id = m.loser")
     }
 
     /// Closes the losers.
@@ -241,7 +226,7 @@ mod tests {
     use super::*;
 
     #[derive(QueryableByName, PartialEq, Eq, PartialOrd, Ord, Debug)]
-    struct Points {
+    struct Pointer {
         #[diesel(sql_type = Text)]
         table: String,
         #[diesel(sql_type = Text)]
@@ -253,17 +238,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut db = sample::new_sqlite(&folder.path().join("platform.db"));
         schema::create_platform(&mut db).unwrap();
-        let mut found: Vec<Points> = diesel::sql_query(
+        let mut found: Vec<Pointer> = diesel::sql_query(
             "SELECT m.name AS \"table\", f.\"from\" AS \"column\" FROM sqlite_master m \
              JOIN pragma_foreign_key_list(m.name) f WHERE m.type = 'table' AND f.\"table\" = 'accounts'",
         )
         .load(&mut db)
         .unwrap();
-        let whole = INDEXED.iter().chain(UNINDEXED).filter(|(.., only)| only.is_none());
-        let whole = whole.map(|(table, column, _)| (*table, *column));
+        let known =
+            |(table, column): &(&str, &str)| Pointer { table: (*table).to_owned(), column: (*column).to_owned() };
         let apart = [("accounts", "merged_into"), ("account_emails", "account_id"), ("legacy_user_map", "account_id")];
-        let known = |(table, column): (&str, &str)| Points { table: table.to_owned(), column: column.to_owned() };
-        let mut expected: Vec<Points> = whole.chain(apart).map(known).collect();
+        let mut expected: Vec<Pointer> = POINTERS.iter().chain(&apart).map(known).collect();
         found.sort();
         expected.sort();
         assert_eq!(found, expected);
