@@ -1,6 +1,7 @@
 //! Platform accounts of one person go into one: closed, their rows pointed at it (rules: Users, 3).
 
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use replant_clean as clean;
 use replant_core::Batch;
 use replant_core::prelude::*;
@@ -108,6 +109,13 @@ fn ids<'a>(closings: impl Iterator<Item = &'a Closing>) -> Vec<i64> {
     closings.flat_map(|closing| closing.others.iter().copied().chain([closing.into])).collect()
 }
 
+/// A row that the ledger has a note of.
+#[derive(QueryableByName)]
+struct Noted {
+    #[diesel(sql_type = BigInt)]
+    target_id: i64,
+}
+
 /// Statements over accounts that are merged: the loser, the winner, and the legacy user for whose sake.
 struct Merged {
     with: String,
@@ -133,13 +141,10 @@ impl Merged {
         let ours = if ours.is_empty() { "1 = 0".to_owned() } else { ours.join(" OR ") };
         let superseded = SUPERSEDED.replace("OURS", &ours);
         let cancelled = format!("{superseded} t WHERE t.id <> t.kept");
-        if self.note(tx, "subscriptions", "superseded", "'active'", "'cancelled'", &cancelled)? > 0 {
-            let set = "status = 'cancelled', cancelled_at = CASE WHEN p.kept_since > subscriptions.started_at \
-                       THEN p.kept_since ELSE subscriptions.started_at END";
-            let from = format!("{superseded} p");
-            self.update(tx, "subscriptions", set, &from, "p.id = subscriptions.id AND p.id <> p.kept")?;
-        }
-        Ok(())
+        let noted = self.note(tx, "subscriptions", "superseded", "'active'", "'cancelled'", &cancelled)?;
+        let set = "status = 'cancelled', cancelled_at = CASE WHEN p.kept_since > subscriptions.started_at \
+                   THEN p.kept_since ELSE subscriptions.started_at END";
+        self.update(tx, "subscriptions", &noted, set, &format!("{superseded} p"), "p.id = subscriptions.id")
     }
 
     /// Points at the winners what points to the losers.
@@ -147,22 +152,20 @@ impl Merged {
         for (table, column) in POINTERS {
             let pointing = format!("(SELECT t.id, m.* FROM {table} t JOIN merged m ON m.loser = t.{column}) t");
             let what = format!("repointed {column}");
-            if self.note(tx, table, &what, "CAST(t.loser AS text)", "CAST(t.winner AS text)", &pointing)? > 0 {
-                self.update(
-                    tx,
-                    table,
-                    &format!("{column} = m.winner"),
-                    "merged m",
-                    &format!("{table}.{column} = m.loser"),
-                )?;
-            }
+            let noted = self.note(tx, table, &what, "CAST(t.loser AS text)", "CAST(t.winner AS text)", &pointing)?;
+            let set = format!("{column} = m.winner");
+            self.update(tx, table, &noted, &set, "merged m", &format!("{table}.{column} = m.loser"))?;
         }
-        self.update(tx, "account_emails", "account_id = m.winner", "merged m", "account_emails.account_id = m.loser")
+        let sql = format!(
+            "{} UPDATE account_emails SET account_id = m.winner FROM merged m WHERE account_emails.account_id = m.loser",
+            self.with
+        );
+        diesel::sql_query(sql).execute(tx.db()).map(|_| ())
     }
 
     /// Closes the losers.
     fn close(&self, tx: &mut Tx<'_>) -> QueryResult<()> {
-        self.note(
+        let noted = self.note(
             tx,
             "accounts",
             "closed",
@@ -174,15 +177,30 @@ impl Merged {
             "status = 'closed', merged_into = m.winner, email = 'merged-' || accounts.id || '@invalid', updated_at = '{}'",
             Instant::now().as_sql()
         );
-        self.update(tx, "accounts", &set, "merged m", "accounts.id = m.loser")
+        self.update(tx, "accounts", &noted, &set, "merged m", "accounts.id = m.loser")
     }
 
-    fn update(&self, tx: &mut Tx<'_>, table: &str, set: &str, from: &str, condition: &str) -> QueryResult<()> {
-        let sql = format!("{} UPDATE {table} SET {set} FROM {from} WHERE {condition}", self.with);
+    /// Changes the rows that were noted, by their ids: of these tables some have no index that leads from an account to them.
+    fn update(
+        &self,
+        tx: &mut Tx<'_>,
+        table: &str,
+        noted: &[Noted],
+        set: &str,
+        from: &str,
+        condition: &str,
+    ) -> QueryResult<()> {
+        if noted.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<String> = noted.iter().map(|row| row.target_id.to_string()).collect();
+        let ids = ids.join(", ");
+        let sql =
+            format!("{} UPDATE {table} SET {set} FROM {from} WHERE {condition} AND {table}.id IN ({ids})", self.with);
         diesel::sql_query(sql).execute(tx.db()).map(|_| ())
     }
 
-    /// Notes in the ledger what is about to be changed, row by row. Returns how many rows these are.
+    /// Notes in the ledger what is about to be changed, row by row. Returns these rows.
     fn note(
         &self,
         tx: &mut Tx<'_>,
@@ -191,14 +209,15 @@ impl Merged {
         before: &str,
         after: &str,
         changed: &str,
-    ) -> QueryResult<usize> {
+    ) -> QueryResult<Vec<Noted>> {
         let Self { with, step, chunk } = self;
         let sql = format!(
             "{with} INSERT INTO replant_changes \
              (step, chunk_id, target_table, target_id, legacy_key, what, value_before, value_after) \
-             SELECT '{step}', {chunk}, '{table}', t.id, t.legacy_key, '{what}', {before}, {after} FROM {changed}"
+             SELECT '{step}', {chunk}, '{table}', t.id, t.legacy_key, '{what}', {before}, {after} FROM {changed} \
+             RETURNING target_id"
         );
-        diesel::sql_query(sql).execute(tx.db())
+        diesel::sql_query(sql).load(tx.db())
     }
 }
 
