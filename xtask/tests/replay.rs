@@ -6,11 +6,14 @@
 mod registry;
 
 use diesel::connection::SimpleConnection;
+use diesel::sql_types::BigInt;
+use diesel::{QueryableByName, RunQueryDsl};
 use jiff::Timestamp;
 use replant_core::db::{Db, DbUrl, Role};
+use replant_core::ledger::history::{self, Lineage};
 use replant_core::ledger::mends::Mend;
 use replant_core::ledger::quarantine::{self, QuarantineEntry, QuarantineFilter};
-use replant_core::{Migration, Registry, Settings, Silent, Stop, diesel};
+use replant_core::{Key, Migration, Registry, Settings, Silent, Stop, diesel};
 use replant_testkit::conformance::Target;
 use replant_testkit::sample;
 use replant_testkit::state::{State, assert_same_state};
@@ -124,6 +127,180 @@ fn a_replay_ends_as_a_run_over_the_mended_source(fresh: &dyn Fn() -> Target) {
 
     let again = world.migration(&legacy, &target).replay(&[], &Stop::default(), &Silent).unwrap();
     assert!(again.steps.iter().all(|(_, done)| !done.changed()), "{again:?}");
+}
+
+/// Whose rows customers bring forth before they are mended: the code that they wait with, cells as they are mended, and the
+/// customers' row. `#` stands for the row's key, `@` for the platform's id of what the named column points to.
+struct Overtaken {
+    step: &'static str,
+    code: &'static str,
+    cells: &'static [(&'static str, &'static str)],
+    /// The column that `@` is looked up by, and the step of what it names.
+    by: Option<(&'static str, &'static str)>,
+    /// The customer's row: table, columns, values.
+    own: (&'static str, &'static str, &'static str),
+    /// What becomes of the mended row.
+    expect: Overtook,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Overtook {
+    /// It goes to the customer's row.
+    Joins,
+    /// It is skipped: `already_native`.
+    GivesWay,
+    /// It comes in, repaired with this code.
+    Repaired(&'static str),
+}
+
+const OVERTAKEN: &[Overtaken] = &[
+    Overtaken {
+        step: "users.accounts",
+        code: "email_invalid",
+        cells: &[("email", "since.#@orchard.example")],
+        by: None,
+        own: (
+            "accounts",
+            "kind, email, display_name, marketing_consent, status, created_at, updated_at",
+            "'person', 'since.#@orchard.example', 'Since', '0', 'active', '2024-03-21 10:00:00.000000', '2024-03-21 10:00:00.000000'",
+        ),
+        expect: Overtook::Joins,
+    },
+    Overtaken {
+        step: "projects.projects",
+        code: "project_name_missing",
+        cells: &[("name", "Since #")],
+        by: None,
+        own: ("projects", "slug, name, active", "'since-#', 'Since', '1'"),
+        expect: Overtook::Joins,
+    },
+    Overtaken {
+        step: "invoices.invoices",
+        code: "invoice_number_invalid",
+        cells: &[("invoice_no", "MT-98#")],
+        by: Some(("user_id", "users.accounts")),
+        own: (
+            "invoices",
+            "account_id, number, total_minor, currency, issued_on, status",
+            "@, 'MT-98#', 100, 'GBP', '2024-03-21', 'open'",
+        ),
+        expect: Overtook::GivesWay,
+    },
+    Overtaken {
+        step: "subscriptions.subscriptions",
+        code: "started_at_unknown",
+        cells: &[("started_when", "2022-03-04 05:06:07"), ("status", "active"), ("plan", "since")],
+        by: Some(("user_id", "users.accounts")),
+        own: (
+            "subscriptions",
+            "account_id, plan, trees_per_cycle, amount_minor, currency, cycle, status, started_at",
+            "@, 'since', 1, 100, 'GBP', 'month', 'active', '2024-03-21 10:00:00.000000'",
+        ),
+        expect: Overtook::Repaired("superseded"),
+    },
+    Overtaken {
+        step: "payments.payments",
+        code: "gateway_ref_conflict",
+        cells: &[("gateway", "Stripe"), ("gateway_ref", "since-#")],
+        by: Some(("user_id", "users.accounts")),
+        own: (
+            "payments",
+            "account_id, method, status, amount_minor, currency, gateway, gateway_ref, paid_at",
+            "@, 'card', 'succeeded', 100, 'GBP', 'stripe', 'since-#', '2024-03-21 10:00:00.000000'",
+        ),
+        expect: Overtook::GivesWay,
+    },
+    Overtaken {
+        step: "cross_charges.charges",
+        code: "brand_unknown",
+        cells: &[("brand_id", "13"), ("period", "2019-05"), ("cost_centre", "since")],
+        by: Some(("brand_id", "brands.brands")),
+        own: (
+            "cross_charges",
+            "brand_id, period, trees, unit_price_minor, total_minor, currency, cost_centre",
+            "@, '2019-05-01', 1, 100, 100, 'GBP', 'since'",
+        ),
+        expect: Overtook::GivesWay,
+    },
+];
+
+fn lineage(db: &mut Db, step: &str, key: Key) -> Option<Lineage> {
+    let known = history::known_steps(db).unwrap().into_iter().find(|known| known.name == step).unwrap();
+    history::of_legacy(db, &known, key).unwrap()
+}
+
+impl Overtaken {
+    /// Mends the first row that can be, and has a customer come before it. Returns the mend.
+    fn overtake(&self, target: &Target) -> Mend {
+        let db = &mut target.open();
+        for entry in quarantined(target, self.step, self.code) {
+            let mut row: Value = serde_json::from_str(&entry.legacy_row).unwrap();
+            for (column, value) in self.cells {
+                let cell = &mut row.as_object_mut().unwrap()[*column];
+                let value = value.replace('#', &entry.legacy_key.to_string());
+                *cell = if *column == "brand_id" { Value::from(13) } else { Value::from(value) };
+            }
+            let pointed = self.by.map(|(column, step)| {
+                let found = row[column].as_i64().and_then(|key| lineage(db, step, key));
+                found.and_then(|found| found.targets.first().map(|(_, id)| *id))
+            });
+            if pointed == Some(None) {
+                continue;
+            }
+            let (table, columns, values) = self.own;
+            let values = values.replace('#', &entry.legacy_key.to_string());
+            let values = values.replace('@', &pointed.flatten().map_or_else(|| "@".to_owned(), |id| id.to_string()));
+            db.batch_execute(&format!("INSERT INTO {table} ({columns}) VALUES ({values})")).unwrap();
+            return Mend { table: known_table(db, self.step), key: entry.legacy_key, row };
+        }
+        panic!("no row of {} that is quarantined as {} will do", self.step, self.code);
+    }
+
+    fn check(&self, db: &mut Db, key: Key) {
+        let found = lineage(db, self.step, key).unwrap();
+        let (table, ..) = self.own;
+        match self.expect {
+            Overtook::Joins => {
+                #[derive(QueryableByName)]
+                struct Last {
+                    #[diesel(sql_type = BigInt)]
+                    id: i64,
+                }
+                let last = diesel::sql_query(format!("SELECT id FROM {table} ORDER BY id DESC LIMIT 1"));
+                assert_eq!(found.targets[0], (table.to_owned(), last.get_result::<Last>(db).unwrap().id), "{found:?}");
+            }
+            Overtook::GivesWay => assert_eq!(found.code.as_deref(), Some("already_native"), "{found:?}"),
+            Overtook::Repaired(code) => assert!(found.repairs.iter().any(|repair| repair == code), "{found:?}"),
+        }
+    }
+}
+
+fn known_table(db: &mut Db, step: &str) -> String {
+    history::known_steps(db).unwrap().into_iter().find(|known| known.name == step).unwrap().legacy_table
+}
+
+fn a_replay_takes_in_what_customers_did_since(target: &Target) {
+    let world = World::new();
+    let legacy = world.legacy("broken");
+    assert!(world.migration(&legacy, target).run(&Stop::default(), &Silent).unwrap().complete);
+    let mends: Vec<Mend> = OVERTAKEN.iter().map(|overtaken| overtaken.overtake(target)).collect();
+    assert!(world.migration(&legacy, target).replay(&mends, &Stop::default(), &Silent).unwrap().complete);
+    let db = &mut target.open();
+    for (overtaken, mend) in OVERTAKEN.iter().zip(&mends) {
+        overtaken.check(db, mend.key);
+    }
+}
+
+#[test]
+fn customers_come_first_on_sqlite() {
+    a_replay_takes_in_what_customers_did_since(&Target::sqlite_sample());
+}
+
+#[test]
+fn customers_come_first_on_postgres() {
+    if let Some(target) = Target::postgres_sample() {
+        a_replay_takes_in_what_customers_did_since(&target);
+    }
 }
 
 #[test]
