@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 
+use diesel::connection::SimpleConnection;
 use replant_core::db::{Db, DbUrl, Role};
 use replant_core::ledger::{close, history};
-use replant_core::shape::{self, Use};
-use replant_core::{LedgerError, Settings};
+use replant_core::shape::{self, ColumnShape, Kind, Use};
+use replant_core::{AnyStep, Fate, LedgerError, Outcome, Settings, diesel};
 use replant_testkit::conformance::{Subject, Target};
 use replant_testkit::dump::{self, TableDump};
 use replant_testkit::state::assert_same_state;
@@ -228,6 +229,58 @@ fn every_step_conforms_on_postgres() {
 }
 
 /// The hand-written `table!`s are what the databases have.
+/// A migrated row of its own for each column that goes anywhere, but for those in which what cannot be read is as good as
+/// nothing: times, which have rules for that, and `meta`, which is asked where a user is not there.
+fn rows_to_break(step: &dyn AnyStep, done: &Target) -> Vec<(&'static str, i64)> {
+    let db = &mut done.open();
+    let (table, key) = step.legacy_shape();
+    let dropped = |name| step.fates().iter().any(|(column, fate)| *column == name && matches!(fate, Fate::Dropped(_)));
+    let goes_anywhere = |column: &ColumnShape| {
+        column.kind != Kind::Wall && ![key, "meta"].contains(&column.name) && !dropped(column.name)
+    };
+    let mut columns = table.columns.iter().filter(|column| goes_anywhere(column));
+    let known = history::known_steps(db).unwrap().into_iter().find(|known| known.name == step.name()).unwrap();
+    let mut rows = Vec::new();
+    history::lineage(db, &known, |row| {
+        if row.outcome == Outcome::Migrated {
+            rows.extend(columns.next().map(|column| (column.name, row.legacy_id)));
+        }
+        Ok::<_, LedgerError>(())
+    })
+    .unwrap();
+    assert!(columns.next().is_none(), "{} has too few rows", step.name());
+    rows
+}
+
+#[test]
+fn a_cell_that_cannot_be_read_keeps_its_row_out() {
+    let done = Target::sqlite_sample();
+    on_sqlite(|subject| subject.run(&done, Settings::default()));
+    for step in registry::registry().steps() {
+        let rows = rows_to_break(step, &done);
+        on_sqlite(|subject| {
+            let legacy = &mut Db::open(&subject.legacy, Role::Target).unwrap();
+            for (column, key) in &rows {
+                let table = step.legacy_table();
+                legacy.batch_execute(&format!("UPDATE \"{table}\" SET \"{column}\" = x'FF' WHERE id = {key}")).unwrap();
+            }
+            let target = Target::sqlite_sample();
+            subject.run(&target, Settings::default());
+            let db = &mut target.open();
+            let known = history::known_steps(db).unwrap().into_iter().find(|known| known.name == step.name()).unwrap();
+            for (column, key) in rows {
+                let end = history::of_legacy(db, &known, key).unwrap().unwrap();
+                assert_eq!(
+                    end.code.as_deref(),
+                    Some("unforeseen"),
+                    "{column} of row {key} of {}: {end:?}",
+                    step.name()
+                );
+            }
+        });
+    }
+}
+
 fn shapes_fit(db: &mut Db, side: Use) {
     let (reads, writes) = registry::registry().shapes();
     let mut expected = if side == Use::Read { reads } else { writes };
