@@ -228,7 +228,6 @@ fn every_step_conforms_on_postgres() {
     }
 }
 
-/// The hand-written `table!`s are what the databases have.
 /// A migrated row of its own for each column that goes anywhere, but for those in which what cannot be read is as good as
 /// nothing: times, which have rules for that, and `meta`, which is asked where a user is not there.
 fn rows_to_break(step: &dyn AnyStep, done: &Target) -> Vec<(&'static str, i64)> {
@@ -281,6 +280,7 @@ fn a_cell_that_cannot_be_read_keeps_its_row_out() {
     }
 }
 
+/// The hand-written `table!`s are what the databases have.
 fn shapes_fit(db: &mut Db, side: Use) {
     let (reads, writes) = registry::registry().shapes();
     let mut expected = if side == Use::Read { reads } else { writes };
