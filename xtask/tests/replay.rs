@@ -10,7 +10,7 @@ use diesel::sql_types::BigInt;
 use diesel::{QueryableByName, RunQueryDsl};
 use jiff::Timestamp;
 use replant_core::db::{Db, DbUrl, Role};
-use replant_core::ledger::history::{self, Lineage};
+use replant_core::ledger::history::{self, KnownStep, Lineage};
 use replant_core::ledger::mends::Mend;
 use replant_core::ledger::quarantine::{self, QuarantineEntry, QuarantineFilter};
 use replant_core::{Key, Migration, Registry, Settings, Silent, Stop, diesel};
@@ -72,6 +72,13 @@ fn quarantined(target: &Target, step: &str, code: &str) -> Vec<QuarantineEntry> 
     quarantine::list(&mut target.open(), &filter).unwrap()
 }
 
+/// Puts `value` into a cell.
+fn mend(row: &mut Value, column: &str, value: &str) {
+    let is_number = ["trees", "brand_id"].contains(&column);
+    row.as_object_mut().unwrap()[column] =
+        if is_number { Value::from(value.parse::<i64>().unwrap()) } else { Value::from(value) };
+}
+
 /// The mended rows, and the statements that mend the source in the same way.
 fn mends(target: &Target) -> (Vec<Mend>, String) {
     let (mut mends, mut sql): (Vec<Mend>, String) = (Vec::new(), String::new());
@@ -81,9 +88,7 @@ fn mends(target: &Target) -> (Vec<Mend>, String) {
         for entry in rows {
             let value = value.replace('#', &entry.legacy_key.to_string());
             let mut row: Value = serde_json::from_str(&entry.legacy_row).unwrap();
-            let cell = &mut row.as_object_mut().unwrap()[*column];
-            let is_number = ["trees", "brand_id"].contains(column);
-            *cell = if is_number { Value::from(value.parse::<i64>().unwrap()) } else { Value::from(value.clone()) };
+            mend(&mut row, column, &value);
             sql += &format!("UPDATE \"{table}\" SET \"{column}\" = '{value}' WHERE id = {};\n", entry.legacy_key);
             mends.push(Mend { table: (*table).to_owned(), key: entry.legacy_key, row });
         }
@@ -224,8 +229,12 @@ const OVERTAKEN: &[Overtaken] = &[
     },
 ];
 
+fn known(db: &mut Db, step: &str) -> KnownStep {
+    history::known_steps(db).unwrap().into_iter().find(|known| known.name == step).unwrap()
+}
+
 fn lineage(db: &mut Db, step: &str, key: Key) -> Option<Lineage> {
-    let known = history::known_steps(db).unwrap().into_iter().find(|known| known.name == step).unwrap();
+    let known = known(db, step);
     history::of_legacy(db, &known, key).unwrap()
 }
 
@@ -236,9 +245,7 @@ impl Overtaken {
         for entry in quarantined(target, self.step, self.code) {
             let mut row: Value = serde_json::from_str(&entry.legacy_row).unwrap();
             for (column, value) in self.cells {
-                let cell = &mut row.as_object_mut().unwrap()[*column];
-                let value = value.replace('#', &entry.legacy_key.to_string());
-                *cell = if *column == "brand_id" { Value::from(13) } else { Value::from(value) };
+                mend(&mut row, column, &value.replace('#', &entry.legacy_key.to_string()));
             }
             let pointed = self.by.map(|(column, step)| {
                 let found = row[column].as_i64().and_then(|key| lineage(db, step, key));
@@ -251,7 +258,7 @@ impl Overtaken {
             let values = values.replace('#', &entry.legacy_key.to_string());
             let values = values.replace('@', &pointed.flatten().map_or_else(|| "@".to_owned(), |id| id.to_string()));
             db.batch_execute(&format!("INSERT INTO {table} ({columns}) VALUES ({values})")).unwrap();
-            return Mend { table: known_table(db, self.step), key: entry.legacy_key, row };
+            return Mend { table: known(db, self.step).legacy_table, key: entry.legacy_key, row };
         }
         panic!("no row of {} that is quarantined as {} will do", self.step, self.code);
     }
@@ -273,10 +280,6 @@ impl Overtaken {
             Overtook::Repaired(code) => assert!(found.repairs.iter().any(|repair| repair == code), "{found:?}"),
         }
     }
-}
-
-fn known_table(db: &mut Db, step: &str) -> String {
-    history::known_steps(db).unwrap().into_iter().find(|known| known.name == step).unwrap().legacy_table
 }
 
 fn a_replay_takes_in_what_customers_did_since(target: &Target) {

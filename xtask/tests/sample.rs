@@ -12,6 +12,7 @@ use std::fs;
 
 use diesel::connection::SimpleConnection;
 use replant_core::db::{Db, DbUrl, Role};
+use replant_core::ledger::history::KnownStep;
 use replant_core::ledger::{close, history};
 use replant_core::shape::{self, ColumnShape, Kind, Use};
 use replant_core::{AnyStep, Fate, LedgerError, Outcome, Settings, diesel};
@@ -228,6 +229,10 @@ fn every_step_conforms_on_postgres() {
     }
 }
 
+fn known(db: &mut Db, step: &dyn AnyStep) -> KnownStep {
+    history::known_steps(db).unwrap().into_iter().find(|known| known.name == step.name()).unwrap()
+}
+
 /// A migrated row of its own for each column that goes anywhere, but for those in which what cannot be read is as good as
 /// nothing: times, which have rules for that, and `meta`, which is asked where a user is not there.
 fn rows_to_break(step: &dyn AnyStep, done: &Target) -> Vec<(&'static str, i64)> {
@@ -238,7 +243,7 @@ fn rows_to_break(step: &dyn AnyStep, done: &Target) -> Vec<(&'static str, i64)> 
         column.kind != Kind::Wall && ![key, "meta"].contains(&column.name) && !dropped(column.name)
     };
     let mut columns = table.columns.iter().filter(|column| goes_anywhere(column));
-    let known = history::known_steps(db).unwrap().into_iter().find(|known| known.name == step.name()).unwrap();
+    let known = known(db, step);
     let mut rows = Vec::new();
     history::lineage(db, &known, |row| {
         if row.outcome == Outcome::Migrated {
@@ -266,7 +271,7 @@ fn a_cell_that_cannot_be_read_keeps_its_row_out() {
             let target = Target::sqlite_sample();
             subject.run(&target, Settings::default());
             let db = &mut target.open();
-            let known = history::known_steps(db).unwrap().into_iter().find(|known| known.name == step.name()).unwrap();
+            let known = known(db, step);
             for (column, key) in rows {
                 let end = history::of_legacy(db, &known, key).unwrap().unwrap();
                 assert_eq!(
