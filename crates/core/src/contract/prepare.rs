@@ -14,7 +14,7 @@ use super::legacy::LegacyRow;
 use super::standing::Standings;
 use super::step::Step;
 use crate::storage::db::Db;
-use crate::storage::failure::Failure;
+use crate::storage::failure::{Failure, told};
 use crate::storage::ledger::mends::Mends;
 use crate::storage::ledger::plan::{Ours, StepPlan};
 use crate::storage::ledger::{self, LedgerError};
@@ -208,8 +208,9 @@ impl Prepare<'_> {
     }
 
     fn page<L: LegacyRow>(&self, after: Option<Key>) -> Result<Vec<L>, PrepareError> {
-        let page = L::page(&mut *self.legacy.get()?, after, PAGE);
-        let mut page = page.map_err(|source| self.query(L::TABLE, source))?;
+        let mut legacy = self.legacy.get()?;
+        let page = L::page(&mut legacy, after, PAGE);
+        let mut page = told::ask(&mut legacy, page).map_err(|source| self.query(L::TABLE, source))?;
         self.mends.apply(&mut page)?;
         Ok(page)
     }
@@ -221,8 +222,9 @@ impl Prepare<'_> {
     pub fn rows<L: LegacyRow>(&self, keys: &KeySet, mut each: impl FnMut(L)) -> Result<(), PrepareError> {
         let keys: Vec<Key> = keys.iter().collect();
         for some in keys.chunks(PAGE as usize) {
-            let rows = L::with_keys(&mut *self.legacy.get()?, some);
-            let mut rows = rows.map_err(|source| self.query(L::TABLE, source))?;
+            let mut legacy = self.legacy.get()?;
+            let rows = L::with_keys(&mut legacy, some);
+            let mut rows = told::ask(&mut legacy, rows).map_err(|source| self.query(L::TABLE, source))?;
             self.mends.apply(&mut rows)?;
             rows.into_iter().for_each(&mut each);
         }

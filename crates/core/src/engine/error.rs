@@ -5,10 +5,11 @@ use crate::contract::prepare::PrepareError;
 use crate::contract::step::FinishError;
 use crate::policy::retry::{Action, action};
 use crate::storage::constraints::OfflineError;
-use crate::storage::failure::Failure;
+use crate::storage::db::Db;
+use crate::storage::failure::{Failure, told};
 use crate::storage::ledger::LedgerError;
 use crate::storage::ledger::runs::HeldError;
-use crate::storage::pool::PoolError;
+use crate::storage::pool::{Pool, PoolError};
 
 /// Why a run ends without being done.
 #[derive(Debug, thiserror::Error)]
@@ -145,6 +146,15 @@ impl From<diesel::result::Error> for ChunkError {
 }
 
 impl ChunkError {
+    /// Has the target tell what it refused, where nobody could tell yet.
+    pub(super) fn diagnose(&mut self, db: &mut Db) {
+        if let Self::Database(failure) = self
+            && failure.is_untold()
+        {
+            *failure = told::diagnosis(db).unwrap_or_else(|| failure.clone());
+        }
+    }
+
     /// The failure of a database behind it, if that is what it is.
     pub fn failure(&self) -> Option<Failure> {
         match self {
@@ -211,6 +221,37 @@ impl RunError {
         }
     }
 
+    /// The error of diesel's behind it, if that is what it is.
+    fn query_mut(&mut self) -> Option<&mut diesel::result::Error> {
+        match self {
+            Self::Ledger(LedgerError::Database { source, .. })
+            | Self::Prepare {
+                source: PrepareError::Query { source, .. } | PrepareError::Ledger(LedgerError::Database { source, .. }),
+                ..
+            }
+            | Self::Finish { source: FinishError::Database(source), .. } => Some(source),
+            Self::Offline(error) => error.query_mut(),
+            _ => None,
+        }
+    }
+
+    /// Has the target tell what it refused, on a session of its own, where nobody could tell yet.
+    #[must_use]
+    pub(super) fn diagnosed(mut self, target: &Pool) -> Self {
+        if !self.failure().is_some_and(|failure| failure.is_untold()) {
+            return self;
+        }
+        let Ok(mut db) = target.dedicated() else { return self };
+        if let Some(source) = self.query_mut() {
+            let error = std::mem::replace(source, diesel::result::Error::NotFound);
+            *source = told::diagnose(&mut db, error);
+        }
+        if let Self::Chunk { source, .. } = &mut self {
+            source.diagnose(&mut db);
+        }
+        self
+    }
+
     /// Whether it may be over when the same is tried again.
     pub(crate) fn may_pass(&self) -> bool {
         self.failure().is_some_and(|failure| action(&failure, true) == Action::Again)
@@ -238,7 +279,9 @@ impl RunError {
 
 fn of(failure: &Failure) -> Kind {
     match failure {
-        Failure::Lost | Failure::Full | Failure::Contention(_) | Failure::TooSlow => Kind::Unavailable,
-        Failure::Constraint(_) | Failure::Value(_) | Failure::Other(_) => Kind::Failed,
+        Failure::Lost | Failure::Full | Failure::Contention(_) | Failure::TooSlow(_) => Kind::Unavailable,
+        Failure::Constraint(_) | Failure::Value(_) | Failure::Refused(_) | Failure::Other(_) | Failure::Untold(_) => {
+            Kind::Failed
+        }
     }
 }

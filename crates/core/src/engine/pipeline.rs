@@ -270,7 +270,7 @@ impl Shared<'_> {
             }
             let began = Instant::now();
             let done = judged.chunk.commit(&mut target, line.owner, &judged.claim, judged.took);
-            unsure |= matches!(&done, Err(ChunkError::Database(Failure::Lost)));
+            unsure |= matches!(&done, Err(ChunkError::Database(Failure::Lost | Failure::Untold(_))));
             done.map(|done| Some((done, judged.took + began.elapsed())))
         })
     }
@@ -290,8 +290,17 @@ impl Shared<'_> {
         let may_pass = |error: &ChunkError| {
             error.failure().is_some_and(|failure| action(&failure, true) == Action::Again) && !self.halted()
         };
-        (|| work())
-            .retry(self.line.retries.backoff())
+        let work = || {
+            work().map_err(|mut error| {
+                if error.failure().is_some_and(|failure| failure.is_untold())
+                    && let Ok(mut target) = self.line.target.dedicated()
+                {
+                    error.diagnose(&mut target);
+                }
+                error
+            })
+        };
+        work.retry(self.line.retries.backoff())
             .when(may_pass)
             .notify(|error, wait| {
                 self.report(Event::Retrying { step: self.line.step, reason: error.to_string(), wait });

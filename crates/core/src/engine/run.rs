@@ -225,8 +225,9 @@ impl Running<'_> {
     pub(super) fn patiently<T>(
         &self,
         step: &'static str,
-        work: impl FnMut() -> Result<T, RunError>,
+        mut work: impl FnMut() -> Result<T, RunError>,
     ) -> Result<T, RunError> {
+        let work = || work().map_err(|error| error.diagnosed(&self.databases.target));
         work.retry(self.migration.settings.retries.backoff())
             .when(|error| !self.stop.requested() && error.may_pass())
             .notify(|error, wait| self.reporter.event(&Event::Retrying { step, reason: error.to_string(), wait }))

@@ -12,6 +12,7 @@ use crate::contract::prepare::{Prepare, PrepareError};
 use crate::contract::step::{FinishError, Step};
 use crate::storage::bulk::Tx;
 use crate::storage::db::Db;
+use crate::storage::failure::told;
 use crate::storage::ledger::mends::Mends;
 use crate::storage::ledger::plan::StepPlan;
 use crate::storage::pool::Pool;
@@ -143,7 +144,8 @@ impl<S: Step> AnyStep for Erased<S> {
         let mut keys = KeySet::default();
         let mut last = None;
         loop {
-            let page = S::Legacy::keys(legacy, last, PAGE)?;
+            let page = S::Legacy::keys(legacy, last, PAGE);
+            let page = told::ask(legacy, page)?;
             last = page.last().copied();
             if last.is_none() {
                 keys.compact();
@@ -171,7 +173,8 @@ impl<S: Step> AnyStep for Erased<S> {
 impl<S: Step> PreparedStep for Ready<S> {
     fn read(&self, legacy: &mut Db, mends: &Mends, range: KeyRange) -> Result<Box<dyn ReadRows>, ChunkError> {
         let planned = self.plan.keys.count(range);
-        let mut rows = S::Legacy::range(legacy, range, usize::try_from(planned).unwrap_or(0))?;
+        let rows = S::Legacy::range(legacy, range, usize::try_from(planned).unwrap_or(0));
+        let mut rows = told::ask(legacy, rows)?;
         let found = rows.len() as u64;
         let mut as_planned = self.plan.keys.range(range).eq(rows.iter().map(S::Legacy::key));
         let mut starts = None;
@@ -179,7 +182,8 @@ impl<S: Step> PreparedStep for Ready<S> {
             // A unit stands together: by its leader, then by key. Rows that follow a leader elsewhere go there.
             rows.retain(|row| followers.leader_of(row.key()).is_none_or(|leader| range.contains(leader)));
             let joining = followers.joining(&self.plan.keys, range);
-            let joined = S::Legacy::with_keys(legacy, &joining)?;
+            let joined = S::Legacy::with_keys(legacy, &joining);
+            let joined = told::ask(legacy, joined)?;
             as_planned &= joined.len() == joining.len();
             rows.extend(joined);
             rows.sort_by_cached_key(|row| {

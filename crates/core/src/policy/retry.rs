@@ -53,8 +53,14 @@ pub(crate) fn action(failure: &Failure, tries_left: bool) -> Action {
         Failure::Lost if tries_left => Action::Again,
         Failure::Lost | Failure::Full => Action::StopRun,
         Failure::Contention(_) if tries_left => Action::Again,
-        Failure::Contention(_) | Failure::TooSlow | Failure::Constraint(_) | Failure::Value(_) => Action::Cut,
-        Failure::Other(_) => Action::FailStep,
+        // Nobody has asked the server what it was: it may have been any of these.
+        Failure::Untold(_) if tries_left => Action::Again,
+        Failure::Contention(_)
+        | Failure::TooSlow(_)
+        | Failure::Constraint(_)
+        | Failure::Value(_)
+        | Failure::Refused(_) => Action::Cut,
+        Failure::Other(_) | Failure::Untold(_) => Action::FailStep,
     }
 }
 
@@ -69,7 +75,9 @@ mod tests {
         assert_eq!(action(&Failure::Full, true), Action::StopRun);
         assert_eq!(action(&Failure::Contention("deadlock"), true), Action::Again);
         assert_eq!(action(&Failure::Contention("deadlock"), false), Action::Cut);
-        assert_eq!(action(&Failure::TooSlow, true), Action::Cut);
-        assert_eq!(action(&Failure::Other("missing"), true), Action::FailStep);
+        assert_eq!(action(&Failure::TooSlow("too long"), true), Action::Cut);
+        assert_eq!(action(&Failure::Other("missing".to_owned()), true), Action::FailStep);
+        assert_eq!(action(&Failure::Untold(None), true), Action::Again);
+        assert_eq!(action(&Failure::Untold(None), false), Action::FailStep);
     }
 }

@@ -1,11 +1,13 @@
 //! Connections, cells, bulk writes and the ledger: the only SQL about our own tables.
 
 pub(crate) mod bulk;
+pub(crate) mod caught;
 pub(crate) mod cell;
 pub mod constraints;
 pub mod db;
 pub(crate) mod failure;
 pub mod ledger;
 pub(crate) mod pool;
+mod session;
 pub mod shape;
 pub(crate) mod types;

@@ -27,12 +27,14 @@ pub enum PoolError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// No connection became free, or none could be opened, in time.
-    #[error("no connection to the {role} database ({backend}) was to be had within {} s", .waited.as_secs())]
+    #[error("no connection to the {role} database ({backend}, {place}) was to be had within {} s", .waited.as_secs())]
     Timeout {
         /// Which side.
         role: Role,
         /// Which kind.
         backend: Backend,
+        /// Where it is.
+        place: String,
         /// How long it was tried.
         waited: Duration,
     },
@@ -53,12 +55,8 @@ impl ManageConnection for Manager {
     fn connect(&self) -> Result<Db, OpenError> {
         let mut db = named(&self.url, self.role, self.name.as_deref())?;
         if self.rehearsal {
-            db.begin_test_transaction().map_err(|_| OpenError {
-                role: self.role,
-                backend: self.url.backend(),
-                reason: "it did not begin a transaction",
-                transient: true,
-            })?;
+            db.begin_test_transaction()
+                .map_err(|_| OpenError::new(&self.url, self.role, "it did not begin a transaction", true))?;
         }
         Ok(db)
     }
@@ -78,12 +76,9 @@ fn named(url: &DbUrl, role: Role, name: Option<&str>) -> Result<Db, OpenError> {
     if let (Db::Pg(pg), Some(name)) = (&mut db, name) {
         use diesel::RunQueryDsl;
         let set = diesel::sql_query("SELECT set_config('application_name', $1, false)");
-        set.bind::<diesel::sql_types::Text, _>(name).execute(pg).map_err(|_| OpenError {
-            role,
-            backend: url.backend(),
-            reason: "it was reached but refused the session's name",
-            transient: true,
-        })?;
+        set.bind::<diesel::sql_types::Text, _>(name)
+            .execute(pg)
+            .map_err(|_| OpenError::new(url, role, "it was reached but refused the session's name", true))?;
     }
     Ok(db)
 }
@@ -137,7 +132,12 @@ impl Pool {
     pub fn get(&self) -> Result<Pooled, PoolError> {
         self.inner.get().map_err(|_| match Db::open(&self.url, self.role) {
             Err(error) => PoolError::Open(error),
-            Ok(_) => PoolError::Timeout { role: self.role, backend: self.url.backend(), waited: WAIT },
+            Ok(_) => PoolError::Timeout {
+                role: self.role,
+                backend: self.url.backend(),
+                place: self.url.place(),
+                waited: WAIT,
+            },
         })
     }
 

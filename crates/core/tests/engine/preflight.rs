@@ -142,7 +142,7 @@ fn a_user_without_rights_is_told_what_is_missing_and_no_secret() {
     assert!(error.to_string().contains("right to create a schema"), "{error}");
 
     let error = run(address("no_such_database").unwrap());
-    assert!(error.to_string().contains("no database or user of that name"), "{error}");
+    assert!(error.to_string().contains("the server has no database of that name"), "{error}");
     let nobody = format!("postgres://{role}:{SECRET}@127.0.0.1:1/{name}").parse().unwrap();
     let error = run(nobody);
     assert_eq!(error.kind(), replant_core::Kind::Unavailable, "{error}");

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use diesel::connection::SimpleConnection;
 use diesel::result::Error;
 use roaring::RoaringBitmap;
 
@@ -69,14 +68,16 @@ pub(crate) fn settle<R: Rows>(db: &mut Db, to: &Writing<'_>, rows: &R) -> Result
                 }
                 rows = Cow::Owned(without(&*rows, &refused));
             }
-            Err(Pass::Failed(error)) if !Failure::of(&error).blames_a_row() => return Err(error),
-            Err(Pass::Failed(_)) if mode == Mode::Direct => {
-                mode = Mode::Staged;
-            }
-            Err(Pass::Failed(_)) => {
-                refused.extend(by_halves(db, to, (0, to.units), &*rows)?);
-                return Ok(refused);
-            }
+            Err(Pass::Failed(error)) => match Failure::of(&error) {
+                failure if !(failure.blames_a_row() || failure.is_untold()) => return Err(error),
+                // Through the stage the server tells what it was: a lock, say, and no row at all.
+                _ if mode == Mode::Direct => mode = Mode::Staged,
+                failure if failure.is_untold() => return Err(error),
+                _ => {
+                    refused.extend(by_halves(db, to, (0, to.units), &*rows)?);
+                    return Ok(refused);
+                }
+            },
         }
     }
 }
@@ -92,9 +93,9 @@ fn pass<R: Rows>(db: &mut Db, to: &Writing<'_>, mode: Mode, rows: &R) -> Result<
         let mut tx = Tx::new(db, to.step, Some(to.chunk), mode);
         tx.again.clone_from(to.again);
         rows.write(&mut tx)?;
-        if let Db::Pg(pg) = tx.db() {
+        if let Db::Pg(_) = tx.db() {
             // What a constraint would refuse at the commit is still one row's fault here.
-            pg.batch_execute("SET CONSTRAINTS ALL IMMEDIATE")?;
+            tx.execute("SET CONSTRAINTS ALL IMMEDIATE")?;
         }
         if tx.dirty.is_empty() {
             return Ok(tx.refused);
@@ -112,7 +113,7 @@ fn by_halves<R: Rows>(
     rows: &R,
 ) -> Result<Vec<Refused>, Error> {
     let half = rows.only(&|unit| (from..to).contains(&unit));
-    match pass(db, writing, Mode::Direct, &half) {
+    match pass(db, writing, Mode::Staged, &half) {
         Ok(refused) => Ok(refused),
         Err(Pass::Again { dirty, clean }) => {
             let mut all = [dirty, clean].concat();
@@ -123,11 +124,7 @@ fn by_halves<R: Rows>(
         Err(Pass::Failed(error)) => match Failure::of(&error) {
             failure if !failure.blames_a_row() => Err(error),
             failure if to - from <= 1 => {
-                let reason = match failure {
-                    Failure::Constraint(name) => format!("refused by `{name}`"),
-                    other => other.kind().to_owned(),
-                };
-                Ok(vec![Refused { unit: from, code: Code::CONSTRAINT_VIOLATED, reason }])
+                Ok(vec![Refused { unit: from, code: Code::CONSTRAINT_VIOLATED, reason: failure.reason() }])
             }
             _ => {
                 let middle = from + (to - from) / 2;

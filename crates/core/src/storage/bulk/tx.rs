@@ -1,10 +1,13 @@
 //! The target inside the transaction of a chunk: what a step may do to it, and which units it refuses.
 
-use diesel::{QueryResult, SqliteConnection};
+use diesel::deserialize::QueryableByName;
+use diesel::pg::Pg;
+use diesel::{PgConnection, QueryResult, RunQueryDsl, SqliteConnection};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Batch, Insert, Replace, UnitIndex, stage, upsert};
+use crate::storage::caught;
 use crate::storage::db::Db;
 use crate::storage::failure::Failure;
 use crate::storage::ledger::{self, close::NewRepair, plan::Ours};
@@ -26,8 +29,30 @@ pub(crate) struct Refused {
 pub(super) enum Mode {
     /// As fast as can be: a row that is refused fails the statement.
     Direct,
-    /// Through a stage table, after a direct attempt failed: refused rows are found and left out.
+    /// Through a stage table, after a direct attempt failed: refused rows are found and left out, and every statement that may
+    /// be refused has the server tell why.
     Staged,
+}
+
+impl Mode {
+    /// Executes a statement of ours; how many rows it touched.
+    pub(super) fn execute(self, pg: &mut PgConnection, sql: &str) -> QueryResult<usize> {
+        match self {
+            Self::Direct => diesel::sql_query(sql).execute(pg),
+            Self::Staged => caught::execute(pg, sql),
+        }
+    }
+
+    /// The rows of a query of ours that may have to wait for a lock.
+    pub(super) fn rows<T>(self, pg: &mut PgConnection, sql: &str) -> QueryResult<Vec<T>>
+    where
+        T: DeserializeOwned + QueryableByName<Pg> + 'static,
+    {
+        match self {
+            Self::Direct => diesel::sql_query(sql).load(pg),
+            Self::Staged => caught::rows(pg, sql),
+        }
+    }
 }
 
 /// The target inside the transaction of a chunk.
@@ -58,7 +83,8 @@ impl<'a> Tx<'a> {
         Self::new(db, step, None, Mode::Direct)
     }
 
-    /// The connection, for what neither [`Tx::insert`] nor [`Tx::replace`] can say.
+    /// The connection, for what is read. What changes or locks rows of the platform goes through [`Tx::insert`],
+    /// [`Tx::replace`] and [`Tx::execute`]: there the server can be asked which row it refuses, and why.
     pub fn db(&mut self) -> &mut Db {
         self.db
     }
@@ -79,8 +105,20 @@ impl<'a> Tx<'a> {
         self.refused.push(Refused { unit, code: code.into(), reason: reason.into() });
     }
 
-    pub(super) fn refuse_by(&mut self, unit: UnitIndex, constraint: &str) {
-        self.refuse(unit, Code::CONSTRAINT_VIOLATED, format!("refused by `{constraint}`"));
+    pub(super) fn refuse_for(&mut self, unit: UnitIndex, failure: &Failure) {
+        self.refuse(unit, Code::CONSTRAINT_VIOLATED, failure.reason());
+    }
+
+    /// Executes a statement without parameters that changes or locks rows of the target; how many it touched. Made of names and
+    /// ids alone.
+    ///
+    /// # Errors
+    /// Those of the database. Where a row is to blame, the unit is found by halves.
+    pub fn execute(&mut self, sql: &str) -> QueryResult<usize> {
+        match &mut *self.db {
+            Db::Pg(pg) => self.mode.execute(pg, sql),
+            db => diesel::sql_query(sql).execute(db),
+        }
     }
 
     /// Whether the unit was refused in this pass.
@@ -114,16 +152,16 @@ impl<'a> Tx<'a> {
     fn insert_all<T: Insert>(&mut self, batch: &Batch<T>) -> QueryResult<()> {
         match (&mut *self.db, self.mode) {
             (Db::Pg(pg), Mode::Direct) => {
-                T::copy(pg, &batch.rows)?;
+                if T::copy(pg, &batch.rows)? != batch.rows.len() {
+                    return Err(stage::not_taken(T::shape().name));
+                }
                 self.touched.extend(batch.units.iter().copied());
                 Ok(())
             }
             (Db::Pg(_), Mode::Staged) => stage::insert(self, batch),
             (Db::Lite(_), _) => {
-                for (unit, row) in batch.iter() {
-                    self.each_lite(unit, |lite| T::insert(lite, row))?;
-                }
-                Ok(())
+                let table = T::shape().name;
+                batch.iter().try_for_each(|(unit, row)| self.each_lite(unit, table, |lite| T::insert(lite, row)))
             }
             #[cfg(feature = "mysql")]
             (Db::My(_), _) => Err(no_target()),
@@ -140,15 +178,13 @@ impl<'a> Tx<'a> {
         }
         match &mut *self.db {
             Db::Pg(pg) => {
-                stage::replace(pg, &batch.rows)?;
+                stage::replace(pg, self.mode, &batch.rows)?;
                 self.touched.extend(batch.units.iter().copied());
                 Ok(())
             }
             Db::Lite(_) => {
-                for (unit, row) in batch.iter() {
-                    self.each_lite(unit, |lite| T::update(lite, row))?;
-                }
-                Ok(())
+                let table = T::shape().name;
+                batch.iter().try_for_each(|(unit, row)| self.each_lite(unit, table, |lite| T::update(lite, row)))
             }
             #[cfg(feature = "mysql")]
             Db::My(_) => Err(no_target()),
@@ -156,28 +192,31 @@ impl<'a> Tx<'a> {
     }
 
     /// A refused statement of SQLite leaves its transaction whole, so a bad row costs nothing.
-    fn each_lite(
+    pub(super) fn each_lite(
         &mut self,
         unit: UnitIndex,
+        table: &str,
         write: impl FnOnce(&mut SqliteConnection) -> QueryResult<usize>,
     ) -> QueryResult<()> {
         let Db::Lite(lite) = &mut *self.db else { unreachable!("only called on SQLite") };
         if self.out.contains(unit) {
             return Ok(());
         }
-        match write(lite) {
-            Ok(_) => {
+        let error = match write(lite) {
+            Ok(1) => {
                 self.touched.insert(unit);
-                Ok(())
+                return Ok(());
             }
-            Err(error) => match Failure::of(&error) {
-                Failure::Constraint(name) => {
-                    self.refuse_by(unit, &name);
-                    Ok(())
-                }
-                _ => Err(error),
-            },
+            Ok(_) => stage::not_taken(table),
+            Err(error) => error,
+        };
+        match Failure::of(&error) {
+            failure if failure.blames_a_row() => self.refuse_for(unit, &failure),
+            // What SQLite itself has no words for is what a trigger of the site says.
+            Failure::Untold(_) => self.refuse_for(unit, &Failure::Refused(format!("a trigger of `{table}`"))),
+            _ => return Err(error),
         }
+        Ok(())
     }
 
     /// Records that rows which were in the target before were changed.

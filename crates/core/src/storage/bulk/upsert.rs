@@ -3,10 +3,9 @@
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
 
-use super::stage::{KeyColumn, PRIMARY_KEY, ROW, open, quoted};
+use super::stage::{KeyColumn, PRIMARY_KEY, ROW, fill, not_taken, of_table, open, quoted};
 use super::{Batch, Insert, Tx};
 use crate::storage::db::Db;
-use crate::storage::failure::Failure;
 
 const PRIMARY_KEY_LITE: &str = "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk";
 
@@ -38,12 +37,16 @@ pub(super) fn upsert<T: Insert>(tx: &mut Tx<'_>, batch: &Batch<T>) -> QueryResul
     let columns: Vec<String> = shape.columns.iter().map(|column| quoted(column.name)).collect();
     match &mut *tx.db {
         Db::Pg(pg) => {
-            let keys: Vec<KeyColumn> = diesel::sql_query(PRIMARY_KEY).bind::<Text, _>(shape.name).load(pg)?;
-            open(pg, shape.name)?;
-            T::copy(pg, batch.rows())?;
+            let keys: Vec<KeyColumn> = tx.mode.rows(pg, &of_table(PRIMARY_KEY, shape.name))?;
+            let target = open(pg, tx.mode, shape.name)?;
+            fill(pg, |pg| T::copy(pg, batch.rows()))?;
             let from =
                 format!("OVERRIDING SYSTEM VALUE SELECT {} FROM pg_temp.{table} ORDER BY {ROW}", columns.join(", "));
-            diesel::sql_query(statement(&format!("public.{table}"), &columns, &from, &keys)).execute(pg)?;
+            let written = tx.mode.execute(pg, &statement(&target, &columns, &from, &keys))?;
+            // A row whose columns are all in its key has nothing to be written anew.
+            if written != batch.rows().len() && columns.len() > keys.len() {
+                return Err(not_taken(shape.name));
+            }
             diesel::sql_query(format!("DROP TABLE pg_temp.{table}")).execute(pg)?;
             tx.touched.extend(batch.units.iter().copied());
             Ok(())
@@ -55,21 +58,15 @@ pub(super) fn upsert<T: Insert>(tx: &mut Tx<'_>, batch: &Batch<T>) -> QueryResul
             let columns: Vec<LiteColumn> = diesel::sql_query(COLUMNS_LITE).bind::<Text, _>(shape.name).load(lite)?;
             let columns: Vec<String> = columns.iter().map(LiteColumn::declared).collect();
             let create = format!("CREATE TEMP TABLE {table} ({})", columns.join(", "));
+            let nothing_to_write = columns.len() <= keys.len();
             for (unit, row) in batch.iter() {
-                let Db::Lite(lite) = &mut *tx.db else { unreachable!("the backend stays") };
-                diesel::sql_query(&create).execute(lite)?;
-                T::insert(lite, row)?;
-                let written = diesel::sql_query(&sql).execute(lite);
-                diesel::sql_query(format!("DROP TABLE temp.{table}")).execute(lite)?;
-                match written {
-                    Ok(_) => {
-                        tx.touched.insert(unit);
-                    }
-                    Err(error) => match Failure::of(&error) {
-                        Failure::Constraint(name) => tx.refuse_by(unit, &name),
-                        _ => return Err(error),
-                    },
-                }
+                tx.each_lite(unit, shape.name, |lite| {
+                    diesel::sql_query(&create).execute(lite)?;
+                    T::insert(lite, row)?;
+                    let written = diesel::sql_query(&sql).execute(lite);
+                    diesel::sql_query(format!("DROP TABLE temp.{table}")).execute(lite)?;
+                    written.map(|written| if nothing_to_write { 1 } else { written })
+                })?;
             }
             Ok(())
         }

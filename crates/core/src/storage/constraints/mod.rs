@@ -270,6 +270,14 @@ impl From<diesel::result::Error> for OfflineError {
 }
 
 impl OfflineError {
+    /// The error of diesel's behind it, if that is what it is.
+    pub(crate) fn query_mut(&mut self) -> Option<&mut diesel::result::Error> {
+        match self {
+            Self::Statement { source, .. } | Self::Ledger(LedgerError::Database { source, .. }) => Some(source),
+            _ => None,
+        }
+    }
+
     /// The failure of a database behind it, if that is what it is.
     pub(crate) fn failure(&self) -> Option<Failure> {
         match self {

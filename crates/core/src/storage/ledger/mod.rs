@@ -87,14 +87,18 @@ pub fn install(db: &mut Db) -> Result<(), LedgerError> {
             pg.batch_execute("SELECT pg_advisory_xact_lock(7364129880112)").attempt("locked")?;
             pg.batch_execute("CREATE SCHEMA IF NOT EXISTS replant; SET LOCAL search_path = replant, public")
                 .attempt("made")?;
-            migrate(pg, POSTGRES, hint)
+            migrate(pg, POSTGRES, hint)?;
+            // A rehearsal goes on in the same transaction.
+            pg.batch_execute("SET LOCAL search_path = public, replant").attempt("made")
         }),
         Db::Lite(lite) => migrate(lite, SQLITE, hint),
         #[cfg(feature = "mysql")]
         Db::My(_) => Err(LedgerError::Install { hint: "MariaDB is no target" }).map_err(|e: LedgerError| e),
     }
     .map_err(|error| match error {
-        LedgerError::Database { source, .. } if matches!(Failure::of(&source), Failure::Other(_)) => {
+        LedgerError::Database { source, .. }
+            if matches!(Failure::of(&source), Failure::Other(_) | Failure::Untold(_)) =>
+        {
             LedgerError::Install { hint }
         }
         other => other,

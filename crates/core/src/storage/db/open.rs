@@ -1,0 +1,205 @@
+//! Opening a connection, and why one cannot be opened.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, ConnectionError, PgConnection, SqliteConnection};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::ExposeSecret;
+
+use super::url::{DbUrl, Place};
+use super::{Backend, Db, Role};
+use crate::storage::failure::{Failure, told};
+use crate::storage::session;
+
+/// Why a database could not be opened. Its text holds no password.
+#[derive(Debug, thiserror::Error)]
+#[error("the {role} database ({backend}, {place}) cannot be opened: {reason}")]
+pub struct OpenError {
+    /// Which side it is.
+    pub role: Role,
+    /// Which kind.
+    pub backend: Backend,
+    /// Where it is: [`DbUrl::place`].
+    pub place: String,
+    /// What went wrong, in our words: a client library's own text may repeat the password.
+    pub reason: &'static str,
+    /// Whether trying again later may help.
+    pub transient: bool,
+}
+
+impl OpenError {
+    pub(crate) fn new(url: &DbUrl, role: Role, reason: &'static str, transient: bool) -> Self {
+        Self { role, backend: url.backend(), place: url.place(), reason, transient }
+    }
+}
+
+#[cfg(not(feature = "mysql"))]
+const NO_MYSQL: &str = "this build has no MariaDB support, because its client library was not found: \
+     install it (Debian: apt install libmariadb-dev pkg-config; macOS: brew install mariadb-connector-c) and run the command again";
+
+impl Db {
+    /// Opens a database for `role` and sets the session up: read only for the legacy side, UTC, foreign keys on.
+    ///
+    /// # Errors
+    /// The server cannot be reached, refuses, or is not in this build; a SQLite file that is not there.
+    pub fn open(url: &DbUrl, role: Role) -> Result<Self, OpenError> {
+        let refused = |reason, transient| OpenError::new(url, role, reason, transient);
+        let address = url.url.expose_secret();
+        let connected = match url.backend() {
+            #[cfg(feature = "mysql")]
+            Backend::MariaDb => mariadb(address, &url.place.database).map(Self::My),
+            #[cfg(not(feature = "mysql"))]
+            Backend::MariaDb => return Err(refused(NO_MYSQL, false)),
+            Backend::Postgres => PgConnection::establish(address).map(|mut pg| {
+                told::remember(&mut pg);
+                Self::Pg(pg)
+            }),
+            Backend::Sqlite => {
+                let path = Path::new(&url.place.database);
+                if !path.is_file() {
+                    return Err(refused(
+                        "the file does not exist; `cargo xtask demo` makes one from the sample",
+                        false,
+                    ));
+                }
+                let address = match role {
+                    Role::Legacy => read_only(path, url.is_immutable()).map_err(|reason| refused(reason, false))?,
+                    Role::Target => url.place.database.clone(),
+                };
+                SqliteConnection::establish(&address).map(Self::Lite)
+            }
+        };
+        let mut db = connected.map_err(|error| {
+            let (reason, transient) = reason(&error, &url.place);
+            refused(reason, transient)
+        })?;
+        let ready = session::set_up(&mut db, role).and_then(|()| is_readable(&mut db, role));
+        told::ask(&mut db, ready).map_err(|error| {
+            let failure = Failure::of(&error);
+            tracing::debug!(%role, backend = %url.backend(), failure = failure.kind(), "session set-up failed");
+            match failure {
+                Failure::Lost => refused("the connection was lost while the session was set up", true),
+                _ if url.backend() == Backend::Sqlite && is_wal(Path::new(&url.place.database)) => refused(WAL, false),
+                _ => refused("it was reached but refused the session's settings", false),
+            }
+        })?;
+        Ok(db)
+    }
+}
+
+/// A server may be told to open any name of a database: the client library takes the name as it stands in the address.
+#[cfg(feature = "mysql")]
+fn mariadb(address: &str, database: &str) -> Result<diesel::MysqlConnection, ConnectionError> {
+    let plain = database.chars().all(|c| c.is_ascii_alphanumeric() || "_-$.".contains(c));
+    let parsed = url::Url::parse(address).ok().filter(|_| !plain);
+    let Some(mut parsed) = parsed else { return diesel::MysqlConnection::establish(address) };
+    parsed.set_path("");
+    let mut my = diesel::MysqlConnection::establish(parsed.as_str())?;
+    my.batch_execute(&format!("USE `{}`", database.replace('`', "``")))
+        .map_err(|error| ConnectionError::BadConnection(error.to_string()))?;
+    Ok(my)
+}
+
+/// What stands in a path as it is: all else is encoded in an address of a file.
+const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
+
+/// The address of a SQLite file that is only read: its bytes stay as they are, and so do those of its log. Of a database in WAL
+/// mode SQLite makes an index of the log beside it, and an empty log where there is none.
+fn read_only(path: &Path, immutable: bool) -> Result<String, &'static str> {
+    File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied => "the file may not be read",
+        _ => "the file cannot be read",
+    })?;
+    let encoded = utf8_percent_encode(&path.to_string_lossy(), IN_A_PATH).to_string();
+    Ok(format!("file:{encoded}?mode=ro{}", if immutable { "&immutable=1" } else { "" }))
+}
+
+/// Whether a SQLite file is in WAL mode: byte 18 of its header says so.
+fn is_wal(path: &Path) -> bool {
+    let mut header = [0; 20];
+    File::open(path).and_then(|mut file| file.read_exact(&mut header)).is_ok() && header[18] == 2
+}
+
+const WAL: &str = "it is in WAL mode, and the index of its log cannot be made beside it: give the folder write permission; or, \
+     where nobody writes to the file and its log is empty, put ?immutable=1 behind its path";
+
+/// A SQLite file is opened when it is first read.
+fn is_readable(db: &mut Db, role: Role) -> diesel::QueryResult<()> {
+    match (db, role) {
+        (Db::Lite(lite), Role::Legacy) => lite.batch_execute("SELECT count(*) FROM sqlite_master"),
+        _ => Ok(()),
+    }
+}
+
+/// What client libraries say where they do not get as far as a server that answers. They run in this process and speak English.
+#[rustfmt::skip]
+const LIBRARIES: &[(&str, &str, bool)] = &[
+    ("could not translate host", "the host name cannot be resolved (is a sign of the password not encoded?)", false),
+    ("unknown server host", "the host name cannot be resolved (is a sign of the password not encoded?)", false),
+    ("unknown mysql server host", "the host name cannot be resolved (is a sign of the password not encoded?)", false),
+    ("name or service not known", "the host name cannot be resolved (is a sign of the password not encoded?)", false),
+    ("server does not support ssl", "the two ends do not agree on TLS", false),
+    ("ssl connection error", "the two ends do not agree on TLS", false),
+    ("tls/ssl error", "the two ends do not agree on TLS", false),
+    ("sslmode value", "this build speaks no TLS to PostgreSQL: tunnel the connection", false),
+    ("connection refused", "no server answers at that host and port", true),
+    ("can't connect to", "no server answers at that host and port", true),
+    ("no such file or directory", "no server answers at that host and port", true),
+    ("timeout expired", "no server answers at that host and port", true),
+    ("timed out", "no server answers at that host and port", true),
+    ("no route to host", "no server answers at that host and port", true),
+    ("network is unreachable", "no server answers at that host and port", true),
+    ("server closed the connection unexpectedly", "the server ended the connection at once", true),
+    ("lost connection to server", "the server ended the connection at once", true),
+    ("connection reset", "the server ended the connection at once", true),
+];
+
+/// What a failure to connect means, and whether it may pass. Nothing of the text is repeated: client libraries put addresses
+/// into theirs. A server that answers refuses in its own language: which of our own names its answer holds tells what it is
+/// about, and one that holds none is about the server itself.
+fn reason(error: &ConnectionError, place: &Place) -> (&'static str, bool) {
+    let text = error.to_string();
+    let lower = text.to_lowercase();
+    if let Some((_, reason, transient)) = LIBRARIES.iter().find(|(said, ..)| lower.contains(said)) {
+        return (reason, *transient);
+    }
+    // The address itself stands in front of the server's answer.
+    let answer = text.rsplit_once("failed: ").map_or(text.as_str(), |(_, answer)| answer);
+    let names = |name: &str| !name.is_empty() && answer.contains(&format!("{name}"));
+    match (names(&place.database), names(&place.user)) {
+        (true, false) => ("the server has no database of that name, or the user may not connect to it", false),
+        (false, true) => ("the server refuses the user or the password", false),
+        (true, true) => ("the server refuses the user, the password or the database", false),
+        (false, false) => ("the server answers, but is starting, stopping or has no connection left", true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> (&'static str, bool) {
+        let place = Place { host: "h".into(), user: "joe".into(), database: "trees".into() };
+        reason(&ConnectionError::BadConnection(text.to_owned()), &place)
+    }
+
+    #[test]
+    fn a_server_that_refuses_is_understood_in_any_language() {
+        let at = "connection to server at \"127.0.0.1\", port 5432 failed: ";
+        for (answer, about, transient) in [
+            ("FATAL:  password authentication failed for user \"joe\"", "password", false),
+            ("FATAL:  Passwort-Authentifizierung für Benutzer »joe« fehlgeschlagen", "password", false),
+            ("FATAL:  database \"trees\" does not exist", "no database", false),
+            ("FATAL:  Datenbank »trees« existiert nicht", "no database", false),
+            ("FATAL:  sorry, too many clients already", "no connection left", true),
+            ("FATAL:  das Datenbanksystem startet", "starting", true),
+        ] {
+            let (reason, may_pass) = said(&format!("{at}{answer}"));
+            assert!(reason.contains(about) && may_pass == transient, "{answer}: {reason}");
+        }
+        assert!(said("connection to server at \"127.0.0.1\", port 1 failed: Connection refused").1);
+    }
+}
