@@ -265,7 +265,7 @@ impl Shared<'_> {
         let mut unsure = false;
         self.retried(|| {
             let mut target = line.target.get()?;
-            if unsure && claim::is_done(&mut target, judged.claim.chunk).unwrap_or(false) {
+            if unsure && claim::is_done(&mut target, &judged.claim).unwrap_or(false) {
                 return Ok(None);
             }
             let began = Instant::now();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Nullable};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::runs::{self, Owner};
 use super::tables::replant_chunks as c;
@@ -20,8 +20,11 @@ pub struct Claim {
     pub chunk: i64,
     /// Its legacy keys.
     pub range: KeyRange,
-    /// Which claim of it this is: only the last one can close it.
+    /// Which claim of it this is, as the claims of a chunk are counted.
     pub epoch: i64,
+    /// Which claim of it this is, of all that ever were: a crash of the server may take a claim back, and the chunk then be
+    /// claimed again with the same epoch and another range. Only the last one can close it.
+    pub token: String,
     /// How often it was claimed.
     pub attempts: i64,
 }
@@ -137,17 +140,22 @@ fn claim(db: &mut Db, owner: &Owner, wish: Wish<'_>) -> QueryResult<Option<(Clai
         cut_off_rest(db, step, chunk, (keys, range), (last, next))?;
         range.hi = last;
     }
+    let token = format!("{:016x}", fastrand::u64(..));
     diesel::update(c::table.find(chunk))
         .set((
+            c::token.eq(&token),
             c::state.eq("claimed"),
             c::owner.eq(owner.as_str()),
             c::epoch.eq(epoch + 1),
             c::attempts.eq(attempts + 1),
-            c::lease_until.eq(lease_end(db, lease)),
+            c::lease_until.eq(match db {
+                Db::Pg(_) => sql::<Nullable<Utc>>(&lease_end(lease)),
+                _ => sql("NULL"),
+            }),
         ))
         .execute(db)?;
     let stale = before.filter(|_| state == "claimed");
-    Ok(Some((Claim { chunk, range, epoch: epoch + 1, attempts: attempts + 1 }, stale)))
+    Ok(Some((Claim { chunk, range, epoch: epoch + 1, token, attempts: attempts + 1 }, stale)))
 }
 
 /// Lets a chunk end at `last`, and makes a free one of what comes after it, from `next`.
@@ -172,22 +180,40 @@ fn cut_off_rest(
         .map(|_| ())
 }
 
-fn lease_end(db: &Db, lease: Duration) -> diesel::expression::SqlLiteral<Nullable<Utc>> {
-    match db {
-        Db::Pg(_) => sql(&format!("now() + interval '{} milliseconds'", lease.as_millis())),
-        _ => sql("NULL"),
-    }
+/// When a lease that begins now ends, by the clock of the database.
+fn lease_end(lease: Duration) -> String {
+    format!("now() + interval '{} milliseconds'", lease.as_millis())
 }
 
-/// Renews the leases of every chunk that `owner` holds.
+/// Renews the leases of every chunk that `owner` holds. Chunks that are just being closed are locked, and nobody else can
+/// claim them: they are not waited for.
 ///
 /// # Errors
 /// The database fails.
 pub fn renew(db: &mut Db, owner: &Owner, lease: Duration) -> Result<usize, LedgerError> {
-    diesel::update(c::table.filter(c::owner.eq(owner.as_str().to_owned())).filter(c::state.eq("claimed")))
-        .set(c::lease_until.eq(lease_end(db, lease)))
-        .execute(db)
-        .attempt("renewed")
+    let Db::Pg(pg) = db else { return Ok(0) };
+    let held = c::table.filter(c::owner.eq(owner.as_str().to_owned())).filter(c::state.eq("claimed"));
+    pg.transaction(|pg| {
+        let held: Vec<i64> = held.select(c::id).order(c::id).for_update().skip_locked().load(pg)?;
+        let until = sql::<Nullable<Utc>>(&lease_end(lease));
+        diesel::update(c::table.filter(c::id.eq_any(held))).set(c::lease_until.eq(until)).execute(pg)
+    })
+    .attempt("renewed")
+}
+
+/// The chunk as it was claimed, if it still is: claimed again, or taken back by a crash of the server, it is another one.
+#[diesel::dsl::auto_type]
+fn as_claimed<'a>(chunk: i64, epoch: i64, token: &'a str, lo: Key, hi: Key) -> _ {
+    let claimed = c::table.filter(c::id.eq(chunk)).filter(c::state.eq("claimed"));
+    let with_token = claimed.filter(c::epoch.eq(epoch)).filter(c::token.eq(token));
+    with_token.filter(c::lo.eq(lo)).filter(c::hi.eq(hi))
+}
+
+impl Claim {
+    /// What is still held of it, for one of `update`.
+    pub(super) fn held(&self) -> as_claimed<'_> {
+        as_claimed(self.chunk, self.epoch, &self.token, self.range.lo, self.range.hi)
+    }
 }
 
 /// Gives a chunk back, with the reason.
@@ -195,9 +221,7 @@ pub fn renew(db: &mut Db, owner: &Owner, lease: Duration) -> Result<usize, Ledge
 /// # Errors
 /// The database fails.
 pub fn release(db: &mut Db, owner: &Owner, claim: &Claim, reason: &str) -> Result<(), LedgerError> {
-    let mine =
-        c::table.find(claim.chunk).filter(c::owner.eq(owner.as_str().to_owned())).filter(c::epoch.eq(claim.epoch));
-    diesel::update(mine.filter(c::state.eq("claimed")))
+    diesel::update(claim.held().filter(c::owner.eq(owner.as_str().to_owned())))
         .set((c::state.eq("free"), c::reason.eq(reason)))
         .execute(db)
         .attempt("given a chunk back")?;
@@ -222,9 +246,7 @@ pub fn split(
     }
     let Some(halves) = keys.cut(claim.range, count / 2) else { return Ok(false) };
     db.write(|db| {
-        let mine =
-            c::table.find(claim.chunk).filter(c::owner.eq(owner.as_str().to_owned())).filter(c::epoch.eq(claim.epoch));
-        let given_back = diesel::update(mine.filter(c::state.eq("claimed")))
+        let given_back = diesel::update(claim.held().filter(c::owner.eq(owner.as_str().to_owned())))
             .set((c::state.eq("free"), c::reason.eq(reason)))
             .execute(db)?;
         if given_back == 1 {
@@ -252,11 +274,64 @@ pub fn last_done(db: &mut Db, step: &str) -> Result<Option<(u64, u64)>, LedgerEr
     Ok(last.map(|(rows, busy)| (rows.cast_unsigned(), busy.cast_unsigned())))
 }
 
-/// Whether a chunk is done: the answer to a connection that was lost while it committed.
+/// Whether a claim was closed: the answer to a connection that was lost while it committed.
 ///
 /// # Errors
 /// The database fails.
-pub fn is_done(db: &mut Db, chunk: i64) -> Result<bool, LedgerError> {
-    let state: String = c::table.find(chunk).select(c::state).first(db).attempt("read")?;
-    Ok(state == "done")
+pub fn is_done(db: &mut Db, claim: &Claim) -> Result<bool, LedgerError> {
+    let closed = c::table.find(claim.chunk).filter(c::state.eq("done")).filter(c::token.eq(claim.token.clone()));
+    let found: Option<i64> = closed.select(c::id).first(db).optional().attempt("read")?;
+    Ok(found.is_some())
+}
+
+/// How the chunks of a step stand against its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Account {
+    /// Every key was read in one chunk, and every chunk is done.
+    Whole,
+    /// Some chunks are open.
+    Open,
+    /// The chunks do not have each key once, or did not read as many rows as there are keys.
+    Wrong {
+        /// Keys in the chunks.
+        keys: i64,
+        /// Rows that they read.
+        read: i64,
+    },
+}
+
+#[derive(QueryableByName)]
+struct Sums {
+    #[diesel(sql_type = BigInt)]
+    open: i64,
+    #[diesel(sql_type = BigInt)]
+    keys: i64,
+    #[diesel(sql_type = BigInt)]
+    rows_read: i64,
+    #[diesel(sql_type = BigInt)]
+    overlaps: i64,
+}
+
+/// Holds the chunks of a step against its keys: before it is finished, in the same transaction.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn account(db: &mut Db, step: &str, keys: &KeySet) -> QueryResult<Account> {
+    // A window has no place in diesel's query builder.
+    let placeholder = if matches!(db, Db::Pg(_)) { "$1" } else { "?" };
+    let sums: Sums = diesel::sql_query(format!(
+        "SELECT CAST(coalesce(sum(CASE WHEN state <> 'done' THEN 1 ELSE 0 END), 0) AS bigint) AS open, \
+         CAST(coalesce(sum(keys), 0) AS bigint) AS keys, CAST(coalesce(sum(rows_read), 0) AS bigint) AS rows_read, \
+         CAST(coalesce(sum(CASE WHEN lo <= before THEN 1 ELSE 0 END), 0) AS bigint) AS overlaps \
+         FROM (SELECT state, keys, rows_read, lo, lag(hi) OVER (ORDER BY lo) AS before \
+               FROM replant_chunks WHERE step = {placeholder}) c"
+    ))
+    .bind::<Text, _>(step)
+    .get_result(db)?;
+    let all = keys.len().cast_signed();
+    Ok(match sums {
+        Sums { open: 1.., .. } => Account::Open,
+        Sums { keys, rows_read, overlaps: 0, .. } if keys == all && rows_read == all => Account::Whole,
+        Sums { keys, rows_read: read, .. } => Account::Wrong { keys, read },
+    })
 }

@@ -132,10 +132,8 @@ pub struct ChunkResult {
 /// # Errors
 /// The database fails.
 pub fn close(db: &mut Db, step: &str, owner: &Owner, claim: &Claim, result: &ChunkResult) -> QueryResult<bool> {
-    let mine =
-        c::table.find(claim.chunk).filter(c::owner.eq(owner.as_str().to_owned())).filter(c::epoch.eq(claim.epoch));
-    let closed =
-        diesel::update(mine.filter(c::state.eq("claimed"))).set((c::state.eq("done"), numbers(result)?)).execute(db)?;
+    let mine = claim.held().filter(c::owner.eq(owner.as_str().to_owned()));
+    let closed = diesel::update(mine).set((c::state.eq("done"), numbers(result)?)).execute(db)?;
     if closed != 1 {
         return Ok(false);
     }

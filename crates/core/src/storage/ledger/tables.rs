@@ -16,6 +16,8 @@ diesel::table! {
         ended_at -> Nullable<Utc>,
         state -> Text,
         reason -> Nullable<Text>,
+        beat_at -> Nullable<Utc>,
+        scope -> Nullable<Text>,
     }
 }
 
@@ -69,6 +71,7 @@ diesel::table! {
         busy_ms -> BigInt,
         done_at -> Nullable<Utc>,
         record -> Nullable<Binary>,
+        token -> Nullable<Text>,
     }
 }
 

@@ -1,0 +1,3 @@
+ALTER TABLE replant.replant_chunks DROP COLUMN token;
+ALTER TABLE replant.replant_runs DROP COLUMN beat_at;
+ALTER TABLE replant.replant_runs DROP COLUMN scope;

@@ -1,0 +1,3 @@
+ALTER TABLE replant_chunks DROP COLUMN token;
+ALTER TABLE replant_runs DROP COLUMN beat_at;
+ALTER TABLE replant_runs DROP COLUMN scope;
