@@ -17,6 +17,7 @@ use crate::contract::refusal::Refusal;
 use crate::contract::step::Step;
 use crate::storage::bulk::{Rows as _, UnitIndex, Writing, settle};
 use crate::storage::db::Db;
+use crate::storage::ledger::alive;
 use crate::storage::ledger::claim::Claim;
 use crate::storage::ledger::close::{self, ChunkResult};
 use crate::storage::ledger::runs::Owner;
@@ -179,6 +180,7 @@ impl<S: Step> ReadyChunk for Judged<S> {
     fn commit(&self, db: &mut Db, owner: &Owner, claim: &Claim, took: Duration) -> Result<Committed, ChunkError> {
         let began = Instant::now();
         db.write(|db| {
+            alive::name_work(db, owner, S::NAME, claim.chunk)?;
             let units = UnitIndex::try_from(self.draft.verdicts.len()).expect("a chunk has fewer than 2^32 units");
             let writing = Writing { step: S::NAME, chunk: claim.chunk, units, again: &RoaringBitmap::new() };
             let refused = settle(db, &writing, &self.draft.rows)?;

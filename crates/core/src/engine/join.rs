@@ -28,8 +28,10 @@ impl Migration<'_> {
             let what = "a SQLite target has one writer, so nobody can join its run: use --workers of `migrate`";
             return Err(RunError::Settings(what.to_owned()));
         }
-        let steps = self.registry.selected(&self.settings.only)?;
-        let joined = self.wait_for_a_run(patience, stop)?;
+        let (joined, scope) = self.wait_for_a_run(patience, stop)?;
+        // Whoever joins a run does what the run does, unless it is told to do less.
+        let only = if self.settings.only.is_empty() { &scope } else { &self.settings.only };
+        let steps = self.registry.selected(only)?;
         let work = |run: &Running<'_>| {
             let (end_watch, watch_ends) = bounded::<()>(1);
             std::thread::scope(|scope| {
@@ -39,17 +41,19 @@ impl Migration<'_> {
                 report
             })
         };
-        self.attended(&steps, stop, reporter, |_, _| Ok(()), work, |report| report.complete)
+        self.attended(&steps, stop, reporter, only, |_, _| Ok(()), work, |report| report.complete)
     }
 
-    fn wait_for_a_run(&self, patience: Duration, stop: &Stop) -> Result<String, RunError> {
+    /// The run that is under way, and the domains or steps to which it is limited.
+    fn wait_for_a_run(&self, patience: Duration, stop: &Stop) -> Result<(String, Vec<String>), RunError> {
         let mut target = Db::open(&self.target, Role::Target).map_err(PoolError::from)?;
         let began = Instant::now();
         loop {
             if ledger::exists(&mut target)?
                 && let Some(run) = runs::under_way(&mut target)?
             {
-                return Ok(run);
+                let scope = runs::scope(&mut target, &run)?;
+                return Ok((run, scope));
             }
             if began.elapsed() >= patience || stop.requested() {
                 return Err(RunError::NoRun { waited: began.elapsed() });

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use backon::BlockingRetryable;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use diesel::connection::SimpleConnection;
 use jiff::Timestamp;
 
 use super::databases::Databases;
@@ -21,10 +22,11 @@ use crate::contract::prepare::{Again, LookupCache, Prepare};
 use crate::contract::step::FinishError;
 use crate::storage::bulk::Tx;
 use crate::storage::db::{Backend, Db, DbUrl};
+use crate::storage::ledger::alive::{self, BEAT};
 use crate::storage::ledger::mends::{self, Mend, Mends};
 use crate::storage::ledger::plan::{self, NewStep, StepPlan};
 use crate::storage::ledger::runs::{self, Alive, End, Owner};
-use crate::storage::ledger::{self, LedgerError, claim};
+use crate::storage::ledger::{self, LedgerError};
 use crate::storage::pool::PoolError;
 
 /// Reads when the legacy database was frozen.
@@ -86,7 +88,8 @@ impl Migration<'_> {
     /// Why it cannot begin or go on. All that was committed stays.
     pub fn run(&self, stop: &Stop, reporter: &dyn Reporter) -> Result<Report, RunError> {
         let steps = self.registry.selected(&self.settings.only)?;
-        self.attended(&steps, stop, reporter, |_, _| Ok(()), |run| run.steps(&steps), |report| report.complete)
+        let only = &self.settings.only;
+        self.attended(&steps, stop, reporter, only, |_, _| Ok(()), |run| run.steps(&steps), |report| report.complete)
     }
 
     /// Judges every row again, mended rows in the place of legacy ones, and writes what comes out otherwise than the ledger
@@ -108,7 +111,8 @@ impl Migration<'_> {
             alone = Some(runs::replay_alone(session).map_err(RunError::Held)?);
             Ok(mends::save(db, mends)?)
         };
-        let replayed = self.attended(&steps, stop, reporter, begin, |run| run.replay(&steps), |replay| replay.complete);
+        let replay = |run: &Running<'_>| run.replay(&steps);
+        let replayed = self.attended(&steps, stop, reporter, &[], begin, replay, |replay| replay.complete);
         drop(alone);
         replayed
     }
@@ -119,6 +123,7 @@ impl Migration<'_> {
         steps: &[&dyn AnyStep],
         stop: &Stop,
         reporter: &dyn Reporter,
+        only: &[String],
         begin: impl FnOnce(&Databases, &mut Db) -> Result<(), RunError>,
         work: impl FnOnce(&Running<'_>) -> Result<T, RunError>,
         complete: impl FnOnce(&T) -> bool,
@@ -146,7 +151,7 @@ impl Migration<'_> {
             if chunks > 0 {
                 reporter.event(&Event::Reaped { chunks });
             }
-            runs::begin(&mut target, &owner, &self.settings.environment, snapshot)?;
+            runs::begin(&mut target, &owner, &self.settings.environment, only, snapshot)?;
             mends::load(&mut target)?
         };
         let intruders = offline::Intruders::default();
@@ -208,12 +213,14 @@ pub(super) struct Running<'a> {
 }
 
 impl Running<'_> {
-    /// Shows that this process lives, until the run ends: renews its leases, and its lock if the session was lost.
+    /// Shows that this process lives, until the run ends: by its beats and leases, and by its lock, which it takes again if the
+    /// session that held it was lost.
     fn heart(&self, mut alive: Alive, ends: &Receiver<()>) {
         let lease = self.migration.settings.lease;
-        while ends.recv_timeout(lease / 3) == Err(RecvTimeoutError::Timeout) {
+        while ends.recv_timeout(BEAT.min(lease / 4)) == Err(RecvTimeoutError::Timeout) {
             let Alive::Session(session) = &mut alive else { continue };
-            if claim::renew(session, self.owner, lease).is_err() {
+            // A beat that a lock kept from its row is made up for by the next one; what is lost is opened again.
+            if alive::beat(session, self.owner, lease).is_err() && session.batch_execute("SELECT 1").is_err() {
                 let again = self.databases.target.dedicated().ok().and_then(|db| Alive::session(db, self.owner).ok());
                 alive = again.unwrap_or(alive);
             }

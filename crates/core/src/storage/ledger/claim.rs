@@ -6,9 +6,9 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
-use super::runs::{self, Owner};
+use super::runs::Owner;
 use super::tables::replant_chunks as c;
-use super::{Attempt, LedgerError};
+use super::{Attempt, LedgerError, alive};
 use crate::storage::db::Db;
 use crate::storage::types::Utc;
 use crate::words::{Key, KeyRange, KeySet};
@@ -75,7 +75,7 @@ pub fn next(db: &mut Db, owner: &Owner, wish: Wish<'_>) -> Result<Next, LedgerEr
         let claimed = db.write(|db| claim(db, owner, wish)).attempt("asked for a chunk")?;
         if let Some((claim, stale)) = claimed {
             if let Some(stale) = stale.filter(|stale| stale != owner.as_str()) {
-                runs::cut_off(db, &stale);
+                alive::cut_off(db, &stale);
             }
             return Ok(Next::Chunk(claim));
         }

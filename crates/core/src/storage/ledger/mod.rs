@@ -3,6 +3,7 @@
 //! What a chunk did and that it did it commit in one transaction ([`close`]), so the ledger is never ahead of the target
 //! and never behind it.
 
+pub(crate) mod alive;
 pub mod claim;
 pub mod close;
 pub mod frozen;

@@ -1,25 +1,29 @@
-//! Runs: who works on a target, and proof of whether it still lives.
-
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write as _};
+//! Runs: who works on a target, to which end.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool};
+use diesel::sql_types::Bool;
 use jiff::Timestamp;
 
 use super::tables::{replant_chunks as c, replant_runs as r};
-use super::{Attempt, LedgerError};
-use crate::storage::db::{Db, DbUrl};
+use super::{Attempt, LedgerError, alive};
+use crate::storage::db::Db;
 use crate::storage::types::Instant;
 
 /// Who holds a chunk: the host, the process and a number that no other process of theirs has.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner(String);
 
+/// So many bytes of a host's name stand in the name of a session.
+const LONGEST_HOST: usize = 16;
+
+fn this_host() -> String {
+    hostname::get().map_or_else(|_| "localhost".to_owned(), |host| host.to_string_lossy().replace(':', "-"))
+}
+
 impl Owner {
     /// The owner that this process is for one run.
     pub fn of_this_process() -> Self {
-        let host = hostname::get().map_or_else(|_| "localhost".to_owned(), |host| host.to_string_lossy().into_owned());
+        let host = this_host();
         let nonce = Timestamp::now().as_nanosecond() & 0xffff_ffff;
         Self(format!("{host}:{}:{nonce:08x}", std::process::id()))
     }
@@ -29,13 +33,22 @@ impl Owner {
         &self.0
     }
 
-    /// The name of its sessions, by which the server tells them.
-    pub(crate) fn session_name(owner: &str) -> String {
-        format!("replant {:016x}", Self::lock_key(owner))
+    /// The name of its sessions, as `pg_stat_activity` shows it; in the midst of a chunk its step and number stand behind it.
+    /// The server keeps 63 bytes of it.
+    pub fn session_name(owner: &str) -> String {
+        let (host, rest) = owner.split_once(':').unwrap_or(("", owner));
+        let host: String = host.chars().filter(char::is_ascii).take(LONGEST_HOST).collect();
+        format!("replant {host}:{rest}")
+    }
+
+    /// The process, where it is one of this machine.
+    pub(super) fn process_here(owner: &str) -> Option<u32> {
+        let (host, rest) = owner.split_once(':')?;
+        (host == this_host()).then(|| rest.split_once(':')?.0.parse().ok()).flatten()
     }
 
     /// The advisory lock that its process holds while it lives.
-    fn lock_key(owner: &str) -> i64 {
+    pub(super) fn lock_key(owner: &str) -> i64 {
         xxhash_rust::xxh3::xxh3_64(owner.as_bytes()).cast_signed()
     }
 }
@@ -57,11 +70,18 @@ pub enum End {
     Failed,
 }
 
-/// Opens a run.
+/// Opens a run. `only`: the domains or steps to which it is limited; none: all.
 ///
 /// # Errors
 /// The database fails.
-pub fn begin(db: &mut Db, owner: &Owner, environment: &str, snapshot: Timestamp) -> Result<(), LedgerError> {
+pub fn begin(
+    db: &mut Db,
+    owner: &Owner,
+    environment: &str,
+    only: &[String],
+    snapshot: Timestamp,
+) -> Result<(), LedgerError> {
+    let scope = (!only.is_empty()).then(|| serde_json::to_string(only).expect("names have a JSON form"));
     diesel::insert_into(r::table)
         .values((
             r::id.eq(owner.as_str()),
@@ -70,6 +90,8 @@ pub fn begin(db: &mut Db, owner: &Owner, environment: &str, snapshot: Timestamp)
             r::snapshot_at.eq(Instant(snapshot)),
             r::started_at.eq(Instant::now()),
             r::state.eq("running"),
+            r::beat_at.eq(Instant::now()),
+            r::scope.eq(scope),
         ))
         .execute(db)
         .attempt("written")?;
@@ -103,6 +125,16 @@ pub fn snapshot(db: &mut Db) -> Result<Option<Timestamp>, LedgerError> {
     Ok(first.map(|at| at.0))
 }
 
+/// The domains or steps to which a run is limited; none: all.
+///
+/// # Errors
+/// The database fails, or what it says cannot be read back.
+pub fn scope(db: &mut Db, run: &str) -> Result<Vec<String>, LedgerError> {
+    let scope: Option<String> = r::table.find(run.to_owned()).select(r::scope).first(db).attempt("read")?;
+    let unreadable = |_| LedgerError::Unreadable { what: "scope of a run", of: run.to_owned() };
+    scope.map_or(Ok(Vec::new()), |scope| serde_json::from_str(&scope).map_err(unreadable))
+}
+
 /// A run that is under way and lives: the first that began.
 ///
 /// # Errors
@@ -110,7 +142,7 @@ pub fn snapshot(db: &mut Db) -> Result<Option<Timestamp>, LedgerError> {
 pub fn under_way(db: &mut Db) -> Result<Option<String>, LedgerError> {
     let running = r::table.filter(r::state.eq("running")).order(r::started_at).select(r::id);
     for owner in running.load::<String>(db).attempt("read")? {
-        if !db.write(|db| dead(db, &owner)).attempt("read")? {
+        if alive::lives(db, &owner).attempt("read")? {
             return Ok(Some(owner));
         }
     }
@@ -131,15 +163,7 @@ pub fn is_over(db: &mut Db, run: &str) -> Result<bool, LedgerError> {
 /// Why a run ended that did not end itself.
 const KILLED: &str = "killed";
 
-/// What this process holds for as long as it lives, so that others can tell whether it does.
-pub enum Alive {
-    /// A session of PostgreSQL with an advisory lock. The server drops the lock with the connection.
-    Session(Box<Db>),
-    /// A lock on a file beside a SQLite database. The kernel drops it with the process.
-    File(File),
-    /// A rehearsal: nothing that it does can be seen.
-    Unseen,
-}
+pub use alive::Alive;
 
 /// Makes sure that nobody else replays on this target for as long as the connection that comes back is kept. In SQLite
 /// the lock of the file sees to it.
@@ -176,69 +200,6 @@ pub enum HeldError {
     Ledger(#[from] LedgerError),
 }
 
-impl Alive {
-    /// Takes the advisory lock of `owner`, on a session of its own.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn session(mut db: Db, owner: &Owner) -> Result<Self, LedgerError> {
-        diesel::sql_query("SELECT pg_advisory_lock($1)")
-            .bind::<BigInt, _>(Owner::lock_key(owner.as_str()))
-            .execute(&mut db)
-            .attempt("locked")?;
-        Ok(Self::Session(Box::new(db)))
-    }
-
-    /// Takes the lock of a SQLite target: it has one writer, so it has one process.
-    ///
-    /// # Errors
-    /// Another process holds it: the error says which.
-    pub fn file(target: &DbUrl, owner: &Owner) -> Result<Self, HeldError> {
-        let Some(path) = target.sqlite_path() else { return Ok(Self::Unseen) };
-        let mut name = path.into_os_string();
-        name.push(".replant-lock");
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(name)?;
-        match file.try_lock() {
-            Ok(()) => {
-                file.set_len(0)?;
-                file.rewind()?;
-                write!(file, "{owner} since {}", Timestamp::now().strftime("%Y-%m-%d %H:%M:%SZ"))?;
-                file.flush()?;
-                Ok(Self::File(file))
-            }
-            Err(std::fs::TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                file.read_to_string(&mut holder)?;
-                Err(HeldError::Held(holder))
-            }
-            Err(std::fs::TryLockError::Error(error)) => Err(error.into()),
-        }
-    }
-}
-
-#[derive(QueryableByName)]
-struct Locked {
-    #[diesel(sql_type = Bool)]
-    locked: bool,
-}
-
-/// Ends the sessions of a worker that lost its chunks. It may have been stopped, or cut off from the network, in the middle
-/// of a transaction: whoever does its chunks again would wait for that. If it comes back it finds its sessions gone and its
-/// chunks claimed by another one.
-pub(crate) fn cut_off(db: &mut Db, owner: &str) {
-    let Db::Pg(pg) = db else { return };
-    let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-               WHERE application_name = $1 AND datname = current_database() AND pid <> pg_backend_pid()";
-    let ended = diesel::sql_query(sql).bind::<diesel::sql_types::Text, _>(Owner::session_name(owner)).execute(pg);
-    if let Err(error) = ended {
-        // Its transactions then end when the server notices.
-        tracing::debug!(
-            failure = super::Failure::of(&error).kind(),
-            "the sessions of a lost worker could not be ended"
-        );
-    }
-}
-
 /// Frees the chunks of other owners that are dead, and closes their runs. Returns how many chunks became free.
 ///
 /// # Errors
@@ -260,25 +221,12 @@ pub fn reap(db: &mut Db, me: &Owner) -> Result<usize, LedgerError> {
     owners.retain(|owner| owner != me.as_str());
     let mut freed = 0;
     for owner in owners {
-        let found = db.write(|db| if dead(db, &owner)? { free(db, &owner).map(Some) } else { Ok(None) });
-        if let Some(chunks) = found.attempt("cleared of dead runs")? {
-            cut_off(db, &owner);
-            freed += chunks;
+        if !alive::lives(db, &owner).attempt("read")? {
+            freed += db.write(|db| free(db, &owner)).attempt("cleared of dead runs")?;
+            alive::cut_off(db, &owner);
         }
     }
     Ok(freed)
-}
-
-/// A dead owner's lock can be had. It is tried inside a transaction, whose end gives it back.
-fn dead(db: &mut Db, owner: &str) -> QueryResult<bool> {
-    match db {
-        Db::Pg(_) => {
-            let sql = "SELECT pg_try_advisory_xact_lock($1) AS locked";
-            diesel::sql_query(sql).bind::<BigInt, _>(Owner::lock_key(owner)).get_result::<Locked>(db).map(|l| l.locked)
-        }
-        // Whoever gets here holds the file's lock: everybody else is dead.
-        _ => Ok(true),
-    }
 }
 
 fn free(db: &mut Db, owner: &str) -> QueryResult<usize> {
