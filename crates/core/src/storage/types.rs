@@ -19,7 +19,8 @@ use super::db::{MultiBackend, MultiRawValue};
 #[diesel(postgres_type(oid = 1184, array_oid = 1185), mysql_type(name = "DateTime"), sqlite_type(name = "Text"))]
 pub struct Utc;
 
-/// An instant in a target table, to the microsecond.
+/// An instant in a target table, to the microsecond. The infinities of PostgreSQL are the first and the last of all; a time that
+/// is no more of these, be it that its year has five digits, is [`Instant::BEYOND`]: it is read and compared, never written.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow, Serialize, Deserialize,
 )]
@@ -41,6 +42,31 @@ impl Instant {
         Self(jiff::Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now))
     }
 
+    /// `infinity`.
+    pub const INFINITY: Self = Self(jiff::Timestamp::MAX);
+    /// `-infinity`.
+    pub const MINUS_INFINITY: Self = Self(jiff::Timestamp::MIN);
+    /// A time that cannot be held.
+    pub const BEYOND: Self = Self(jiff::Timestamp::constant(253_402_207_200, 0));
+
+    fn from_pg(micros: i64) -> Self {
+        let at = |micros: i64| jiff::Timestamp::from_microsecond(micros.checked_add(PG_EPOCH_MICROS)?).ok();
+        match micros {
+            i64::MAX => Self::INFINITY,
+            i64::MIN => Self::MINUS_INFINITY,
+            micros => at(micros).map_or(Self::BEYOND, Self),
+        }
+    }
+
+    fn to_pg(self) -> Option<i64> {
+        match self {
+            at if at == Self::INFINITY => Some(i64::MAX),
+            at if at == Self::MINUS_INFINITY => Some(i64::MIN),
+            at if at == Self::BEYOND => None,
+            Self(at) => Some(at.as_microsecond() - PG_EPOCH_MICROS),
+        }
+    }
+
     /// As an SQL literal without its quotes: UTC, which is the zone of every target session.
     pub fn as_sql(&self) -> String {
         self.0.to_zoned(jiff::tz::TimeZone::UTC).strftime(SHAPE).to_string()
@@ -58,21 +84,22 @@ const PG_EPOCH_MICROS: i64 = 946_684_800_000_000;
 
 impl ToSql<Utc, Pg> for Instant {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
-        let micros = self.0.as_microsecond() - PG_EPOCH_MICROS;
+        let micros = self.to_pg().ok_or("a time that cannot be held is not written")?;
         <i64 as ToSql<BigInt, Pg>>::to_sql(&micros, &mut out.reborrow())
     }
 }
 
 impl FromSql<Utc, Pg> for Instant {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
-        let micros = <i64 as FromSql<BigInt, Pg>>::from_sql(value)?;
-        let micros = micros.checked_add(PG_EPOCH_MICROS).ok_or("infinite time")?;
-        Ok(Self(jiff::Timestamp::from_microsecond(micros)?))
+        <i64 as FromSql<BigInt, Pg>>::from_sql(value).map(Self::from_pg)
     }
 }
 
 impl ToSql<Utc, Sqlite> for Instant {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+        if *self == Self::BEYOND {
+            return Err("a time that cannot be held is not written".into());
+        }
         out.set_value(self.as_sql());
         Ok(IsNull::No)
     }
@@ -80,8 +107,9 @@ impl ToSql<Utc, Sqlite> for Instant {
 
 impl FromSql<Utc, Sqlite> for Instant {
     fn from_sql(mut value: <Sqlite as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
-        let wall: DateTime = value.read_text().parse()?;
-        Ok(Self(jiff::tz::TimeZone::UTC.to_timestamp(wall)?))
+        let wall = value.read_text().parse::<DateTime>().ok();
+        let at = wall.and_then(|wall| jiff::tz::TimeZone::UTC.to_timestamp(wall).ok());
+        Ok(at.map_or(Self::BEYOND, Self))
     }
 }
 
@@ -167,5 +195,41 @@ impl FromSql<sql_types::Timestamp, Pg> for Wall {
 impl FromSql<sql_types::Timestamp, Sqlite> for Wall {
     fn from_sql(mut value: <Sqlite as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
         value.read_text().parse().map(Self).map_err(|_| NO_SUCH_TIME.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::prelude::*;
+    use replant_testkit::postgres;
+
+    use super::*;
+    use crate::storage::db::{Db, Role};
+
+    #[derive(QueryableByName)]
+    struct At {
+        #[diesel(sql_type = Utc)]
+        at: Instant,
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_held_fails_no_reading_and_is_never_written() {
+        let Some(database) = postgres::database() else { return };
+        let mut db = Db::open(&database.address().parse().unwrap(), Role::Target).unwrap();
+        let at = |db: &mut Db, literal: &str| {
+            diesel::sql_query(format!("SELECT TIMESTAMPTZ '{literal}' AS at")).get_result::<At>(db).unwrap().at
+        };
+        assert_eq!(at(&mut db, "infinity"), Instant::INFINITY);
+        assert_eq!(at(&mut db, "-infinity"), Instant::MINUS_INFINITY);
+        assert_eq!(at(&mut db, "20240-01-05 00:00:00+00"), Instant::BEYOND);
+        let early = at(&mut db, "2015-01-01 00:00:00.000001+00");
+        assert!(Instant::MINUS_INFINITY < early && early < Instant::BEYOND && Instant::BEYOND < Instant::INFINITY);
+        let mut back = |at: Instant| {
+            diesel::sql_query("SELECT $1 AS at").bind::<Utc, _>(at).get_result::<At>(&mut db).map(|row| row.at)
+        };
+        for instant in [Instant::INFINITY, Instant::MINUS_INFINITY, early] {
+            assert_eq!(back(instant).unwrap(), instant);
+        }
+        assert!(back(Instant::BEYOND).is_err());
     }
 }
