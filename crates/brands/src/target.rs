@@ -5,7 +5,7 @@ use replant_core::Batch;
 use replant_core::prelude::*;
 use serde::Serialize;
 
-use crate::schema::{accounts, brands};
+use crate::schema::brands;
 
 /// How a brand pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
@@ -64,16 +64,13 @@ impl Write for BrandAccount {
     fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()> {
         let mut due: Vec<_> = batch.iter().filter(|(unit, _)| !tx.is_refused(*unit)).collect();
         due.sort_by_key(|(_, account)| account.account_id);
-        let now = Instant::now();
+        let now = Instant::now().as_sql();
         let mut changes = Vec::new();
         for (unit, account) in due {
             let id = account.account_id;
-            let person = accounts::table.filter(accounts::id.eq(id)).filter(accounts::kind.ne("brand"));
-            let brand = accounts::kind.eq("brand");
-            let changed = match account.made {
-                true => diesel::update(person).set(brand).execute(tx.db())?,
-                false => diesel::update(person).set((brand, accounts::updated_at.eq(now))).execute(tx.db())?,
-            };
+            let updated = if account.made { String::new() } else { format!(", updated_at = '{now}'") };
+            let changed = tx
+                .execute(&format!("UPDATE accounts SET kind = 'brand'{updated} WHERE id = {id} AND kind <> 'brand'"))?;
             if changed > 0 {
                 tx.touch(unit);
             }

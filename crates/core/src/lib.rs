@@ -26,6 +26,7 @@ pub use engine::step::AnyStep;
 pub use engine::stop::Stop;
 pub use policy::retry::Retries;
 pub use storage::bulk::{Batch, Change, Holds, Insert, Replace, Rows, Tx, UnitIndex, Write};
+pub use storage::caught::literal;
 pub use storage::cell::{BadCell, Cell, Unfit};
 pub use storage::constraints::{self, Building, OfflineError};
 pub use storage::db;

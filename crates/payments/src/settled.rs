@@ -42,7 +42,15 @@ impl Settled {
         let others = own().filter(payment_allocations::invoice_id.ne_all(kept));
         let mut others: Vec<i64> = others.select(payment_allocations::invoice_id).load(tx.db())?;
         others.retain(|invoice| ours.made("invoices", *invoice));
-        diesel::delete(own().filter(payment_allocations::invoice_id.eq_any(others))).execute(tx.db())
+        if others.is_empty() {
+            return Ok(0);
+        }
+        let others: Vec<String> = others.iter().map(i64::to_string).collect();
+        tx.execute(&format!(
+            "DELETE FROM payment_allocations WHERE payment_id = {} AND invoice_id IN ({})",
+            self.payment_id,
+            others.join(", ")
+        ))
     }
 }
 

@@ -56,6 +56,17 @@ pub fn gather<T>(rows: impl Iterator<Item = QueryResult<T>>, expected: usize) ->
     Ok(gathered)
 }
 
+/// Every how manyth row is weighed.
+const WEIGHED: usize = 64;
+
+/// About how many bytes of memory rows take, told from a sample of them: a text counts as many as its JSON has.
+pub(crate) fn weight<L: LegacyRow>(rows: &[L]) -> u64 {
+    let sample = rows.iter().step_by(WEIGHED);
+    let weighed = sample.len().max(1);
+    let texts: usize = sample.map(|row| serde_json::to_string(row).map_or(0, |json| json.len())).sum();
+    (rows.len() * (size_of::<L>() + texts / weighed)) as u64
+}
+
 /// Lets a model read its legacy table by key: `legacy!(User => user, "user", key = id);`. The model derives
 /// `Queryable`, `Selectable` (for [`MultiBackend`](crate::db::MultiBackend)), `Serialize` and `Deserialize`, with the names of
 /// the columns; its key is a plain `i64`.

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::legacy::LegacyRow;
+use super::legacy::{LegacyRow, weight};
 use super::standing::Standings;
 use super::step::Step;
 use crate::storage::db::Db;
@@ -21,8 +21,13 @@ use crate::storage::ledger::{self, LedgerError};
 use crate::storage::pool::{Pool, PoolError};
 use crate::words::{Key, KeySet};
 
-/// Rows a page of a narrow read.
+/// Rows a page of a narrow read, at the most and at the least.
 const PAGE: i64 = 10_000;
+const LEAST: i64 = 32;
+/// Rows of the first page: nobody knows what they weigh.
+const FIRST_PAGE: i64 = 1_000;
+/// About how many bytes of memory a page takes.
+const PAGE_BYTES: u64 = 8 << 20;
 
 /// Why a step could not be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -192,14 +197,16 @@ impl Prepare<'_> {
 
     /// Sends the pages of a legacy table, until it ends, fails, or nobody takes them any more.
     fn pages<L: LegacyRow>(&self, send: &Sender<Result<Vec<L>, PrepareError>>) {
-        let mut after = None;
+        let (mut after, mut size) = (None, FIRST_PAGE);
         loop {
-            let page = self.page(after);
+            let page = self.page(after, size);
             let Ok(rows) = &page else {
                 // Whoever waits for it is told, or is gone.
                 let _ = send.send(page);
                 return;
             };
+            let a_row = weight(rows) / (rows.len() as u64).max(1) + 1;
+            size = (PAGE_BYTES / a_row).cast_signed().clamp(LEAST, PAGE);
             after = rows.last().map(L::key);
             if after.is_none() || send.send(page).is_err() {
                 return;
@@ -207,10 +214,12 @@ impl Prepare<'_> {
         }
     }
 
-    fn page<L: LegacyRow>(&self, after: Option<Key>) -> Result<Vec<L>, PrepareError> {
-        let mut legacy = self.legacy.get()?;
-        let page = L::page(&mut legacy, after, PAGE);
-        let mut page = told::ask(&mut legacy, page).map_err(|source| self.query(L::TABLE, source))?;
+    fn page<L: LegacyRow>(&self, after: Option<Key>, rows: i64) -> Result<Vec<L>, PrepareError> {
+        let page = self.legacy.ask(move |db| {
+            let page = L::page(db, after, rows);
+            told::ask(db, page)
+        })?;
+        let mut page = page.map_err(|source| self.query(L::TABLE, source))?;
         self.mends.apply(&mut page)?;
         Ok(page)
     }
@@ -222,9 +231,12 @@ impl Prepare<'_> {
     pub fn rows<L: LegacyRow>(&self, keys: &KeySet, mut each: impl FnMut(L)) -> Result<(), PrepareError> {
         let keys: Vec<Key> = keys.iter().collect();
         for some in keys.chunks(PAGE as usize) {
-            let mut legacy = self.legacy.get()?;
-            let rows = L::with_keys(&mut legacy, some);
-            let mut rows = told::ask(&mut legacy, rows).map_err(|source| self.query(L::TABLE, source))?;
+            let some = some.to_vec();
+            let rows = self.legacy.ask(move |db| {
+                let rows = L::with_keys(db, &some);
+                told::ask(db, rows)
+            })?;
+            let mut rows = rows.map_err(|source| self.query(L::TABLE, source))?;
             self.mends.apply(&mut rows)?;
             rows.into_iter().for_each(&mut each);
         }

@@ -12,7 +12,7 @@ use super::error::ChunkError;
 use super::expel::Expelled;
 use super::rejudge::{Moved, Rejudged};
 use crate::contract::draft::{Draft, Unit};
-use crate::contract::legacy::LegacyRow;
+use crate::contract::legacy::weight;
 use crate::contract::refusal::Refusal;
 use crate::contract::step::Step;
 use crate::storage::bulk::{Rows as _, UnitIndex, Writing, settle};
@@ -137,17 +137,6 @@ impl<S: Step> ReadRows for Rows<S> {
         let bytes = weight(&self.rows) + draft.bytes;
         Ok(Box::new(Judged::<S> { rows: self.rows, starts: self.starts, draft, bytes }))
     }
-}
-
-/// Every how manyth row is weighed.
-const WEIGHED: usize = 64;
-
-/// About how many bytes of memory rows take, told from a sample of them: a text counts as many as its JSON has.
-fn weight<L: LegacyRow>(rows: &[L]) -> u64 {
-    let sample = rows.iter().step_by(WEIGHED);
-    let weighed = sample.len().max(1);
-    let texts: usize = sample.map(|row| serde_json::to_string(row).map_or(0, |json| json.len())).sum();
-    (rows.len() * (size_of::<L>() + texts / weighed)) as u64
 }
 
 fn unit_rows<'a, L>(rows: &'a [L], starts: Option<&[usize]>, unit: usize) -> &'a [L] {

@@ -40,7 +40,8 @@ impl Databases {
         if migration.target.backend() == Backend::MariaDb {
             return Err(RunError::Settings("the target is PostgreSQL or SQLite, not MariaDB".to_owned()));
         }
-        let legacy = Pool::open(&migration.legacy, Role::Legacy, s.legacy_pool, None)?;
+        let legacy =
+            Pool::open(&migration.legacy, Role::Legacy, s.legacy_pool, None)?.giving_up_after(s.legacy_patience);
         let target = match s.dry_run {
             true => Pool::rehearse(&migration.target, Role::Target)?,
             false => {

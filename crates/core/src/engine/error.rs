@@ -146,6 +146,14 @@ impl From<diesel::result::Error> for ChunkError {
 }
 
 impl ChunkError {
+    /// What became of asking the ledger about a chunk.
+    pub(super) fn of_ledger(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Database { source, .. } => source.into(),
+            other => Self::Unbalanced(other.to_string()),
+        }
+    }
+
     /// Has the target tell what it refused, where nobody could tell yet.
     pub(super) fn diagnose(&mut self, db: &mut Db) {
         if let Self::Database(failure) = self
@@ -159,6 +167,8 @@ impl ChunkError {
     pub fn failure(&self) -> Option<Failure> {
         match self {
             Self::Database(failure) => Some(failure.clone()),
+            // It was waited for long enough.
+            Self::Pool(PoolError::Silent { .. }) => None,
             Self::Pool(_) => Some(Failure::Lost),
             Self::SourceChanged { .. }
             | Self::Unbalanced(_)
@@ -201,6 +211,7 @@ impl RunError {
             Self::Offline(error) => error.failure().map_or(Kind::Refused, |failure| of(&failure)),
             Self::Entangled { .. } => Kind::Failed,
             Self::Prepare { .. } | Self::Finish { .. } => self.failure().map_or(Kind::Failed, |failure| of(&failure)),
+            Self::Chunk { source: ChunkError::Pool(_), .. } => Kind::Unavailable,
             Self::Chunk { source, .. } => source.failure().map_or(Kind::Failed, |failure| of(&failure)),
         }
     }

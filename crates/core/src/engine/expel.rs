@@ -41,7 +41,6 @@ impl Running<'_> {
         prepared: &dyn PreparedStep,
         before: Expelled,
     ) -> Result<Expelled, RunError> {
-        let mut legacy = self.databases.legacy.get()?;
         let mut target = self.databases.target.get()?;
         target.write(|db| {
             plan::lock(db, step.name()).map_err(OfflineError::from)?;
@@ -70,7 +69,7 @@ impl Running<'_> {
                     }
                     source => RunError::Chunk { step: step.name(), lo: range.lo, hi: range.hi, source },
                 };
-                let rows = prepared.read(&mut legacy, &self.mends, range).map_err(failed)?;
+                let (rows, _) = prepared.read(&self.databases.legacy, &self.mends, range, u64::MAX).map_err(failed)?;
                 rows.transform().and_then(|judged| judged.expel(db, chunk, &out, started)).map_err(failed)?;
             }
             Ok(out)

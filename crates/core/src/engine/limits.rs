@@ -34,6 +34,16 @@ impl Budget {
     }
 }
 
+impl Share<'_> {
+    /// Makes the share as large as it turned out to be, without waiting: what it stands for is there already.
+    pub(super) fn becomes(&mut self, size: u64) {
+        let mut taken = self.of.taken();
+        *taken = *taken - self.size + size;
+        self.size = size;
+        self.of.given_back.notify_all();
+    }
+}
+
 impl Drop for Share<'_> {
     fn drop(&mut self) {
         *self.of.taken() -= self.size;
@@ -69,6 +79,18 @@ mod tests {
             drop(first);
             receive.recv().unwrap();
         });
+        assert_eq!(*budget.taken(), 0);
+    }
+
+    #[test]
+    fn a_share_that_turns_out_larger_leaves_less_to_others() {
+        let budget = Budget::new(10);
+        let mut share = budget.take(2);
+        share.becomes(25);
+        assert_eq!(*budget.taken(), 25);
+        share.becomes(3);
+        drop(budget.take(7));
+        drop(share);
         assert_eq!(*budget.taken(), 0);
     }
 

@@ -21,11 +21,13 @@ use crate::storage::ledger::claim::{self, Claim, Next, Wish};
 use crate::storage::ledger::mends::Mends;
 use crate::storage::ledger::plan::StepPlan;
 use crate::storage::ledger::runs::{self, Owner};
-use crate::storage::pool::Pool;
+use crate::storage::pool::{Pool, PoolError};
 use crate::words::Counts;
 
 /// How long a worker that found no free chunk waits before it looks again, unless one of this process ends sooner.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// How often the legacy database may be without an answer before the run ends.
+const SILENCES: u32 = 3;
 /// How long others may hold the last chunks before they are looked after and the operator is told.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -72,6 +74,10 @@ struct State {
     ended: u64,
     /// The chunks that are under way here.
     in_hand: Vec<i64>,
+    /// Bytes that a row of the last chunk took.
+    a_row_bytes: Option<u64>,
+    /// How often the legacy database did not answer since it last did.
+    silences: u32,
 }
 
 struct Shared<'a> {
@@ -162,17 +168,30 @@ impl Shared<'_> {
                     drop(reading);
                     self.wait(seen, chunks, &owner, &mut waiting_since);
                 }
-                Ok(Next::Chunk(claim)) => {
+                Ok(Next::Chunk(mut claim)) => {
                     waiting_since = None;
+                    // Rows are in memory before they are judged.
+                    let mut share = self.line.limits.bytes.take(self.expected_bytes(&claim));
                     let started = Instant::now();
-                    match guarded(|| self.read(&claim)) {
+                    match guarded(|| self.read(&mut claim)) {
                         Ok(chunk) => {
                             let took = started.elapsed();
                             drop(reading);
-                            let share = self.line.limits.bytes.take(chunk.bytes());
+                            share.becomes(chunk.bytes());
                             if send.send(Judged { claim, chunk, took, _bytes: share }).is_err() {
                                 return false;
                             }
+                        }
+                        // Another worker, of another machine, may have a server that answers.
+                        Err(ChunkError::Pool(silent @ PoolError::Silent { .. })) if self.may_be_silent() => {
+                            let reason = silent.to_string();
+                            self.report(Event::Retrying {
+                                step: self.line.step,
+                                reason: reason.clone(),
+                                wait: LOOK_AGAIN,
+                            });
+                            self.release(&claim, &reason);
+                            std::thread::sleep(LOOK_AGAIN);
                         }
                         Err(error) => self.give_up(&claim, error),
                     }
@@ -180,6 +199,23 @@ impl Shared<'_> {
             }
         }
         false
+    }
+
+    /// About how many bytes of memory a chunk will take, by the last one.
+    fn expected_bytes(&self, claim: &Claim) -> u64 {
+        let most = self.line.sizing.bytes;
+        match self.state().a_row_bytes {
+            Some(a_row) => (self.line.plan.keys.count(claim.range) * a_row).min(most),
+            None if most == u64::MAX => 0,
+            None => most,
+        }
+    }
+
+    /// Whether the legacy database may be without an answer once more.
+    fn may_be_silent(&self) -> bool {
+        let mut state = self.state();
+        state.silences += 1;
+        state.silences < SILENCES
     }
 
     fn next(&self) -> Result<Next, RunError> {
@@ -192,10 +228,7 @@ impl Shared<'_> {
                 (state.in_hand.clone(), state.rows)
             };
             let wish = Wish { step: line.step, keys: &line.plan.keys, rows, in_hand: &in_hand, lease: line.lease };
-            let next = claim::next(&mut target, line.owner, wish).map_err(|e| match e {
-                crate::storage::ledger::LedgerError::Database { source, .. } => ChunkError::from(source),
-                other => ChunkError::Unbalanced(other.to_string()),
-            })?;
+            let next = claim::next(&mut target, line.owner, wish).map_err(ChunkError::of_ledger)?;
             if let Next::Chunk(claim) = &next {
                 self.state().in_hand.push(claim.chunk);
             }
@@ -204,9 +237,21 @@ impl Shared<'_> {
         .map_err(|source| RunError::Chunk { step: line.step, lo: 0, hi: 0, source })
     }
 
-    fn read(&self, claim: &Claim) -> Result<Box<dyn ReadyChunk>, ChunkError> {
+    fn read(&self, claim: &mut Claim) -> Result<Box<dyn ReadyChunk>, ChunkError> {
         let line = self.line;
-        let rows = self.retried(|| line.prepared.read(&mut *line.legacy.get()?, line.mends, claim.range))?;
+        let (range, most_bytes) = (claim.range, line.sizing.bytes);
+        let (rows, read) = self.retried(|| line.prepared.read(line.legacy, line.mends, range, most_bytes))?;
+        self.state().silences = 0;
+        if read != range {
+            let keys = &line.plan.keys;
+            let held = self.retried(|| {
+                let shorter = claim::shorten(&mut *line.target.get()?, line.step, line.owner, claim, keys, read.hi);
+                shorter.map_err(ChunkError::of_ledger)
+            })?;
+            if !held {
+                return Err(ChunkError::LeaseLost);
+            }
+        }
         rows.transform()
     }
 
@@ -278,6 +323,7 @@ impl Shared<'_> {
     /// Sizes the next chunk by the last one.
     fn learn(&self, done: Measured) {
         let mut state = self.state();
+        state.a_row_bytes = done.bytes.checked_div(done.rows);
         let rows = self.line.sizing.next(state.rows, done);
         if rows != state.rows {
             tracing::debug!(step = self.line.step, rows, "chunks have another size");

@@ -102,8 +102,7 @@ impl Running<'_> {
         let failed = |source| RunError::Chunk { step: step.name(), lo: range.lo, hi: range.hi, source };
         self.patiently(step.name(), || {
             let started = Instant::now();
-            let legacy = &mut *self.databases.legacy.get()?;
-            let rows = prepared.read(legacy, &self.mends, range).map_err(failed)?;
+            let (rows, _) = prepared.read(&self.databases.legacy, &self.mends, range, u64::MAX).map_err(failed)?;
             let judged = rows.transform().map_err(failed)?;
             judged.commit_again(&mut *self.databases.target.get()?, chunk, moved, started).map_err(failed)
         })

@@ -32,6 +32,8 @@ pub struct Settings {
     pub queue_bytes: u64,
     /// Connections to the legacy database at the most.
     pub legacy_pool: u32,
+    /// How long the legacy database (MariaDB) may take to answer before a connection is given up.
+    pub legacy_patience: Duration,
     /// Connections to the target at the most.
     pub target_pool: u32,
     /// How long a chunk is held without a sign of life.
@@ -100,6 +102,7 @@ impl Default for Settings {
             queue: 2,
             queue_bytes: 24 << 20,
             legacy_pool: 4,
+            legacy_patience: Duration::from_secs(60),
             target_pool: 6,
             lease: Duration::from_secs(60),
             retries: Retries::default(),

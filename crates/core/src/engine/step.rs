@@ -7,7 +7,7 @@ use diesel::QueryResult;
 
 use super::chunk::{ReadRows, Rows};
 use super::error::{ChunkError, RunError};
-use crate::contract::legacy::{Fate, LegacyRow};
+use crate::contract::legacy::{Fate, LegacyRow, weight};
 use crate::contract::prepare::{Prepare, PrepareError};
 use crate::contract::step::{FinishError, Step};
 use crate::storage::bulk::Tx;
@@ -63,8 +63,15 @@ pub trait AnyStep: Send + Sync {
 /// A step with its lookups.
 pub trait PreparedStep: Send + Sync {
     /// Reads the rows of a chunk: those of its range, with the followers of its leaders; mended rows in the place of
-    /// legacy ones.
-    fn read(&self, legacy: &mut Db, mends: &Mends, range: KeyRange) -> Result<Box<dyn ReadRows>, ChunkError>;
+    /// legacy ones. Rows that weigh more than `most_bytes` are too many at once: the range ends where that is so, and comes back
+    /// as it was read.
+    fn read(
+        &self,
+        legacy: &Pool,
+        mends: &Mends,
+        range: KeyRange,
+        most_bytes: u64,
+    ) -> Result<(Box<dyn ReadRows>, KeyRange), ChunkError>;
     /// Does what is left once every chunk is done.
     fn finish(&self, tx: &mut Tx<'_>) -> Result<(), FinishError>;
 }
@@ -170,21 +177,64 @@ impl<S: Step> AnyStep for Erased<S> {
     }
 }
 
+/// Rows of the first page of a chunk: nobody knows what they weigh.
+const FIRST_PAGE: u64 = 256;
+/// Rows a page, at the least and at the most.
+const A_PAGE: (u64, u64) = (32, 4_096);
+
+impl<S: Step> Ready<S> {
+    /// The rows of a range, page by page, until they weigh too much.
+    fn pages(&self, legacy: &Pool, range: KeyRange, most_bytes: u64) -> Result<(Vec<S::Legacy>, KeyRange), ChunkError> {
+        let planned = usize::try_from(self.plan.keys.count(range)).unwrap_or(0);
+        let mut rows: Vec<S::Legacy> = Vec::with_capacity(planned);
+        let (mut bytes, mut size) = (0, if most_bytes == u64::MAX { u64::MAX } else { FIRST_PAGE });
+        let mut from = range.lo;
+        loop {
+            let rest = KeyRange { lo: from, hi: range.hi };
+            let next = self.plan.keys.cut(rest, size).map(|(_, next)| next);
+            // Up to the next key: a row that nobody planned would stand between.
+            let page = KeyRange { lo: from, hi: next.map_or(range.hi, |next| next - 1) };
+            let expected = usize::try_from(self.plan.keys.count(page)).unwrap_or(0);
+            let read = legacy.ask(move |db| {
+                let page = S::Legacy::range(db, page, expected);
+                told::ask(db, page)
+            })??;
+            bytes += weight(&read);
+            rows.extend(read);
+            let Some(next) = next else { return Ok((rows, range)) };
+            if bytes >= most_bytes {
+                return Ok((rows, KeyRange { lo: range.lo, hi: page.hi }));
+            }
+            let a_row = bytes / (rows.len() as u64).max(1) + 1;
+            size = if most_bytes == u64::MAX { size } else { ((most_bytes - bytes) / a_row).clamp(A_PAGE.0, A_PAGE.1) };
+            from = next;
+        }
+    }
+}
+
 impl<S: Step> PreparedStep for Ready<S> {
-    fn read(&self, legacy: &mut Db, mends: &Mends, range: KeyRange) -> Result<Box<dyn ReadRows>, ChunkError> {
-        let planned = self.plan.keys.count(range);
-        let rows = S::Legacy::range(legacy, range, usize::try_from(planned).unwrap_or(0));
-        let mut rows = told::ask(legacy, rows)?;
+    fn read(
+        &self,
+        legacy: &Pool,
+        mends: &Mends,
+        range: KeyRange,
+        most_bytes: u64,
+    ) -> Result<(Box<dyn ReadRows>, KeyRange), ChunkError> {
+        let (mut rows, range) = self.pages(legacy, range, most_bytes)?;
         let found = rows.len() as u64;
+        let planned = self.plan.keys.count(range);
         let mut as_planned = self.plan.keys.range(range).eq(rows.iter().map(S::Legacy::key));
         let mut starts = None;
         if let Some(followers) = S::followers(&self.lookups).filter(|followers| !followers.is_empty()) {
             // A unit stands together: by its leader, then by key. Rows that follow a leader elsewhere go there.
             rows.retain(|row| followers.leader_of(row.key()).is_none_or(|leader| range.contains(leader)));
             let joining = followers.joining(&self.plan.keys, range);
-            let joined = S::Legacy::with_keys(legacy, &joining);
-            let joined = told::ask(legacy, joined)?;
-            as_planned &= joined.len() == joining.len();
+            let wanted = joining.len();
+            let joined = legacy.ask(move |db| {
+                let joined = S::Legacy::with_keys(db, &joining);
+                told::ask(db, joined)
+            })??;
+            as_planned &= joined.len() == wanted;
             rows.extend(joined);
             rows.sort_by_cached_key(|row| {
                 let leader = followers.leader_of(row.key());
@@ -194,7 +244,8 @@ impl<S: Step> PreparedStep for Ready<S> {
             starts = Some((0..rows.len()).filter(|place| leads(&rows[*place])).collect());
         }
         mends.apply(&mut rows)?;
-        Ok(Box::new(Rows::<S> { rows, starts, found, planned, as_planned, lookups: Arc::clone(&self.lookups) }))
+        let rows = Rows::<S> { rows, starts, found, planned, as_planned, lookups: Arc::clone(&self.lookups) };
+        Ok((Box::new(rows), range))
     }
 
     fn finish(&self, tx: &mut Tx<'_>) -> Result<(), FinishError> {

@@ -116,9 +116,9 @@ END $replant$",
     }
 }
 
-/// A text as a literal, whatever the session takes a backslash for.
-pub(crate) fn literal(text: &str) -> String {
-    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+/// A text as a literal of SQL. A backslash is one: our sessions see to it.
+pub fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 #[derive(QueryableByName)]

@@ -1,7 +1,10 @@
 //! Pools of connections, sized by configuration.
 
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use crossbeam_channel::{RecvTimeoutError, bounded};
 use diesel::Connection;
 use diesel::r2d2::{self, ManageConnection};
 
@@ -15,10 +18,61 @@ pub struct Pool {
     role: Role,
     name: Option<String>,
     rehearsal: bool,
+    permits: Arc<Permits>,
+    size: u32,
+    /// How long a server may take to answer; none: as long as it likes.
+    patience: Option<Duration>,
 }
 
 /// A connection on loan from a pool.
-pub(crate) type Pooled = r2d2::PooledConnection<Manager>;
+pub(crate) struct Pooled {
+    connection: r2d2::PooledConnection<Manager>,
+    _permit: Permit,
+}
+
+impl Deref for Pooled {
+    type Target = Db;
+
+    fn deref(&self) -> &Db {
+        &self.connection
+    }
+}
+
+impl DerefMut for Pooled {
+    fn deref_mut(&mut self) -> &mut Db {
+        &mut self.connection
+    }
+}
+
+/// How many connections of a pool may be in use. A pool itself has room for a few more: those that were given up, with a server
+/// that does not answer at their other ends.
+struct Permits {
+    free: Mutex<u32>,
+    given_back: Condvar,
+}
+
+struct Permit(Arc<Permits>);
+
+impl Permits {
+    /// One of them, if it can be had in time.
+    fn take(self: &Arc<Self>) -> Option<Permit> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.given_back.wait_timeout_while(free, WAIT, |free| *free == 0);
+        let (mut free, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        *free = free.checked_sub(1)?;
+        Some(Permit(Arc::clone(self)))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.given_back.notify_one();
+    }
+}
+
+/// So many connections may be given up before the others wait for them.
+const GIVEN_UP: u32 = 8;
 
 /// Why a pool was refused.
 #[derive(Debug, thiserror::Error)]
@@ -38,10 +92,22 @@ pub enum PoolError {
         /// How long it was tried.
         waited: Duration,
     },
+    /// The server does not answer any more: the connection was given up.
+    #[error("the {role} database ({backend}, {place}) has not answered for {} s: the connection was given up", .waited.as_secs())]
+    Silent {
+        /// Which side.
+        role: Role,
+        /// Which kind.
+        backend: Backend,
+        /// Where it is.
+        place: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
 }
 
 /// Opens and checks the connections of a pool.
-pub struct Manager {
+pub(crate) struct Manager {
     url: DbUrl,
     role: Role,
     name: Option<String>,
@@ -114,7 +180,7 @@ impl Pool {
         // r2d2 tries again in silence until its time is over, and logs the client library's text: look once first.
         drop(Db::open(url, role)?);
         let inner = r2d2::Pool::builder()
-            .max_size(size)
+            .max_size(size + GIVEN_UP)
             .min_idle(Some(0))
             .max_lifetime(None)
             .idle_timeout(if rehearsal { None } else { Some(Duration::from_secs(600)) })
@@ -122,23 +188,64 @@ impl Pool {
             .connection_timeout(WAIT)
             .error_handler(Box::new(r2d2::NopErrorHandler))
             .build_unchecked(manager);
-        Ok(Self { inner, url: url.clone(), role, name, rehearsal })
+        let permits = Arc::new(Permits { free: Mutex::new(size), given_back: Condvar::new() });
+        Ok(Self { inner, url: url.clone(), role, name, rehearsal, permits, size, patience: None })
+    }
+
+    /// Gives a connection up whose server has not answered a question of [`Pool::ask`] for so long. Only of MariaDB: its client
+    /// library waits for ever, and that of PostgreSQL looks after its connections itself.
+    #[must_use]
+    pub(crate) fn giving_up_after(mut self, patience: Duration) -> Self {
+        self.patience = (self.backend() == Backend::MariaDb).then_some(patience);
+        self
+    }
+
+    /// Asks the database something, on a thread of its own where the server may never answer.
+    ///
+    /// # Errors
+    /// No connection is to be had, or the server does not answer in time.
+    pub(crate) fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Db) -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
+        let Some(patience) = self.patience else { return Ok(question(&mut *self.get()?)) };
+        let _permit = self.permits.take().ok_or_else(|| self.timeout())?;
+        let (answer, answered) = bounded(1);
+        let pool = self.clone();
+        std::thread::spawn(move || {
+            // Whoever asked may have given up.
+            let _ = answer.send(pool.connection().map(|mut connection| question(&mut connection)));
+        });
+        match answered.recv_timeout(patience) {
+            Ok(answer) => answer,
+            Err(RecvTimeoutError::Timeout) => Err(PoolError::Silent {
+                role: self.role,
+                backend: self.backend(),
+                place: self.url.place(),
+                waited: patience,
+            }),
+            Err(RecvTimeoutError::Disconnected) => panic!("reading a page of the {} database panicked", self.role),
+        }
     }
 
     /// A connection, once one is free.
     ///
     /// # Errors
     /// None became free or could be opened in time.
-    pub fn get(&self) -> Result<Pooled, PoolError> {
+    pub(crate) fn get(&self) -> Result<Pooled, PoolError> {
+        let permit = self.permits.take().ok_or_else(|| self.timeout())?;
+        Ok(Pooled { connection: self.connection()?, _permit: permit })
+    }
+
+    fn connection(&self) -> Result<r2d2::PooledConnection<Manager>, PoolError> {
         self.inner.get().map_err(|_| match Db::open(&self.url, self.role) {
             Err(error) => PoolError::Open(error),
-            Ok(_) => PoolError::Timeout {
-                role: self.role,
-                backend: self.url.backend(),
-                place: self.url.place(),
-                waited: WAIT,
-            },
+            Ok(_) => self.timeout(),
         })
+    }
+
+    fn timeout(&self) -> PoolError {
+        PoolError::Timeout { role: self.role, backend: self.url.backend(), place: self.url.place(), waited: WAIT }
     }
 
     /// A connection of its own, outside the pool: for a lock that lives as long as its session.
@@ -151,7 +258,7 @@ impl Pool {
 
     /// The most connections that it opens.
     pub fn size(&self) -> u32 {
-        self.inner.max_size()
+        self.size
     }
 
     /// The backend.

@@ -106,8 +106,8 @@ impl KeySet {
     pub fn cut(&self, range: KeyRange, count: u64) -> Option<(Key, Key)> {
         let from = ordered(range.lo).checked_sub(1).map_or(0, |before| self.keys.rank(before));
         let at = |place: u64| self.at(place).filter(|key| *key <= range.hi);
-        let last = at(from + count.checked_sub(1)?)?;
-        at(from + count).map(|next| (last, next))
+        let last = at(from.saturating_add(count.checked_sub(1)?))?;
+        at(from.saturating_add(count)).map(|next| (last, next))
     }
 
     /// The key of which so many are smaller.

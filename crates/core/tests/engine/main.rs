@@ -12,6 +12,7 @@ mod preflight;
 mod refusals;
 mod replay;
 mod rivals;
+mod site;
 mod source;
 mod toy;
 mod world;

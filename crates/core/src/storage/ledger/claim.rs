@@ -258,6 +258,34 @@ pub fn split(
     Ok(true)
 }
 
+/// Lets a chunk that is held end at `last`, and makes a free one of what comes after it. `false` where it is not held any more.
+///
+/// # Errors
+/// The database fails.
+pub fn shorten(
+    db: &mut Db,
+    step: &str,
+    owner: &Owner,
+    claim: &mut Claim,
+    keys: &KeySet,
+    last: Key,
+) -> Result<bool, LedgerError> {
+    let kept = KeyRange { lo: claim.range.lo, hi: last };
+    let Some((_, next)) = keys.cut(claim.range, keys.count(kept)) else { return Ok(true) };
+    let held = db
+        .write(|db| {
+            let mine = claim.held().filter(c::owner.eq(owner.as_str().to_owned()));
+            let held = diesel::update(mine).set(c::lease_until.eq(c::lease_until)).execute(db)? == 1;
+            if held {
+                cut_off_rest(db, step, claim.chunk, (keys, claim.range), (last, next))?;
+            }
+            Ok::<_, diesel::result::Error>(held)
+        })
+        .attempt("told to cut a chunk")?;
+    claim.range = kept;
+    Ok(held)
+}
+
 /// Rows and milliseconds of the chunk of a step that was done last: what a run learns from the one before it.
 ///
 /// # Errors

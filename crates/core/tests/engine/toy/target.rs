@@ -93,8 +93,8 @@ impl Write for Rename {
         let mut changes = Vec::new();
         for (unit, rename) in batch.iter() {
             assert!(rename.name != "panic", "a write with a defect");
-            let changed =
-                diesel::update(items::table.find(rename.id)).set(items::name.eq(&rename.name)).execute(tx.db())?;
+            let name = replant_core::literal(&rename.name);
+            let changed = tx.execute(&format!("UPDATE items SET name = {name} WHERE id = {}", rename.id))?;
             if changed == 0 {
                 tx.refuse(unit, Code::TARGET_ROW_GONE, "the item to rename is not there");
                 continue;
