@@ -129,8 +129,8 @@ struct Trigger {
 
 /// A context is a text in the server's language, but functions stand in it by their names.
 const TRIGGER_IN: &str = "
-SELECT g.tgrelid::regclass::text AS of_table
-  FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
+SELECT t.relname::text AS of_table
+  FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid JOIN pg_proc p ON p.oid = g.tgfoid
  WHERE NOT g.tgisinternal AND position(p.proname || '(' IN $1) > 0
  ORDER BY position(p.proname || '(' IN $1) DESC, g.oid LIMIT 1";
 

@@ -37,7 +37,7 @@ pub(super) fn by_sqlstate(of: &Told) -> Failure {
     };
     match class {
         _ if code == NOT_TAKEN => {
-            Failure::Refused(format!("a trigger or a rule of `{}` that drops it without an error", of.table))
+            Failure::Refused(format!("a trigger of `{}`, which drops it without an error", of.table))
         }
         _ if code == told::UNFIT => Failure::Value(UNFIT.to_owned()),
         "00" => Failure::Untold(of.statement.clone()),
