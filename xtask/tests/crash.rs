@@ -26,20 +26,22 @@ use world::{Target, program, state};
 const CRASHES: usize = 3;
 /// Crashes of one target at the most: a run gives up after some tries.
 const OF_ONE_TARGET: usize = 6;
-/// The longest time between the first claim that is seen and the crash.
-const MIDST_MS: u64 = 400;
+/// The most chunks that are done from the start, or the last crash, to the next.
+const CHUNKS: i64 = 30;
+/// The longest time between a claim that is seen and the crash, and for which the server is away.
+const MIDST_MS: u64 = 100;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Exit code of a run whose database went away.
 const UNAVAILABLE: i32 = 4;
 
 /// What the server has not flushed it loses, and it flushes late: a commit that does not wait for the disk is lost unless
-/// one that does comes after it.
-const LATE: &[&str] = &["wal_writer_delay=10s", "checkpoint_timeout=1h", "max_wal_size=4GB"];
+/// one that does comes after it. The system itself does not crash: what it was given is there, on the disk or not.
+const LATE: &[&str] = &["wal_writer_delay=10s", "checkpoint_timeout=1h", "max_wal_size=4GB", "fsync=off"];
 
 /// A run whose chunks change their size with the time that they take, with another aim and other threads each time.
 fn start(random: &mut fastrand::Rng, legacy: &Path, target: &Target) -> Child {
-    let mut set = |program: &mut Command, name: &str, value: u64| {
+    let set = |program: &mut Command, name: &str, value: u64| {
         program.env(format!("REPLANT__RUN__{name}"), value.to_string());
     };
     let mut run = program(&["migrate", "--env", "local"], legacy, target);
@@ -57,17 +59,22 @@ struct Count {
     count: i64,
 }
 
-/// Waits until a chunk is claimed that is not done, for as long as the run goes on.
-fn is_in_its_midst(run: &mut Child, target: &Target) -> bool {
+fn chunks(db: &mut Db, state: &str) -> i64 {
+    // The ledger may not be there yet.
+    let sql = "SELECT count(*) AS count FROM replant.replant_chunks WHERE state = $1";
+    diesel::sql_query(sql).bind::<Text, _>(state).get_result::<Count>(db).map_or(0, |chunks| chunks.count)
+}
+
+/// Waits until some more chunks are done and one is claimed that is not, for as long as the run goes on.
+fn is_in_its_midst(run: &mut Child, target: &Target, random: &mut fastrand::Rng) -> bool {
     let mut db = target.open();
-    let claimed = "SELECT count(*) AS count FROM replant.replant_chunks WHERE state = 'claimed'";
+    let enough = chunks(&mut db, "done") + random.i64(..CHUNKS);
     let clock = Instant::now();
     while run.try_wait().unwrap().is_none() {
-        // The ledger may not be there yet.
-        if diesel::sql_query(claimed).get_result::<Count>(&mut db).is_ok_and(|claimed| claimed.count > 0) {
+        if chunks(&mut db, "done") >= enough && chunks(&mut db, "claimed") > 0 {
             return true;
         }
-        assert!(clock.elapsed() < PATIENCE, "no chunk is claimed in {PATIENCE:?}");
+        assert!(clock.elapsed() < PATIENCE, "the run does not get on in {PATIENCE:?}");
         std::thread::sleep(Duration::from_millis(2));
     }
     false
@@ -158,13 +165,13 @@ struct Crashes {
 
 impl Crashes {
     /// Runs into one target until it is done, with crashes on the way.
-    fn to_the_end(&mut self, legacy: &Path, target: &Target) {
+    fn run_into(&mut self, legacy: &Path, target: &Target) {
         let before = self.done;
         let mut run = start(&mut self.random, legacy, target);
         let mut starts = 1;
         loop {
             let more = self.done < self.wanted && self.done - before < OF_ONE_TARGET;
-            if more && is_in_its_midst(&mut run, target) {
+            if more && is_in_its_midst(&mut run, target, &mut self.random) {
                 crash(&mut self.server, &mut self.random);
                 self.done += 1;
                 if self.random.u8(..3) == 0 {
@@ -177,7 +184,8 @@ impl Crashes {
             }
             let end = run.wait_with_output().unwrap();
             if end.status.success() {
-                println!("{} crashes, {starts} starts", self.done - before);
+                let done = chunks(&mut target.open(), "done");
+                println!("{} crashes, {starts} starts, {done} chunks", self.done - before);
                 return;
             }
             let words = String::from_utf8_lossy(&end.stderr);
@@ -213,7 +221,7 @@ fn a_server_that_crashes_in_the_midst_of_a_run_costs_nothing_and_doubles_nothing
     let mut crashes = Crashes { server, random: fastrand::Rng::with_seed(seed), seed, done: 0, wanted };
     while crashes.done < wanted {
         let target = copy(&crashes.server, &template);
-        crashes.to_the_end(&legacy, &target);
+        crashes.run_into(&legacy, &target);
         every_key_is_done_once(&mut target.open());
         assert_same_state(&format!("after {} crashes, seed {seed}", crashes.done), &expected, &state(&target, began));
     }

@@ -1,6 +1,6 @@
 //! A MariaDB whose settings would change how a query is read, how far its answer goes, or how long it may take.
 
-use diesel::connection::SimpleConnection;
+use replant_core::diesel::connection::SimpleConnection;
 use replant_testkit::sample;
 use replant_testkit::servers::{self, Kind, ServerOptions};
 

@@ -1,6 +1,6 @@
 //! What a platform must not be: it is refused by `plan` and by `migrate`, before anything is written.
 
-use diesel::connection::SimpleConnection;
+use replant_core::diesel::connection::SimpleConnection;
 use replant_testkit::servers::{self, Kind};
 use replant_testkit::{dump, schema};
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use diesel::connection::SimpleConnection;
+use replant_core::diesel::connection::SimpleConnection;
 use replant_testkit::Restricted;
 
 use crate::world::Target;

@@ -1,6 +1,6 @@
 //! Versions of PostgreSQL, the rights of the role, and how its sequences count.
 
-use diesel::connection::SimpleConnection;
+use replant_core::diesel::connection::SimpleConnection;
 use replant_testkit::{sample, servers};
 
 use crate::world::Target;

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::{fs, thread};
 
+use super::supervisor::io;
 use super::{Kind, Server, ServerError};
 
 const GONE_WITHIN: Duration = Duration::from_secs(20);
@@ -17,20 +18,23 @@ impl Server {
     /// # Errors
     /// The server is not running, or one of its processes does not end.
     pub fn crash(&self) -> Result<(), ServerError> {
+        let data = self.folder().join("data");
+        let data = data.canonicalize().map_err(io(format!("find {}", data.display())))?;
         let head = self.pid().ok_or_else(|| failed("find the server that is to crash", "it is not running"))?;
-        // Stopped, it starts no further process.
-        signal("STOP", &[head])?;
-        let mut processes = children(head)?;
-        processes.push(head);
-        signal("KILL", &processes)?;
         let begun = Instant::now();
-        while processes.iter().any(|process| is_running(*process)) {
+        loop {
+            let mut processes = processes_in(&data)?;
+            if processes.is_empty() {
+                return Ok(());
+            }
             if begun.elapsed() > GONE_WITHIN {
                 return Err(failed("end a server", "its processes do not end"));
             }
+            // The head of them first: it starts no others then, and does not see them end.
+            processes.sort_by_key(|process| *process != head);
+            kill(&processes)?;
             thread::sleep(ASK_AGAIN);
         }
-        Ok(())
     }
 
     /// Starts a server that has crashed again and waits until it takes connections: its databases are there under the
@@ -42,32 +46,27 @@ impl Server {
         if self.kind() == Kind::Postgres {
             // It says `ready` of the server that is gone, which we would believe.
             let file = self.folder().join("data/postmaster.pid");
-            fs::remove_file(&file).map_err(super::supervisor::io(format!("remove {}", file.display())))?;
+            fs::remove_file(&file).map_err(io(format!("remove {}", file.display())))?;
         }
         self.process.start_again()
     }
 }
 
 fn failed(attempt: &str, why: &str) -> ServerError {
-    ServerError::Io { attempt: attempt.to_owned(), source: io::Error::other(why.to_owned()) }
+    ServerError::Io { attempt: attempt.to_owned(), source: std::io::Error::other(why.to_owned()) }
 }
 
 /// By the shell's `kill`: it is there wherever the shell is.
-fn signal(name: &str, processes: &[u32]) -> Result<(), ServerError> {
+fn kill(processes: &[u32]) -> Result<(), ServerError> {
     let mut shell = Command::new("/bin/sh");
     // A process that has just ended by itself is no failure.
-    shell.args(["-c", "kill -s \"$@\" 2>/dev/null || true", "kill", name]).args(processes.iter().map(u32::to_string));
-    shell.status().map(drop).map_err(super::supervisor::io(format!("send {name} to a server")))
+    shell.args(["-c", "kill -s KILL \"$@\" 2>/dev/null || true", "kill"]);
+    shell.args(processes.iter().map(u32::to_string)).status().map(drop).map_err(io("end a server".to_owned()))
 }
 
-fn children(head: u32) -> Result<Vec<u32>, ServerError> {
-    let file = format!("/proc/{head}/task/{head}/children");
-    let children = fs::read_to_string(&file).map_err(super::supervisor::io(format!("read {file}")))?;
-    Ok(children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect())
-}
-
-/// What has ended may wait for process 1 to take note, and in a container that may never be.
-fn is_running(process: u32) -> bool {
-    fs::read_to_string(Path::new("/proc").join(process.to_string()).join("stat"))
-        .is_ok_and(|stat| !stat.contains(") Z "))
+/// The processes that work in a folder: those of a server do so in that of its data. What has ended works nowhere.
+fn processes_in(folder: &Path) -> Result<Vec<u32>, ServerError> {
+    let all = fs::read_dir("/proc").map_err(io("look for the processes of a server".to_owned()))?;
+    let works_there = |pid: &u32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|at| at == folder);
+    Ok(all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(works_there).collect())
 }
