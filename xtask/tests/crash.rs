@@ -30,6 +30,8 @@ const OF_ONE_TARGET: usize = 6;
 const CHUNKS: i64 = 30;
 /// The longest time between a claim that is seen and the crash, and for which the server is away.
 const MIDST_MS: u64 = 100;
+/// So much longer a chunk takes where the program was built for debugging: sizes of chunks are to be free to change.
+const SLOWNESS: u64 = if cfg!(debug_assertions) { 8 } else { 1 };
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Exit code of a run whose database went away.
@@ -45,7 +47,7 @@ fn start(random: &mut fastrand::Rng, legacy: &Path, target: &Target) -> Child {
         program.env(format!("REPLANT__RUN__{name}"), value.to_string());
     };
     let mut run = program(&["migrate", "--env", "local"], legacy, target);
-    set(&mut run, "CHUNK_MS", random.u64(20..=200));
+    set(&mut run, "CHUNK_MS", SLOWNESS * random.u64(20..=200));
     set(&mut run, "CHUNK_ROWS", random.u64(200..=1_000));
     set(&mut run, "READERS", random.u64(1..=4));
     set(&mut run, "WRITERS", random.u64(1..=3));
@@ -53,35 +55,74 @@ fn start(random: &mut fastrand::Rng, legacy: &Path, target: &Target) -> Child {
     run.stderr(Stdio::piped()).spawn().expect("the program starts")
 }
 
-#[derive(QueryableByName)]
-struct Count {
+/// How far a run is, and how far the server with what it should flush.
+#[derive(QueryableByName, Default)]
+struct Seen {
     #[diesel(sql_type = BigInt)]
-    count: i64,
+    done: i64,
+    #[diesel(sql_type = BigInt)]
+    claimed: i64,
+    /// Grows with each claim.
+    #[diesel(sql_type = BigInt)]
+    claims: i64,
+    #[diesel(sql_type = BigInt)]
+    inserted: i64,
+    #[diesel(sql_type = BigInt)]
+    flushed: i64,
 }
 
-fn chunks(db: &mut Db, state: &str) -> i64 {
-    // The ledger may not be there yet.
-    let sql = "SELECT count(*) AS count FROM replant.replant_chunks WHERE state = $1";
-    diesel::sql_query(sql).bind::<Text, _>(state).get_result::<Count>(db).map_or(0, |chunks| chunks.count)
+impl Seen {
+    fn now(db: &mut Db) -> Self {
+        const SQL: &str = "
+            SELECT count(*) FILTER (WHERE state = 'done') AS done, count(*) FILTER (WHERE state = 'claimed') AS claimed,
+                   coalesce(sum(epoch), 0)::bigint AS claims, (pg_current_wal_insert_lsn() - '0/0')::bigint AS inserted,
+                   (pg_current_wal_flush_lsn() - '0/0')::bigint AS flushed
+              FROM replant.replant_chunks";
+        // The ledger may not be there yet.
+        diesel::sql_query(SQL).get_result(db).unwrap_or_default()
+    }
+
+    /// Whether a chunk was claimed since `before`, and nothing of what came then is flushed.
+    fn has_a_claim_that_may_be_lost(&self, before: &Self) -> bool {
+        self.claimed > 0 && self.claims > before.claims && self.flushed <= before.inserted
+    }
 }
 
-/// Waits until some more chunks are done and one is claimed that is not, for as long as the run goes on.
-fn is_in_its_midst(run: &mut Child, target: &Target, random: &mut fastrand::Rng) -> bool {
+/// When the server crashes.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// At any time between the claim of a chunk and its close.
+    Claimed,
+    /// At once after a claim that the crash undoes.
+    Unflushed,
+}
+
+/// Waits for the moment once some more chunks are done, for as long as the run goes on.
+fn comes(moment: Moment, run: &mut Child, target: &Target, random: &mut fastrand::Rng) -> bool {
     let mut db = target.open();
-    let enough = chunks(&mut db, "done") + random.i64(..CHUNKS);
+    let mut before = Seen::now(&mut db);
+    let enough = before.done + random.i64(..CHUNKS);
     let clock = Instant::now();
     while run.try_wait().unwrap().is_none() {
-        if chunks(&mut db, "done") >= enough && chunks(&mut db, "claimed") > 0 {
+        let seen = Seen::now(&mut db);
+        let is_it = match moment {
+            Moment::Claimed => seen.claimed > 0,
+            Moment::Unflushed => seen.has_a_claim_that_may_be_lost(&before),
+        };
+        if seen.done >= enough && is_it {
+            if matches!(moment, Moment::Claimed) {
+                std::thread::sleep(Duration::from_millis(random.u64(..MIDST_MS)));
+            }
             return true;
         }
-        assert!(clock.elapsed() < PATIENCE, "the run does not get on in {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(2));
+        before = seen;
+        assert!(clock.elapsed() < PATIENCE, "{moment:?}: the run does not get on in {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(1));
     }
     false
 }
 
 fn crash(server: &mut Server, random: &mut fastrand::Rng) {
-    std::thread::sleep(Duration::from_millis(random.u64(..MIDST_MS)));
     server.crash().unwrap();
     std::thread::sleep(Duration::from_millis(random.u64(..MIDST_MS)));
     server.start_again().unwrap();
@@ -171,10 +212,11 @@ impl Crashes {
         let mut starts = 1;
         loop {
             let more = self.done < self.wanted && self.done - before < OF_ONE_TARGET;
-            if more && is_in_its_midst(&mut run, target, &mut self.random) {
+            let moment = if self.random.u8(..3) == 0 { Moment::Claimed } else { Moment::Unflushed };
+            if more && comes(moment, &mut run, target, &mut self.random) {
                 crash(&mut self.server, &mut self.random);
                 self.done += 1;
-                if self.random.u8(..3) == 0 {
+                if self.random.u8(..5) == 0 {
                     // The machine of the run goes down as well.
                     run.kill().unwrap();
                 }
@@ -184,7 +226,7 @@ impl Crashes {
             }
             let end = run.wait_with_output().unwrap();
             if end.status.success() {
-                let done = chunks(&mut target.open(), "done");
+                let done = Seen::now(&mut target.open()).done;
                 println!("{} crashes, {starts} starts, {done} chunks", self.done - before);
                 return;
             }
