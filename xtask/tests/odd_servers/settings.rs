@@ -1,12 +1,13 @@
 //! Settings of the role that would change an answer, or cut it short: a session of Replant has its own.
 
 use std::fs;
+use std::time::Duration;
 
 use replant_core::diesel::connection::SimpleConnection;
 use replant_testkit::Restricted;
 
 use crate::world::Target;
-use crate::{assert_ends_as_ordinary, migrate, program, read, restricted, words};
+use crate::{assert_ends_as_ordinary, migrate, program, read, restricted, until_done, words};
 
 /// How values come as text.
 const FORMATS: &[&str] = &[
@@ -45,6 +46,9 @@ const TRANSACTIONS: &[&str] = &[
     "default_transaction_read_only = on",
     "default_transaction_deferrable = on",
 ];
+
+/// Longer than a session may be idle.
+const LONG: Duration = Duration::from_secs(3);
 
 fn set(target: &Target, role: &Restricted, settings: &[&str]) {
     for setting in settings {
@@ -116,16 +120,34 @@ fn reports_are_the_same_whatever_the_settings_are() {
     let end = migrate(&target);
     assert!(end.status.success(), "{}", words(&end));
     let expected = reports(&target);
+    let mut differing = Vec::new();
     for settings in [FORMATS, OTHER_FORMATS, TIMEOUTS, TRANSACTIONS] {
         set(&target, &role, settings);
         let found = reports(&target);
-        let differing: Vec<&str> = expected
-            .iter()
-            .zip(&found)
-            .filter(|(expected, found)| expected != found)
-            .map(|(expected, _)| &*expected.0)
-            .collect();
-        assert!(found.len() == expected.len() && differing.is_empty(), "{}: {differing:?}", settings.join("; "));
+        assert_eq!(found.len(), expected.len());
+        let pairs = expected.iter().zip(&found).filter(|(expected, found)| expected != found);
+        differing.extend(pairs.map(|(expected, _)| format!("{}: {}", expected.0, settings.join("; "))));
         target.open().batch_execute(&format!("ALTER ROLE {} RESET ALL", role.role())).unwrap();
     }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+/// The session by which others know that a run lives says nothing for most of the time.
+#[test]
+fn a_run_whose_sessions_are_idle_for_long_is_alive() {
+    let Some((target, role)) = restricted() else { return };
+    set(&target, &role, &["idle_session_timeout = '500ms'"]);
+    let run = program(&["migrate", "--env", "local"], &target).spawn().unwrap();
+    until_done(&target, 1);
+    let mut other = target.open();
+    // Whoever reads goes on, whoever writes waits.
+    other.batch_execute("BEGIN; LOCK TABLE plantings, accounts IN EXCLUSIVE MODE").unwrap();
+    std::thread::sleep(LONG);
+    let mut joined = program(&["work", "--env", "local", "--wait", "2"], &target).spawn().unwrap();
+    std::thread::sleep(LONG);
+    let gave_up = joined.try_wait().unwrap();
+    other.batch_execute("ROLLBACK").unwrap();
+    let joined = joined.wait_with_output().unwrap();
+    assert!(gave_up.is_none() && joined.status.success(), "it does not join: {}", words(&joined));
+    assert_ends_as_ordinary("idle sessions, joined", &target, &run.wait_with_output().unwrap());
 }
