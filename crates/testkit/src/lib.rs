@@ -13,5 +13,7 @@ pub mod servers;
 pub mod state;
 
 mod database;
+mod restricted;
 
 pub use database::Database;
+pub use restricted::Restricted;

@@ -3,11 +3,12 @@
 use std::fs;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::database::Database;
-use crate::servers::supervisor::{Home, Supervised, find_program, io};
-use crate::servers::{self, Durability, Kind, ServerError};
+use crate::servers::supervisor::{Home, Launch, Supervised, find_program, io};
+use crate::servers::{self, Kind, ServerError, ServerOptions};
 
 const PACKAGE: &str = "mariadb-server";
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
@@ -24,7 +25,7 @@ pub fn database() -> Option<Database> {
     Some(server.database().unwrap_or_else(|error| panic!("a new MariaDB database: {error:?}")))
 }
 
-pub(crate) fn launch(port: u16, durability: Durability, further: &[&str]) -> Result<Supervised, ServerError> {
+pub(crate) fn launch(port: u16, options: &ServerOptions) -> Result<Supervised, ServerError> {
     if cfg!(not(feature = "mysql")) {
         return Err(ServerError::NoClient);
     }
@@ -35,10 +36,15 @@ pub(crate) fn launch(port: u16, durability: Durability, further: &[&str]) -> Res
     let home = Home::make("mariadb", "mysql", PACKAGE)?;
     let path = |name: &str| home.path().join(name).display().to_string();
     let data = format!("--datadir={}", path("data"));
-    home.run(
-        &install,
-        &["--no-defaults", &data, "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"],
-    )?;
+    let mut cluster = vec![
+        "--no-defaults",
+        &data,
+        "--auth-root-authentication-method=normal",
+        "--skip-test-db",
+        "--skip-name-resolve",
+    ];
+    cluster.extend(options.initdb.iter().map(String::as_str));
+    home.run(&install, &cluster)?;
 
     let (user, password) = CREDENTIALS.split_once(':').expect("a user and a password");
     let user = format!(
@@ -63,18 +69,18 @@ pub(crate) fn launch(port: u16, durability: Durability, further: &[&str]) -> Res
         "skip-log-bin",
     ];
     args.extend(settings.map(|setting| format!("--{setting}")));
-    if durability == Durability::None {
+    if !options.durable {
         args.extend(
             ["innodb-flush-log-at-trx-commit=0", "innodb-flush-method=nosync", "innodb-doublewrite=0"]
                 .map(|setting| format!("--{setting}")),
         );
     }
-    args.extend(further.iter().map(|setting| format!("--{setting}")));
-    Supervised::start(home, "KILL", &server, &args, |_| greets(port))
+    args.extend(options.settings.iter().map(|setting| format!("--{setting}")));
+    Supervised::start(home, Launch { program: server, args, stop: "KILL", is_ready: greets, port })
 }
 
 /// A MariaDB server speaks first.
-fn greets(port: u16) -> bool {
+fn greets(_home: &Path, port: u16) -> bool {
     let greeting = || -> std::io::Result<()> {
         let mut stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), ANSWER_WITHIN)?;
         stream.set_read_timeout(Some(ANSWER_WITHIN))?;

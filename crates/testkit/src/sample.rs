@@ -9,7 +9,7 @@ use replant_core::db::{Db, DbUrl, Role};
 
 use crate::load::load_dir;
 use crate::schema::{SchemaError, create_legacy, create_platform};
-use crate::servers::{self, Kind};
+use crate::servers::{self, Kind, Server};
 use crate::{Database, mariadb, postgres};
 
 /// The folder `fixtures/sample` of this workspace, with `legacy` and `platform` in it.
@@ -44,7 +44,8 @@ pub fn postgres_platform_sample() -> Option<Database> {
     static TEMPLATE: OnceLock<Option<Database>> = OnceLock::new();
     // First, so that each test that is skipped is recorded.
     servers::available(Kind::Postgres)?;
-    let template = TEMPLATE.get_or_init(|| loaded(postgres::database()?, "platform", create_platform)).as_ref()?;
+    let template =
+        TEMPLATE.get_or_init(|| Some(loaded(postgres::database()?, "platform", create_platform))).as_ref()?;
     postgres::clone_of(template)
 }
 
@@ -56,14 +57,34 @@ pub fn postgres_platform_sample() -> Option<Database> {
 pub fn mariadb_legacy_sample() -> Option<&'static Database> {
     static LOADED: OnceLock<Option<Database>> = OnceLock::new();
     servers::available(Kind::MariaDb)?;
-    LOADED.get_or_init(|| loaded(mariadb::database()?, "legacy", create_legacy)).as_ref()
+    LOADED.get_or_init(|| Some(loaded(mariadb::database()?, "legacy", create_legacy))).as_ref()
+}
+
+/// A database of one's own with the platform's sample, in a PostgreSQL server of one's own.
+///
+/// # Panics
+/// The sample is broken, or the server refuses.
+pub fn platform_in(server: &Server) -> Database {
+    loaded(new_in(server), "platform", create_platform)
+}
+
+/// A database of one's own with the legacy sample, in a MariaDB server of one's own.
+///
+/// # Panics
+/// The sample is broken, or the server refuses.
+pub fn legacy_in(server: &Server) -> Database {
+    loaded(new_in(server), "legacy", create_legacy)
+}
+
+fn new_in(server: &Server) -> Database {
+    server.database().unwrap_or_else(|error| panic!("a new database: {error:?}"))
 }
 
 type Create = fn(&mut Db) -> Result<(), SchemaError>;
 
-fn loaded(database: Database, side: &str, create: Create) -> Option<Database> {
+fn loaded(database: Database, side: &str, create: Create) -> Database {
     fill(&mut database.open(), side, create);
-    Some(database)
+    database
 }
 
 fn fill(db: &mut Db, side: &str, create: Create) {

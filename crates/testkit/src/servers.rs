@@ -1,12 +1,13 @@
 //! Throwaway database servers: one of each kind per test process, started when a test first asks for it.
 
+mod crash;
+mod options;
+mod require;
 pub(crate) mod supervisor;
 
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::{env, fmt, fs};
+use std::{fmt, fs, io};
 
 use diesel::connection::SimpleConnection;
 use replant_core::db::{Backend, Db, OpenError, Role};
@@ -15,13 +16,11 @@ use crate::database::Database;
 use crate::{mariadb, postgres};
 use supervisor::Supervised;
 
-/// Which servers a run of the tests must have: a comma list of `postgres` and `mariadb`. A required one that is missing fails.
-pub const REQUIRE: &str = "REPLANT_REQUIRE";
-
-/// A file that gets a line for every suite that was skipped, so that CI can refuse a run that skipped what it should not.
-pub const SKIPPED: &str = "REPLANT_SKIPPED";
+pub use options::ServerOptions;
+pub use require::{REQUIRE, SKIPPED, available, german, own, postgres_of};
 
 const START_ATTEMPTS: u32 = 3;
+const GERMAN: &str = "de_DE.UTF-8";
 
 /// A kind of server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +71,29 @@ pub enum ServerError {
         /// The Debian package that has it.
         package: &'static str,
     },
+    /// That version of PostgreSQL is not on this machine.
+    #[error(
+        "no PostgreSQL {major} on this machine: {} names no folder of it, and .ci/run fetches one",
+        postgres::FOLDERS
+    )]
+    NoVersion {
+        /// The version.
+        major: u32,
+    },
+    /// The C library does not know the locale.
+    #[error("the locale {name} is not on this machine: .ci/run makes it")]
+    NoLocale {
+        /// The locale.
+        name: &'static str,
+    },
+    /// The user whom the server runs as may not look into a folder.
+    #[error("the user {user}, as whom the server runs, may not read {}: move it to where all may", folder.display())]
+    Closed {
+        /// The folder.
+        folder: PathBuf,
+        /// The user.
+        user: &'static str,
+    },
     /// This build cannot speak to MariaDB.
     #[error("this build has no MariaDB client: build with --features mysql (needs libmariadb-dev)")]
     NoClient,
@@ -104,7 +126,7 @@ pub enum ServerError {
 impl ServerError {
     /// Whether the machine or the build lacks what it takes, which is no failure unless [`REQUIRE`] says so.
     fn is_absence(&self) -> bool {
-        matches!(self, Self::Missing { .. } | Self::NoClient)
+        matches!(self, Self::Missing { .. } | Self::NoVersion { .. } | Self::NoLocale { .. } | Self::NoClient)
     }
 }
 
@@ -126,7 +148,7 @@ impl Server {
     /// # Errors
     /// Its programs are missing, or it does not come up.
     pub fn start(kind: Kind) -> Result<Self, ServerError> {
-        Self::start_with(kind, Durability::None, &[])
+        Self::start_with(kind, &ServerOptions::new())
     }
 
     /// Starts a server that syncs to disk as a real one does: what measurements want.
@@ -143,13 +165,36 @@ impl Server {
     /// # Errors
     /// Its programs are missing, or it does not come up: it may not know a setting.
     pub fn start_durable_with(kind: Kind, settings: &[&str]) -> Result<Self, ServerError> {
-        Self::start_with(kind, Durability::Real, settings)
+        Self::start_with(kind, &ServerOptions::new().durable().settings(settings))
     }
 
-    fn start_with(kind: Kind, durability: Durability, settings: &[&str]) -> Result<Self, ServerError> {
+    /// Starts a PostgreSQL of this version, from a folder that [`postgres::FOLDERS`] names or from Debian's packages.
+    ///
+    /// # Errors
+    /// There is none of that version, or it does not come up.
+    pub fn start_postgres_of(major: u32) -> Result<Self, ServerError> {
+        Self::start_with(Kind::Postgres, &ServerOptions::new().programs(postgres::folder_of(major)?))
+    }
+
+    /// Starts a PostgreSQL whose messages are German.
+    ///
+    /// # Errors
+    /// The locale is missing, or it does not come up.
+    pub fn start_german() -> Result<Self, ServerError> {
+        if !postgres::has_locale(GERMAN) {
+            return Err(ServerError::NoLocale { name: GERMAN });
+        }
+        Self::start_with(Kind::Postgres, &ServerOptions::new().setting(format!("lc_messages={GERMAN}")))
+    }
+
+    /// Starts a server that differs from an ordinary one as `options` say.
+    ///
+    /// # Errors
+    /// Its programs are missing, or it does not come up: it may not know an option.
+    pub fn start_with(kind: Kind, options: &ServerOptions) -> Result<Self, ServerError> {
         let launch = |port| match kind {
-            Kind::Postgres => postgres::launch(port, durability, settings),
-            Kind::MariaDb => mariadb::launch(port, durability, settings),
+            Kind::Postgres => postgres::launch(port, options),
+            Kind::MariaDb => mariadb::launch(port, options),
         };
         let mut attempt = 1;
         loop {
@@ -198,9 +243,17 @@ impl Server {
     /// The server cannot be reached or refuses.
     pub fn database(&self) -> Result<Database, ServerError> {
         match self.kind {
-            Kind::Postgres => self.make(|name| format!("CREATE DATABASE {name} TEMPLATE template0")),
-            Kind::MariaDb => self.make(|name| format!("CREATE DATABASE {name} CHARACTER SET utf8mb4")),
+            Kind::Postgres => self.database_with("TEMPLATE template0"),
+            Kind::MariaDb => self.database_with("CHARACTER SET utf8mb4"),
         }
+    }
+
+    /// As [`database`](Self::database), with these options of CREATE DATABASE alone: `TEMPLATE template0 ENCODING LATIN1`.
+    ///
+    /// # Errors
+    /// The server cannot be reached or refuses.
+    pub fn database_with(&self, options: &str) -> Result<Database, ServerError> {
+        self.make(|name| format!("CREATE DATABASE {name} {options}"))
     }
 
     /// Makes a copy of a PostgreSQL database of this server, to which nobody may be connected.
@@ -221,85 +274,4 @@ impl Server {
         Db::open(&database.maintenance(), Role::Target)?.batch_execute(&sql(database.name()))?;
         Ok(database)
     }
-}
-
-/// Whether a server may forget what it said was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Durability {
-    None,
-    Real,
-}
-
-/// The server of this kind that the tests of this process share, started by the first who asks.
-///
-/// `None` when the machine has no such server: the test that asked is then skipped, which is printed and written to the
-/// file that [`SKIPPED`] names.
-///
-/// # Panics
-/// The server is there and does not start, or is not there though [`REQUIRE`] names it: a test must not skip silently.
-pub fn available(kind: Kind) -> Option<&'static Server> {
-    static POSTGRES: OnceLock<Result<Server, ServerError>> = OnceLock::new();
-    static MARIADB: OnceLock<Result<Server, ServerError>> = OnceLock::new();
-    let shared = match kind {
-        Kind::Postgres => &POSTGRES,
-        Kind::MariaDb => &MARIADB,
-    };
-    match shared.get_or_init(|| Server::start(kind)) {
-        Ok(server) => Some(server),
-        Err(error) if error.is_absence() && !is_required(kind) => {
-            record_skip(kind, error);
-            None
-        }
-        Err(error) => panic!("a throwaway {kind} server: {}", chain(error)),
-    }
-}
-
-fn is_required(kind: Kind) -> bool {
-    env::var(REQUIRE).is_ok_and(|list| {
-        list.split(',').map(str::trim).filter(|word| !word.is_empty()).any(|word| {
-            assert!(
-                [Kind::Postgres, Kind::MariaDb].iter().any(|known| known.name() == word),
-                "{REQUIRE}: no server is called `{word}`"
-            );
-            word == kind.name()
-        })
-    })
-}
-
-fn record_skip(kind: Kind, error: &ServerError) {
-    let how = match error {
-        ServerError::NoClient => "build with --features mysql".to_owned(),
-        _ => format!("install {}", kind.package()),
-    };
-    let line = format!("skipped: {} ({how})\n", suite());
-    #[expect(clippy::print_stderr, reason = "the reader of a test's output must see that it was skipped")]
-    {
-        eprint!("{line}");
-    }
-    if let Some(file) = env::var_os(SKIPPED).map(PathBuf::from) {
-        let written = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&file)
-            .and_then(|mut file| io::Write::write_all(&mut file, line.as_bytes()));
-        written.unwrap_or_else(|error| panic!("{SKIPPED}: append to {}: {error}", file.display()));
-    }
-}
-
-/// The test binary without cargo's hash, and the test, whose name its thread bears.
-fn suite() -> String {
-    let binary = env::current_exe()
-        .ok()
-        .and_then(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
-        .unwrap_or_default();
-    let binary = binary.rsplit_once('-').map_or(binary.as_str(), |(name, _)| name);
-    match std::thread::current().name() {
-        Some(test) if test != "main" => format!("{binary}::{test}"),
-        _ => binary.to_owned(),
-    }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |error| error.source())
-        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -9,9 +9,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
 use replant_core::db::{Db, DbUrl, Role};
-use replant_testkit::servers::{self, Kind, REQUIRE, SKIPPED, Server};
-use replant_testkit::{Database, catalog, mariadb, postgres};
+use replant_testkit::servers::{self, Kind, REQUIRE, SKIPPED, Server, ServerOptions};
+use replant_testkit::{Database, catalog, mariadb, postgres, schema};
 
 /// Set for the tests that are the other process of another one. Run by themselves they do nothing.
 const OTHER: &str = "TESTKIT_OTHER_PROCESS";
@@ -92,6 +94,95 @@ fn a_dropped_server_is_gone() {
     assert!(std::path::Path::new(&format!("/proc/{pid}")).exists() || cfg!(not(target_os = "linux")));
     drop((db, database, server));
     assert!(!folder.exists());
+}
+
+#[derive(QueryableByName)]
+struct Word {
+    #[diesel(sql_type = Text)]
+    word: String,
+}
+
+fn word(db: &mut Db, sql: &str) -> String {
+    diesel::sql_query(format!("SELECT {sql} AS word")).get_result::<Word>(db).unwrap().word
+}
+
+fn main_database(server: &Server) -> Db {
+    Db::open(&server.url("postgres").parse().unwrap(), Role::Target).unwrap()
+}
+
+#[test]
+fn a_server_is_of_the_version_that_is_asked_for() {
+    for major in [13, 18] {
+        let Some(server) = servers::postgres_of(major) else { continue };
+        let mut db = main_database(&server);
+        let version = word(&mut db, "current_setting('server_version')");
+        assert!(version.starts_with(&format!("{major}.")), "{version}");
+        assert_eq!(word(&mut db, "current_setting('server_encoding')"), "UTF8");
+    }
+}
+
+#[test]
+fn a_version_that_is_not_here_is_named() {
+    let error = Server::start_postgres_of(7).unwrap_err().to_string();
+    assert!(error.contains("no PostgreSQL 7") && error.contains(postgres::FOLDERS), "{error}");
+}
+
+#[test]
+fn a_german_server_answers_in_german() {
+    let Some(server) = servers::german() else { return };
+    let mut db = main_database(&server);
+    assert_eq!(db.batch_execute("SELECT 1 / 0").unwrap_err().to_string(), "Division durch Null");
+    let log = std::fs::read_to_string(server.folder().join("log")).unwrap();
+    assert!(log.contains(" 22012 "), "the log has no codes: {log}");
+}
+
+#[test]
+fn a_server_and_its_databases_are_of_the_encoding_that_is_asked_for() {
+    let Some(server) = servers::own(Kind::Postgres, &ServerOptions::new().initdb("--encoding=LATIN9")) else { return };
+    let encoding = |database: Database| word(&mut database.open(), "current_setting('server_encoding')");
+    assert_eq!(encoding(server.database().unwrap()), "LATIN9");
+    let options = "TEMPLATE template0 ENCODING LATIN1 LOCALE 'C'";
+    assert_eq!(encoding(server.database_with(options).unwrap()), "LATIN1");
+}
+
+#[test]
+fn a_server_that_crashes_comes_back_with_what_was_flushed() {
+    // A process that is gone has still given to the system what it had flushed: the disk need not have it.
+    let options = ServerOptions::new().settings(&["synchronous_commit=on", "wal_writer_delay=10s"]);
+    let Some(mut server) = servers::own(Kind::Postgres, &options) else { return };
+    let database = server.database().unwrap();
+    let mut db = database.open();
+    db.batch_execute("CREATE TABLE kept (id INT PRIMARY KEY); INSERT INTO kept VALUES (1)").unwrap();
+    db.batch_execute("SET synchronous_commit = off; INSERT INTO kept VALUES (2)").unwrap();
+    let before = server.pid().unwrap();
+    for _ in 0..2 {
+        server.crash().unwrap();
+        assert!(db.batch_execute("SELECT 1").is_err());
+        server.start_again().unwrap();
+        db = database.open();
+        assert_ne!(server.pid().unwrap(), before);
+        assert_eq!(word(&mut db, "(SELECT string_agg(id::text, ',' ORDER BY id) FROM kept)"), "1");
+    }
+    let folder = server.folder().to_owned();
+    drop((db, database, server));
+    assert!(!folder.exists());
+}
+
+#[test]
+fn a_restricted_role_passes_by_nothing() {
+    let Some(database) = postgres::database() else { return };
+    schema::create_platform(&mut database.open()).unwrap();
+    let role = database.restricted_role().unwrap();
+    database.open().batch_execute("INSERT INTO currencies VALUES ('GBP', 2), ('EUR', 2)").unwrap();
+    let open = || Db::open(&role.address().parse().unwrap(), Role::Target).unwrap();
+    assert_eq!(word(&mut open(), "current_user::text"), role.role());
+    open().batch_execute("CREATE INDEX ON accounts (email); CREATE TEMP TABLE t (x INT); CREATE SCHEMA own").unwrap();
+    assert!(open().batch_execute("CREATE INDEX ON payments (id)").is_err());
+    assert!(open().batch_execute("TRUNCATE currencies").is_err());
+    let count = "(SELECT count(*)::text FROM currencies)";
+    assert_eq!(word(&mut open(), count), "2");
+    database.open().batch_execute("ALTER TABLE currencies ENABLE ROW LEVEL SECURITY").unwrap();
+    assert_eq!(word(&mut open(), count), "0");
 }
 
 fn is_new_and_goes(make: fn() -> Option<Database>) {

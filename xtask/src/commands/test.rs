@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cli::{Server, Test};
@@ -16,6 +16,10 @@ use crate::places::workspace;
 /// Variables of the testkit.
 const REQUIRE: &str = "REPLANT_REQUIRE";
 const SKIPPED: &str = "REPLANT_SKIPPED";
+const POSTGRES_DIRS: &str = "REPLANT_POSTGRES_DIRS";
+
+/// Where `.ci/run` puts further versions of PostgreSQL, a folder each.
+const FETCHED: &str = "work/postgres";
 
 const HAS_MARIADB: bool = cfg!(feature = "mysql");
 
@@ -27,7 +31,8 @@ pub(crate) fn run(args: &Test) -> Result<Exit, Error> {
     }
     let skipped =
         tempfile::NamedTempFile::new().map_err(Error::io("make a file for the names of suites that are skipped"))?;
-    let required: Vec<&str> = args.require.iter().map(|server| server.as_str()).collect();
+    let asked = env::var(REQUIRE).unwrap_or_default();
+    let required = required(&asked, args.require.iter().map(|server| server.as_str()));
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["test", "--release", "--workspace"]);
     if HAS_MARIADB {
@@ -36,8 +41,13 @@ pub(crate) fn run(args: &Test) -> Result<Exit, Error> {
     if cfg!(feature = "jemalloc") {
         cargo.args(["--features", "xtask/jemalloc"]);
     }
-    cargo.args(&args.args).env(REQUIRE, required.join(",")).env(SKIPPED, skipped.path());
-    cargo.current_dir(root()?);
+    cargo.args(&args.args).env(REQUIRE, required).env(SKIPPED, skipped.path());
+    let root = root()?;
+    if env::var_os(POSTGRES_DIRS).is_none() {
+        let folders = fetched(&root.join(FETCHED));
+        cargo.env(POSTGRES_DIRS, env::join_paths(folders).unwrap_or_default());
+    }
+    cargo.current_dir(root);
     // A test of the program finds its settings by itself, whatever this one was told.
     for name in ["REPLANT_CONFIG_DIR", "REPLANT_WORK_DIR"] {
         cargo.env_remove(name);
@@ -58,6 +68,21 @@ fn root() -> Result<PathBuf, Error> {
     workspace()
         .or_else(|| env::current_dir().ok())
         .ok_or_else(|| Error::Io { attempt: "find the workspace".to_owned(), source: io::ErrorKind::NotFound.into() })
+}
+
+/// The servers that the variable asks for, and those of the command line.
+fn required<'a>(asked: &'a str, more: impl Iterator<Item = &'a str>) -> String {
+    let asked = asked.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let mut words: Vec<&str> = asked.chain(more).collect();
+    words.sort_unstable();
+    words.dedup();
+    words.join(",")
+}
+
+/// The versions of PostgreSQL in a folder.
+fn fetched(folder: &Path) -> Vec<PathBuf> {
+    let versions = fs::read_dir(folder).into_iter().flatten().flatten().map(|version| version.path());
+    versions.filter(|version| version.join("bin/postgres").is_file()).collect()
 }
 
 /// What did not run, by what it lacks, from the lines of the testkit: `skipped: suite::test (install postgresql)`.
@@ -104,6 +129,22 @@ mod tests {
             "{account}"
         );
         assert!(account.contains("1 tests did not run; to run them: apt-get install libmariadb-dev"), "{account}");
+    }
+
+    #[test]
+    fn a_required_server_is_named_once_wherever_it_is_asked_for() {
+        assert_eq!(required("german, postgres,", ["postgres", "mariadb"].into_iter()), "german,mariadb,postgres");
+        assert_eq!(required("", [].into_iter()), "");
+    }
+
+    #[test]
+    fn what_was_fetched_is_found_where_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(fetched(&folder.path().join("none")).is_empty());
+        fs::create_dir_all(folder.path().join("18.new")).unwrap();
+        fs::create_dir_all(folder.path().join("18/bin")).unwrap();
+        fs::write(folder.path().join("18/bin/postgres"), "").unwrap();
+        assert_eq!(fetched(folder.path()), [folder.path().join("18")]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use jiff::Timestamp;
 use replant_core::db::{Db, DbUrl, Role};
 use replant_testkit::state::State;
-use replant_testkit::{catalog, sample};
+use replant_testkit::{Database, Restricted, catalog, sample};
 
 pub(crate) struct Target {
     address: String,
@@ -16,6 +16,23 @@ pub(crate) struct Target {
     /// Settings beside the addresses.
     vars: &'static [(&'static str, &'static str)],
     _guard: Box<dyn std::any::Any>,
+}
+
+impl Target {
+    /// A database that holds the sample's platform.
+    pub(crate) fn of(database: Database) -> Self {
+        Self { address: database.address().to_owned(), url: database.url(), vars: &[], _guard: Box::new(database) }
+    }
+
+    /// The same, which the program is told to use as somebody else. Tests look into it as before.
+    pub(crate) fn used_by(self, role: &Restricted) -> Self {
+        Self { address: role.address().to_owned(), ..self }
+    }
+
+    /// A connection that may see and do all.
+    pub(crate) fn open(&self) -> Db {
+        Db::open(&self.url, Role::Target).unwrap()
+    }
 }
 
 /// A target that nobody else writes to loses foreign keys and indexes for a load, however small.
@@ -29,8 +46,7 @@ pub(crate) fn sqlite() -> Target {
 }
 
 pub(crate) fn postgres() -> Option<Target> {
-    let database = sample::postgres_platform_sample()?;
-    Some(Target { address: database.address().to_owned(), url: database.url(), vars: &[], _guard: Box::new(database) })
+    Some(Target::of(sample::postgres_platform_sample()?))
 }
 
 pub(crate) fn offline_postgres() -> Option<Target> {
@@ -57,10 +73,9 @@ pub(crate) fn program(args: &[&str], legacy: &Path, target: &Target) -> Command 
 }
 
 pub(crate) fn state(target: &Target, began: Timestamp) -> State {
-    let mut db = Db::open(&target.url, Role::Target).unwrap();
-    State::but_for_ids(&mut db, began).unwrap()
+    State::but_for_ids(&mut target.open(), began).unwrap()
 }
 
 pub(crate) fn catalogue(target: &Target) -> Vec<String> {
-    catalog::constraints(&mut Db::open(&target.url, Role::Target).unwrap()).unwrap()
+    catalog::constraints(&mut target.open()).unwrap()
 }

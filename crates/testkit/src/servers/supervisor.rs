@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
-use std::{env, io, thread};
+use std::{env, fmt, io, thread};
 
 use super::ServerError;
 
@@ -39,6 +39,7 @@ rm -rf -- "$dir"
 pub(crate) struct Home {
     path: PathBuf,
     user: Option<(u32, u32)>,
+    service_user: &'static str,
     // Locked as long as we live: an unlocked one is left over.
     _lock: File,
 }
@@ -68,11 +69,20 @@ impl Home {
         } else {
             None
         };
-        Ok(Self { path, user, _lock: lock })
+        Ok(Self { path, user, service_user, _lock: lock })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Refuses programs that the server's user cannot reach, with the folder that is closed to it.
+    pub(crate) fn can_read(&self, programs: &Path) -> Result<(), ServerError> {
+        let is_closed = |folder: &&Path| folder.exists() && !is_open(folder);
+        match programs.ancestors().filter(|_| self.user.is_some()).find(is_closed) {
+            Some(folder) => Err(ServerError::Closed { folder: folder.to_owned(), user: self.service_user }),
+            None => Ok(()),
+        }
     }
 
     /// A command that runs as the server's user, in the folder.
@@ -107,52 +117,81 @@ impl Drop for Home {
     }
 }
 
+/// What is run as a server, and how its state is told.
+pub(crate) struct Launch {
+    pub(crate) program: PathBuf,
+    pub(crate) args: Vec<String>,
+    /// The name of the signal that ends it fastest.
+    pub(crate) stop: &'static str,
+    /// Whether a server that lives in this folder, and on this port, takes connections.
+    pub(crate) is_ready: fn(&Path, u16) -> bool,
+    pub(crate) port: u16,
+}
+
+impl fmt::Debug for Launch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Launch").field("program", &self.program).field("args", &self.args).finish_non_exhaustive()
+    }
+}
+
+impl Launch {
+    fn spawn(&self, home: &Home) -> Result<Child, ServerError> {
+        let mut command = home.command(Path::new("/bin/sh"));
+        command.args(["-c", SHELL, "replant-server"]).arg(&home.path).arg(self.stop);
+        if let Some(setpriv) = find_program("setpriv") {
+            command.arg(setpriv).args(["--pdeathsig", self.stop]);
+        }
+        // A process group of its own: Ctrl-C in a terminal is for us alone.
+        command
+            .arg(&self.program)
+            .args(&self.args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0);
+        command.spawn().map_err(io(format!("start {}", self.program.display())))
+    }
+}
+
 /// A running server.
 #[derive(Debug)]
 pub(crate) struct Supervised {
     shell: Child,
     home: Home,
+    launch: Launch,
 }
 
 impl Supervised {
-    /// Starts `program` and waits until `is_ready`. `stop` is the name of the signal that ends it fastest.
-    pub(crate) fn start(
-        home: Home,
-        stop: &str,
-        program: &Path,
-        args: &[String],
-        is_ready: impl Fn(&Path) -> bool,
-    ) -> Result<Self, ServerError> {
-        let mut command = home.command(Path::new("/bin/sh"));
-        command.args(["-c", SHELL, "replant-server"]).arg(&home.path).arg(stop);
-        if let Some(setpriv) = find_program("setpriv") {
-            command.arg(setpriv).args(["--pdeathsig", stop]);
-        }
-        // A process group of its own: Ctrl-C in a terminal is for us alone.
-        command
-            .arg(program)
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0);
-        let shell = command.spawn().map_err(io(format!("start {}", program.display())))?;
-        let mut server = Self { shell, home };
+    /// Starts a server and waits until it is ready.
+    pub(crate) fn start(home: Home, launch: Launch) -> Result<Self, ServerError> {
+        let mut server = Self { shell: launch.spawn(&home)?, home, launch };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    /// Starts a server that has ended again, in its folder and on its port, and waits until it is ready.
+    pub(crate) fn start_again(&mut self) -> Result<(), ServerError> {
+        // `wait` closes the pipe, and a shell whose pipe is closed removes the folder.
+        let pipe = self.shell.stdin.take();
+        self.shell.wait().map_err(io(format!("wait for {} to end", self.launch.program.display())))?;
+        drop(pipe);
+        self.shell = self.launch.spawn(&self.home)?;
+        self.wait_until_ready()
+    }
+
+    fn wait_until_ready(&mut self) -> Result<(), ServerError> {
+        let program = self.launch.program.display().to_string();
         let begun = Instant::now();
-        while !is_ready(&server.home.path) {
-            let ended = server.shell.try_wait().map_err(io(format!("look after {}", program.display())))?.is_some();
+        while !(self.launch.is_ready)(&self.home.path, self.launch.port) {
+            let ended = self.shell.try_wait().map_err(io(format!("look after {program}")))?.is_some();
             if ended || begun.elapsed() > READY_WITHIN {
-                let log = fs::read(server.home.path.join("log")).unwrap_or_default();
+                let log = fs::read(self.home.path.join("log")).unwrap_or_default();
                 let what = if ended { "ended while starting" } else { "did not become ready" };
-                return Err(ServerError::Failed {
-                    program: program.display().to_string(),
-                    what,
-                    log: last_lines(&String::from_utf8_lossy(&log)),
-                });
+                return Err(ServerError::Failed { program, what, log: last_lines(&String::from_utf8_lossy(&log)) });
             }
             thread::sleep(ASK_AGAIN);
         }
-        Ok(server)
+        Ok(())
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -187,8 +226,12 @@ pub(crate) fn io(attempt: String) -> impl FnOnce(io::Error) -> ServerError {
 /// The system's temp folder, if another user can reach it.
 fn temp_folder() -> PathBuf {
     let folder = env::temp_dir();
-    let open = |path: &Path| fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o001 != 0);
-    if folder.ancestors().all(open) { folder } else { PathBuf::from("/tmp") }
+    if folder.ancestors().all(is_open) { folder } else { PathBuf::from("/tmp") }
+}
+
+/// Whether everybody may go through a folder.
+fn is_open(folder: &Path) -> bool {
+    fs::metadata(folder).is_ok_and(|data| data.permissions().mode() & 0o001 != 0)
 }
 
 /// Removes what a process left behind that was killed together with its shell.
@@ -226,10 +269,14 @@ fn last_lines(log: &str) -> String {
 mod tests {
     use super::*;
 
-    fn sleeper() -> Supervised {
+    fn launch(program: &str, args: &[&str], is_ready: fn(&Path, u16) -> bool) -> Result<Supervised, ServerError> {
         let home = Home::make("test", "nobody", "base-passwd").unwrap();
-        let args = ["600".to_owned()];
-        Supervised::start(home, "KILL", Path::new("/bin/sleep"), &args, |home| home.join("log").exists()).unwrap()
+        let args = args.iter().map(|&arg| arg.to_owned()).collect();
+        Supervised::start(home, Launch { program: program.into(), args, stop: "KILL", is_ready, port: 0 })
+    }
+
+    fn sleeper() -> Supervised {
+        launch("/bin/sleep", &["600"], |home, _| home.join("log").exists()).unwrap()
     }
 
     /// The sleeper itself, once the shell has started it.
@@ -275,17 +322,29 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_gives_up_says_why_at_once() {
-        let home = Home::make("test", "nobody", "base-passwd").unwrap();
-        let (begun, folder) = (Instant::now(), home.path().to_owned());
-        let args = ["-c".to_owned(), "echo no memory left; exit 3".to_owned()];
-        let error = Supervised::start(home, "KILL", Path::new("/bin/sh"), &args, |_| false).unwrap_err();
-        assert!(
-            error.to_string().contains("ended while starting") && error.to_string().contains("no memory left"),
-            "{error}"
-        );
-        assert!(begun.elapsed() < READY_WITHIN / 10);
+    fn a_server_that_has_ended_starts_again_in_its_folder() {
+        let mut server = sleeper();
+        let folder = server.folder().to_owned();
+        fs::write(folder.join("data"), "kept").unwrap();
+        let process = server_of(server.shell.id());
+        let pid = process.file_name().unwrap().to_str().unwrap().to_owned();
+        assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+        server.start_again().unwrap();
+        assert_ne!(process, server_of(server.shell.id()));
+        assert_eq!(fs::read_to_string(folder.join("data")).unwrap(), "kept");
+        drop(server);
         assert!(!folder.exists());
+    }
+
+    #[test]
+    fn a_server_that_gives_up_says_why_at_once() {
+        let begun = Instant::now();
+        let error = launch("/bin/sh", &["-c", "pwd; echo no memory left; exit 3"], |_, _| false).unwrap_err();
+        let ServerError::Failed { what, log, .. } = error else { panic!("{error}") };
+        let (folder, words) = log.split_once('\n').unwrap();
+        assert_eq!((what, words), ("ended while starting", "no memory left"));
+        assert!(begun.elapsed() < READY_WITHIN / 10);
+        assert!(!Path::new(folder).exists());
     }
 
     #[test]

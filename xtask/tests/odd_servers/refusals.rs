@@ -1,0 +1,57 @@
+//! What a platform must not be: it is refused by `plan` and by `migrate`, before anything is written.
+
+use replant_core::diesel::connection::SimpleConnection;
+use replant_testkit::servers::{self, Kind};
+use replant_testkit::{dump, schema};
+
+use crate::world::Target;
+use crate::{number, program, restricted, words};
+
+/// Exit code of what is refused before anything is written.
+const REFUSED: i32 = 3;
+
+/// Both commands refuse the target, with these words, and leave it as it was.
+#[track_caller]
+fn is_refused(target: &Target, reason: &str) {
+    let before = dump::dump_all(&mut target.open()).unwrap();
+    for command in ["plan", "migrate"] {
+        let end = program(&[command, "--env", "local"], target).output().unwrap();
+        let words = words(&end);
+        assert_eq!(end.status.code(), Some(REFUSED), "{command}: {words}");
+        assert!(words.contains(reason), "{command} does not say {reason}: {words}");
+        let ledgers = "SELECT count(*) AS number FROM pg_namespace WHERE nspname = 'replant'";
+        assert_eq!(number(&mut target.open(), ledgers), Some(0), "{command} makes a ledger");
+    }
+    dump::assert_same(&before, &dump::dump_all(&mut target.open()).unwrap());
+}
+
+#[test]
+fn an_encoding_that_does_not_know_every_character() {
+    let Some(server) = servers::available(Kind::Postgres) else { return };
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let options = format!("TEMPLATE template0 ENCODING {encoding} LOCALE 'C'");
+        let database = server.database_with(&options).unwrap();
+        schema::create_platform(&mut database.open()).unwrap();
+        let role = database.restricted_role().unwrap();
+        is_refused(&Target::of(database).used_by(&role), encoding);
+    }
+}
+
+#[test]
+fn rows_that_a_policy_hides() {
+    for table in ["legacy_user_map", "accounts", "currencies"] {
+        let Some((target, _)) = restricted() else { return };
+        // Whoever owns a table sees all of it, unless the policy is forced.
+        let policy =
+            format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY; ALTER TABLE {table} FORCE ROW LEVEL SECURITY");
+        target.open().batch_execute(&policy).unwrap();
+        is_refused(&target, table);
+    }
+}
+
+#[test]
+fn rows_that_a_policy_hides_from_others_than_the_owner() {
+    let Some((target, _)) = restricted() else { return };
+    target.open().batch_execute("ALTER TABLE legacy_user_map ENABLE ROW LEVEL SECURITY").unwrap();
+    is_refused(&target, "legacy_user_map");
+}

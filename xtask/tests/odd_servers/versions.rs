@@ -1,0 +1,46 @@
+//! Versions of PostgreSQL, the rights of the role, and how its sequences count.
+
+use replant_core::diesel::connection::SimpleConnection;
+use replant_testkit::{sample, servers};
+
+use crate::world::Target;
+use crate::{assert_ends_as_ordinary, migrate, number, restricted};
+
+fn ends_as_ordinary_on(major: u32) {
+    let Some(server) = servers::postgres_of(major) else { return };
+    let database = sample::platform_in(&server);
+    let role = database.restricted_role().unwrap();
+    let target = Target::of(database).used_by(&role);
+    let found = number(&mut target.open(), "SELECT current_setting('server_version_num')::bigint / 10000 AS number");
+    assert_eq!(found, Some(major.into()));
+    assert_ends_as_ordinary(&format!("PostgreSQL {major}"), &target, &migrate(&target));
+}
+
+#[test]
+fn on_postgres_13() {
+    ends_as_ordinary_on(13);
+}
+
+#[test]
+fn on_postgres_18() {
+    ends_as_ordinary_on(18);
+}
+
+#[test]
+fn as_a_role_that_has_the_rights_and_no_more() {
+    let Some((target, _)) = restricted() else { return };
+    assert_ends_as_ordinary("a restricted role", &target, &migrate(&target));
+}
+
+#[test]
+fn sequences_that_count_by_ten() {
+    let Some((target, _)) = restricted() else { return };
+    let every_sequence = "DO $$ DECLARE s regclass; BEGIN
+        FOR s IN SELECT oid FROM pg_class WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace LOOP
+            EXECUTE format('ALTER SEQUENCE %s INCREMENT BY 10', s);
+        END LOOP; END $$";
+    target.open().batch_execute(every_sequence).unwrap();
+    assert_ends_as_ordinary("INCREMENT BY 10", &target, &migrate(&target));
+    let blocks = number(&mut target.open(), "SELECT count(*) AS number FROM replant.replant_id_blocks");
+    assert!(blocks < Some(100), "{blocks:?} blocks of ids");
+}
