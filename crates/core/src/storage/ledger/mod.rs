@@ -3,6 +3,7 @@
 //! What a chunk did and that it did it commit in one transaction ([`close`]), so the ledger is never ahead of the target
 //! and never behind it.
 
+mod blocks;
 pub mod claim;
 pub mod close;
 pub mod frozen;
@@ -13,6 +14,7 @@ pub mod plan;
 pub mod quarantine;
 pub(crate) mod recorded;
 pub mod runs;
+pub mod stage;
 pub mod status;
 pub mod tables;
 

@@ -32,6 +32,7 @@ diesel::table! {
         state -> Text,
         planned_at -> Utc,
         done_at -> Nullable<Utc>,
+        parts_done -> BigInt,
     }
 }
 
@@ -42,6 +43,7 @@ diesel::table! {
         first_id -> BigInt,
         ids -> BigInt,
         handed_out -> Text,
+        step_by -> BigInt,
     }
 }
 
