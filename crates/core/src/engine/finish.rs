@@ -21,8 +21,9 @@ use crate::storage::indexes::{self, Built, Found, IndexError, UniqueIndex};
 use crate::storage::ledger;
 use crate::storage::ledger::stage::{self, Stage};
 
-/// How long a part waits for a lock: customers wait for what it holds meanwhile. It is tried again later.
-const LOCK_WAIT: &str = "SET LOCAL lock_timeout = '500ms'";
+/// How long a part waits for a lock: customers wait for what it holds meanwhile. It is tried again later. A process that
+/// hangs in the midst of one loses its session.
+const BRIEFLY: &str = "SET LOCAL lock_timeout = '500ms'; SET LOCAL idle_in_transaction_session_timeout = '30s'";
 
 /// The longest wait between two tries.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -158,7 +159,7 @@ impl Ending<'_> {
         target
             .write(|db| {
                 if brief {
-                    db.batch_execute(LOCK_WAIT)?;
+                    db.batch_execute(BRIEFLY)?;
                 }
                 work(db)
             })
@@ -208,24 +209,27 @@ impl Ending<'_> {
     /// Builds the unique indexes of the step. Whether they are there; not where the run was asked to stop.
     fn index(&self) -> Result<bool, RunError> {
         for index in self.step.indexes() {
-            let (mut consolidations, mut said) = (0, false);
+            let (mut consolidations, mut busy) = (0, 0);
             loop {
                 match self.build(index)? {
                     Some(Built::Valid) => break,
                     None => return Ok(false),
                     Some(Built::Busy) => {
-                        if !std::mem::replace(&mut said, true) {
+                        busy += 1;
+                        if busy == 1 {
                             let reason = format!("another session is at the index `{}`", index.name);
                             self.run.reporter.event(&Event::Throttled { step: self.step.name(), reason });
                         }
-                        std::thread::sleep(LOOK);
+                        std::thread::sleep(LOOK * 10.min(busy));
                     }
                     Some(Built::Refused) => {
-                        let merged = self.patiently(|| self.consolidate(index))?;
+                        let given_up = consolidations == CONSOLIDATIONS;
                         consolidations += 1;
-                        if (merged == 0 || consolidations == CONSOLIDATIONS)
-                            && let Some(shared) = self.shared(index)?
-                        {
+                        let merged = if given_up { 0 } else { self.patiently(|| self.consolidate(index))? };
+                        let shared = if merged == 0 { self.shared(index)? } else { None };
+                        let again =
+                            || format!("{} came about again and again; run the same command again", index.shared);
+                        if let Some(shared) = shared.or_else(|| given_up.then(again)) {
                             let source = FinishError::Target(shared);
                             return Err(RunError::Finish { step: self.step.name(), source });
                         }

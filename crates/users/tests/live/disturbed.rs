@@ -153,3 +153,16 @@ fn a_customer_with_the_address_of_an_account_of_the_migration_is_named() {
     assert!(site.run(&Stop::default(), &Silent).unwrap().complete);
     site.assert_done();
 }
+
+#[test]
+fn a_process_that_hangs_with_the_lock_of_builders_loses_it() {
+    let Some(site) = Site::new() else { return };
+    // As a process does that was stopped between two statements.
+    let mut hangs = site.platform.open();
+    hangs.batch_execute("SELECT pg_advisory_lock(7364129880115)").unwrap();
+    let ear = Ear::default();
+    assert!(site.run(&Stop::default(), &ear).unwrap().complete);
+    assert!(ear.heard(|event| matches!(event, Event::Throttled { reason, .. } if reason.contains("another session"))));
+    assert!(hangs.batch_execute("SELECT 1").is_err(), "its session was ended");
+    site.assert_done();
+}

@@ -13,6 +13,7 @@ use diesel::sql_types::{BigInt, Bool, Integer, Text};
 use super::{Found, IndexError, UniqueIndex, look};
 use crate::storage::bulk::quoted;
 use crate::storage::db::Db;
+use crate::storage::failure::Failure;
 use crate::storage::place::{TABLE, schema_of};
 
 /// The advisory lock of the one session that may build or drop.
@@ -151,7 +152,7 @@ fn alone(db: &mut Db, work: impl FnOnce(&mut Db) -> Result<Built, IndexError>) -
     if let Db::Pg(pg) = db
         && !ask(pg, &format!("SELECT pg_try_advisory_lock({LOCK}) AS yes"))?
     {
-        end_hanging(pg)?;
+        end_hanging(pg);
         return Ok(Built::Busy);
     }
     let done = work(db);
@@ -164,13 +165,17 @@ fn alone(db: &mut Db, work: impl FnOnce(&mut Db) -> Result<Built, IndexError>) -
 }
 
 /// Ends the session that has the lock and does nothing with it: it always does something, unless its process hangs.
-fn end_hanging(pg: &mut PgConnection) -> QueryResult<()> {
+fn end_hanging(pg: &mut PgConnection) {
     let sql = "SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
                WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
                  AND (l.classid::bigint << 32 | l.objid::bigint) = $1 AND a.datname = current_database() \
                  AND a.state = 'idle' AND a.state_change < now() - make_interval(secs => $2)";
     let secs = i32::try_from(HANGS.as_secs()).unwrap_or(i32::MAX);
-    diesel::sql_query(sql).bind::<BigInt, _>(LOCK).bind::<Integer, _>(secs).execute(pg).map(|_| ())
+    let ended = diesel::sql_query(sql).bind::<BigInt, _>(LOCK).bind::<Integer, _>(secs).execute(pg);
+    if let Err(error) = ended {
+        // Another user's: its index may become valid all the same.
+        tracing::debug!(failure = Failure::of(&error).kind(), "a session that hangs could not be ended");
+    }
 }
 
 /// Whether somebody who knows nothing of our lock builds an index of that table: what is not valid may become so. Without
