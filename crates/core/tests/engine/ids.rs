@@ -1,4 +1,5 @@
 //! Ids that a plan takes from the target's sequences, beside a live site that takes some as well.
+#![allow(clippy::print_stdout, reason = "says what was measured")]
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
