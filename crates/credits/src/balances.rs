@@ -10,6 +10,7 @@ use diesel::sql_types::{BigInt, Text};
 use jiff::Timestamp;
 use replant_clean as clean;
 use replant_core::Repair;
+use replant_core::db::Db;
 use replant_core::prelude::*;
 use rust_decimal::Decimal;
 use rustc_hash::FxHashSet;
@@ -17,7 +18,7 @@ use serde_json::json;
 
 use crate::prelaunch::migrated_users;
 use crate::schema::credit_entries as c;
-use crate::target::Reason;
+use crate::target::{NewCreditEntry, Reason};
 use crate::transform::Code;
 
 /// An account's credit in a currency.
@@ -74,7 +75,7 @@ pub(crate) fn adjust(
 
     let fresh = balances.values().filter(|balance| balance.adjustments.is_empty() && balance.missing() > 0).count();
     let mut ids = tx.reserve("credit_entries", fresh as u64)?.into_iter();
-    let (mut repairs, mut changes, mut given) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut repairs, mut changes, mut given, mut added) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (purse @ (account, currency), balance) in &balances {
         let user = users[account];
         let missing = balance.missing();
@@ -84,7 +85,10 @@ pub(crate) fn adjust(
             let id = before.map(|before| before.id).or_else(|| ids.next()).expect("an id was reserved for each");
             let after = Adjustment { id, delta_minor: missing, occurred_at: at.into() };
             if before != Some(after) {
-                write(tx, *purse, before, after)?;
+                match before {
+                    Some(_) => put_right(tx, after)?,
+                    None => added.push(entry(*purse, after)),
+                }
                 changes.push(adjusted(*purse, user, id, before, Some(after)));
             }
             repairs.push(repair(user, *currency, balance, currencies));
@@ -97,7 +101,9 @@ pub(crate) fn adjust(
     }
     tx.changed(changes)?;
     tx.repairs(users::Accounts::NAME, repairs)?;
-    tx.adjusted(&given)
+    tx.adjusted(&given)?;
+    // Last, and many at once: whoever changes the address of an account waits from its entry on until this is committed.
+    add(tx.db(), added)
 }
 
 /// The balances that are below zero, or were.
@@ -178,27 +184,27 @@ fn sums(tx: &mut Tx<'_>, sql: &str, balances: &mut Balances) -> QueryResult<()> 
     Ok(())
 }
 
-/// Writes an adjustment, or puts an earlier one right.
-fn write(
-    tx: &mut Tx<'_>,
-    (account, currency): Purse,
-    before: Option<Adjustment>,
-    after: Adjustment,
-) -> QueryResult<()> {
+/// Puts an earlier adjustment right.
+fn put_right(tx: &mut Tx<'_>, after: Adjustment) -> QueryResult<()> {
     let values = (c::delta_minor.eq(after.delta_minor), c::occurred_at.eq(after.occurred_at));
-    if before.is_some() {
-        return diesel::update(c::table.find(after.id)).set(values).execute(tx.db()).map(|_| ());
+    diesel::update(c::table.find(after.id)).set(values).execute(tx.db()).map(|_| ())
+}
+
+fn entry((account_id, currency): Purse, adjustment: Adjustment) -> NewCreditEntry {
+    let Adjustment { id, delta_minor, occurred_at } = adjustment;
+    let reason = Reason::Adjustment.into();
+    NewCreditEntry { id, account_id, currency: currency.as_str().to_owned(), delta_minor, reason, occurred_at }
+}
+
+fn add(db: &mut Db, entries: Vec<NewCreditEntry>) -> QueryResult<()> {
+    match db {
+        Db::Pg(pg) => entries
+            .chunks(1_000)
+            .try_for_each(|some| diesel::insert_into(c::table).values(some).execute(pg).map(|_| ())),
+        other => {
+            entries.iter().try_for_each(|entry| diesel::insert_into(c::table).values(entry).execute(other).map(|_| ()))
+        }
     }
-    let reason: &str = Reason::Adjustment.into();
-    let entry = (
-        c::id.eq(after.id),
-        c::account_id.eq(account),
-        c::currency.eq(currency.as_str()),
-        c::reason.eq(reason),
-        c::delta_minor.eq(after.delta_minor),
-        c::occurred_at.eq(after.occurred_at),
-    );
-    diesel::insert_into(c::table).values(entry).execute(tx.db()).map(|_| ())
 }
 
 fn adjusted(

@@ -11,6 +11,7 @@ use petgraph::unionfind::UnionFind;
 use replant_clean::{self as clean, Snapshot};
 use replant_core::prelude::*;
 use replant_core::{Refusal, StepPlan};
+use rustc_hash::FxHashSet;
 
 use crate::codes::End;
 use crate::emails::Emails;
@@ -122,9 +123,30 @@ impl Identity {
         Some(self.group_at(&self.groups[place].1))
     }
 
-    /// Groups of several platform accounts and no user, by the account that stays.
-    pub(crate) fn without_users(&self) -> impl Iterator<Item = Group<'_>> {
-        self.without_users.iter().map(|members| self.group_at(members))
+    /// Groups of several platform accounts and no user.
+    pub(crate) fn count_without_users(&self) -> usize {
+        self.without_users.len()
+    }
+
+    /// Some of these groups, by their places, which are those of the accounts that stay; none beyond the last.
+    pub(crate) fn without_users(&self, places: Range<usize>) -> impl Iterator<Item = Group<'_>> {
+        let last = self.without_users.len();
+        let places = places.start.min(last)..places.end.min(last);
+        self.without_users[places].iter().map(|members| self.group_at(members))
+    }
+
+    /// Of some accounts, those of groups with users.
+    pub(crate) fn with_users(&self, accounts: &FxHashSet<i64>) -> FxHashSet<i64> {
+        let members =
+            self.groups.iter().flat_map(|(_, members)| &self.members[members.start as usize..members.end as usize]);
+        let ids = members.map(|place| self.accounts[*place as usize].id);
+        ids.filter(|id| accounts.contains(id)).collect()
+    }
+
+    /// Who opened an account; one that was not there when the platform was read is a customer's.
+    pub(crate) fn opened(&self, account: i64) -> Opened {
+        let known = self.accounts.binary_search_by_key(&account, |known| known.id);
+        known.map_or(Opened::Native, |place| self.accounts[place].opened)
     }
 
     fn group_at(&self, members: &Range<u32>) -> Group<'_> {

@@ -11,13 +11,8 @@ mod target;
 mod transform;
 mod write;
 
-use diesel::connection::SimpleConnection;
-use diesel::prelude::*;
-use diesel::result::{DatabaseErrorKind, Error};
-use diesel::sql_types::{BigInt, Text};
 use reference::Countries;
 use replant_clean::Snapshot;
-use replant_core::db::Db;
 use replant_core::prelude::*;
 use replant_core::shape_of;
 
@@ -50,6 +45,7 @@ impl Step for Accounts {
         "users become accounts; duplicates and the accounts that customers opened are consolidated";
     const AFTER: &'static [&'static str] = &[];
     const TARGET: &'static str = "accounts";
+    const INDEXES: &'static [UniqueIndex] = &[ONE_PER_EMAIL];
     const MERGED: Option<&'static str> = Some(codes::DUPLICATE_EMAIL);
     const FATES: &'static [(&'static str, Fate)] = &[
         ("id", Fate::Derived("the lineage; the lowest id of a group is the migrated one")),
@@ -113,60 +109,37 @@ impl Step for Accounts {
         transform::transform(lookups, unit, draft)
     }
 
-    fn finish(lookups: &Lookups, tx: &mut Tx<'_>) -> Result<(), FinishError> {
-        if let Db::Pg(pg) = tx.db() {
-            // The index waits for all writers; asked for last, while rows are locked, that could be a deadlock.
-            pg.batch_execute("LOCK TABLE accounts IN SHARE ROW EXCLUSIVE MODE")?;
+    fn finish_parts(lookups: &Lookups) -> u64 {
+        // The last one follows accounts that the platform had merged before.
+        lookups.identity.count_without_users().div_ceil(GROUPS) as u64 + 1
+    }
+
+    fn finish_part(lookups: &Lookups, part: u64, tx: &mut Tx<'_>) -> Result<(), FinishError> {
+        let first = usize::try_from(part).unwrap_or(usize::MAX).saturating_mul(GROUPS);
+        let closing = |group: Group<'_>| Closing { into: group.account.id, others: group.others, legacy_key: None };
+        let closings: Vec<Closing> =
+            lookups.identity.without_users(first..first.saturating_add(GROUPS)).map(closing).collect();
+        match closings.is_empty() {
+            false => Closing::finish(tx, &closings)?,
+            true => Closing::follow(tx)?,
         }
-        consolidate_without_users(lookups, tx)?;
-        Closing::follow(tx)?;
-        one_per_email(tx)
+        Ok(())
+    }
+
+    fn make_unique(lookups: &Lookups, _: &UniqueIndex, tx: &mut Tx<'_>) -> Result<u64, FinishError> {
+        Ok(write::newcomers(&lookups.identity, tx)?)
     }
 }
 
-/// Groups of platform accounts alone are consolidated too.
-fn consolidate_without_users(lookups: &Lookups, tx: &mut Tx<'_>) -> QueryResult<()> {
-    let groups = lookups.identity.without_users();
-    let closing = |group: Group<'_>| Closing { into: group.account.id, others: group.others, legacy_key: None };
-    let closings: Vec<Closing> = groups.map(closing).collect();
-    Closing::finish(tx, &closings)
-}
+/// Groups of platform accounts alone that are consolidated in one transaction.
+const GROUPS: usize = 200;
 
-#[derive(QueryableByName)]
-struct Shared {
-    #[diesel(sql_type = BigInt)]
-    accounts: i64,
-    #[diesel(sql_type = Text)]
-    ids: String,
-}
-
-/// Makes the index that the platform asks for once duplicates are consolidated. Where live accounts still share an
-/// address, their ids are named. The index is no part of diesel's query builder.
-fn one_per_email(tx: &mut Tx<'_>) -> Result<(), FinishError> {
-    let sql =
-        "CREATE UNIQUE INDEX IF NOT EXISTS accounts_one_per_email ON accounts (lower(email)) WHERE merged_into IS NULL";
-    match tx.db().write(|db| diesel::sql_query(sql).execute(db)) {
-        Ok(_) => Ok(()),
-        Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Err(shared(tx)?),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Names live accounts that share an address.
-fn shared(tx: &mut Tx<'_>) -> QueryResult<FinishError> {
-    let ids = match tx.db() {
-        Db::Pg(_) => "string_agg(id::text, ', ' ORDER BY id)",
-        _ => "group_concat(id, ', ')",
-    };
-    let shared: Vec<Shared> = diesel::sql_query(format!(
-        "SELECT count(*) AS accounts, {ids} AS ids FROM accounts WHERE merged_into IS NULL \
-         GROUP BY lower(email) HAVING count(*) > 1 ORDER BY 2 LIMIT 20"
-    ))
-    .load(tx.db())?;
-    let groups: Vec<String> = shared.iter().map(|group| format!("({})", group.ids)).collect();
-    let count: i64 = shared.iter().map(|group| group.accounts).sum();
-    Ok(FinishError::Target(format!(
-        "{count} live accounts share an e-mail but for its case: {}; give each its own address on the platform, or merge them",
-        groups.join(", ")
-    )))
-}
+/// The index that the platform asks for once duplicates are consolidated.
+const ONE_PER_EMAIL: UniqueIndex = UniqueIndex {
+    name: "accounts_one_per_email",
+    table: "accounts",
+    on: &["lower(email)"],
+    only: Some("merged_into IS NULL"),
+    shared: "live accounts share an e-mail but for its case",
+    remedy: "give each its own address on the platform, or merge them",
+};

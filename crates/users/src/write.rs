@@ -5,10 +5,12 @@
 
 mod address;
 mod closing;
+mod newcomers;
 mod opened;
 mod standing;
 mod wish;
 
 pub(crate) use closing::Closing;
+pub(crate) use newcomers::newcomers;
 pub(crate) use opened::Opened;
 pub(crate) use wish::Wish;

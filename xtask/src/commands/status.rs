@@ -75,6 +75,7 @@ impl Status {
 fn state(step: &StepStatus) -> &'static str {
     match step {
         StepStatus { done: true, .. } => "done",
+        StepStatus { indexing: true, .. } => "indexing",
         StepStatus { chunks_claimed: 1.., .. } => "under way",
         StepStatus { chunks_done: 1.., .. } => "begun",
         _ => "planned",

@@ -262,7 +262,7 @@ impl Prepare<'_> {
         }
         let mut target = self.target.get()?;
         target.write(|db| {
-            ledger::plan::lock(db, self.step).map_err(LedgerError::from)?;
+            ledger::stage::lock(db, self.step).map_err(LedgerError::from)?;
             let first: Option<T> = ledger::frozen::load(db, T::NAME)?;
             match first {
                 Some(first) if self.again != Again::Extending => Ok(first),

@@ -5,6 +5,7 @@ use super::legacy::{Fate, LegacyRow};
 use super::prepare::{Prepare, PrepareError};
 use super::refusal::Refusal;
 use crate::storage::bulk::{Rows, Tx};
+use crate::storage::indexes::UniqueIndex;
 use crate::storage::shape::TableShape;
 use crate::words::{Code, Followers};
 
@@ -23,6 +24,8 @@ pub trait Step: Send + Sync + 'static {
     /// Tables without ids whose rows belong to a row of the target, with the column that points to it: a replay that takes
     /// that row out takes them out first.
     const PARTS: &'static [(&'static str, &'static str)] = &[];
+    /// Unique indexes that the target has once the step is done: built after the last part of its end, beside customers.
+    const INDEXES: &'static [UniqueIndex] = &[];
     /// The code of a row that follows another one: why it was merged.
     const MERGED: Option<&'static str> = None;
     /// What becomes of each legacy column.
@@ -73,6 +76,32 @@ pub trait Step: Send + Sync + 'static {
     /// The database fails, or says why it cannot be done.
     fn finish(_: &Self::Lookups, _: &mut Tx<'_>) -> Result<(), FinishError> {
         Ok(())
+    }
+
+    /// How many parts the end of the step has: the same whenever it is asked. More than one where [`finish`](Self::finish)
+    /// would keep rows of customers locked for longer than they may notice.
+    fn finish_parts(_: &Self::Lookups) -> u64 {
+        1
+    }
+
+    /// A part of the end of the step, counted from 0, in a short transaction of its own: the first time after all those before
+    /// it, and once. A lock that it waits for longer than a moment fails it, and it is tried again. What holds for
+    /// [`finish`](Self::finish) holds for each part.
+    ///
+    /// # Errors
+    /// The database fails, or says why it cannot be done.
+    fn finish_part(lookups: &Self::Lookups, _part: u64, tx: &mut Tx<'_>) -> Result<(), FinishError> {
+        Self::finish(lookups, tx)
+    }
+
+    /// Makes one row of those that share a value of an index of [`INDEXES`](Self::INDEXES), where the rules do: customers may
+    /// have added some since the end of the step. Called, after its last part, when the index cannot be built. Returns how
+    /// many rows it took away; rows that it leaves are named to the operator.
+    ///
+    /// # Errors
+    /// The database fails.
+    fn make_unique(_: &Self::Lookups, _: &UniqueIndex, _: &mut Tx<'_>) -> Result<u64, FinishError> {
+        Ok(0)
     }
 }
 

@@ -263,6 +263,11 @@ impl RunError {
         self
     }
 
+    /// Whether somebody else had what was needed: it is over when that one lets go.
+    pub(crate) fn is_contention(&self) -> bool {
+        matches!(self.failure(), Some(Failure::Contention(_)))
+    }
+
     /// Whether it may be over when the same is tried again.
     pub(crate) fn may_pass(&self) -> bool {
         self.failure().is_some_and(|failure| action(&failure, true) == Action::Again)

@@ -19,7 +19,7 @@ use crate::storage::bulk::{Refused, Rows as _, UnitIndex, Writing, settle};
 use crate::storage::constraints::{self, OfflineError};
 use crate::storage::db::Db;
 use crate::storage::ledger::tables::{replant_changes as ch, replant_quarantine as q};
-use crate::storage::ledger::{LedgerError, close, history, plan, recorded};
+use crate::storage::ledger::{LedgerError, close, history, plan, recorded, stage};
 use crate::words::{Code, Key, KeyRange};
 
 /// Legacy rows that are taken out, each with the foreign key that refuses what was written for it.
@@ -43,7 +43,7 @@ impl Running<'_> {
     ) -> Result<Expelled, RunError> {
         let mut target = self.databases.target.get()?;
         target.write(|db| {
-            plan::lock(db, step.name()).map_err(OfflineError::from)?;
+            stage::lock(db, step.name()).map_err(OfflineError::from)?;
             let orphans = orphans(db, step)?;
             if orphans.is_empty() {
                 return Ok(before);

@@ -6,6 +6,7 @@ mod ends;
 pub(crate) mod error;
 pub(crate) mod event;
 mod expel;
+mod finish;
 mod join;
 mod limits;
 mod offline;

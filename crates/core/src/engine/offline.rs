@@ -14,7 +14,7 @@ use super::settings::{Offline, Settings};
 use super::step::{AnyStep, PreparedStep};
 use crate::storage::constraints::{self, Filled, OfflineError};
 use crate::storage::db::{Backend, Db};
-use crate::storage::ledger::{self, plan};
+use crate::storage::ledger::{self, stage};
 use crate::storage::pool::Pool;
 
 /// Sessions of others that were seen.
@@ -44,7 +44,7 @@ pub(super) fn check(settings: &Settings, steps: &[&dyn AnyStep], target: &Pool) 
         return Ok(());
     }
     let mut target = target.get()?;
-    let done = if ledger::exists(&mut target)? { plan::done(&mut target)? } else { Vec::new() };
+    let done = if ledger::exists(&mut target)? { stage::done(&mut target)? } else { Vec::new() };
     let due = steps.iter().filter(|step| !done.iter().any(|done| done == step.name()));
     let tables: BTreeSet<String> = due.flat_map(|step| filled(*step)).collect();
     if tables.is_empty() {
@@ -76,7 +76,7 @@ impl Running<'_> {
         self.patiently(first, || {
             let mut missing = self.missing()?;
             if self.offline().is_some() && !missing.is_empty() {
-                let done = plan::done(&mut *self.databases.target.get()?)?;
+                let done = stage::done(&mut *self.databases.target.get()?)?;
                 missing.retain(|name| done.contains(name) || !steps.iter().any(|step| step.name() == name));
             }
             if missing.is_empty() { Ok(()) } else { self.restore(&missing) }

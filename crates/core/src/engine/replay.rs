@@ -85,8 +85,8 @@ impl Running<'_> {
         }
         *changed |= sum.changed();
         // A replay that was killed may have left it undone.
-        if *changed || first {
-            self.patiently(step.name(), || self.finish_again(step, &*prepared))?;
+        if (*changed || first) && !self.finish_again(step, &*prepared)? {
+            return Ok(Some((sum, false)));
         }
         self.reporter.event(&Event::StepRejudged { step: step.name(), done: sum, elapsed: began.elapsed() });
         Ok(Some((sum, true)))

@@ -19,14 +19,12 @@ use super::step::{AnyStep, PreparedStep, keys};
 use super::stop::Stop;
 use crate::contract::domain::Registry;
 use crate::contract::prepare::{Again, LookupCache, Prepare};
-use crate::contract::step::FinishError;
-use crate::storage::bulk::Tx;
 use crate::storage::db::{Backend, Db, DbUrl};
 use crate::storage::ledger::alive::{self, BEAT};
 use crate::storage::ledger::mends::{self, Mend, Mends};
 use crate::storage::ledger::plan::{self, NewStep, StepPlan};
 use crate::storage::ledger::runs::{self, Alive, End, Owner};
-use crate::storage::ledger::{self, LedgerError};
+use crate::storage::ledger;
 use crate::storage::pool::PoolError;
 
 /// Reads when the legacy database was frozen.
@@ -258,24 +256,7 @@ impl Running<'_> {
             also: step.also(),
         };
         let mut target = self.databases.target.get()?;
-        target
-            .write(|db| {
-                if let Db::Pg(pg) = db {
-                    // Of two runs that plan at once, the second finds the plan of the first.
-                    diesel::connection::SimpleConnection::batch_execute(
-                        pg,
-                        "SELECT pg_advisory_xact_lock(7364129880113)",
-                    )
-                    .map_err(LedgerError::from)?;
-                }
-                if let Some(plan) = plan::load(db, step.name())? {
-                    return Ok(plan);
-                }
-                plan::save(db, new, &keys, self.migration.settings.range_rows(keys.len()))?;
-                plan::load(db, step.name())?
-                    .ok_or_else(|| LedgerError::Unreadable { what: "plan", of: step.name().to_owned() })
-            })
-            .map_err(RunError::from)
+        Ok(plan::make(&mut target, new, &keys, self.migration.settings.range_rows(keys.len()))?)
     }
 
     /// Builds the lookups of a step.
@@ -303,35 +284,5 @@ impl Running<'_> {
         self.patiently(step.name(), || {
             step.prepare(&cx).map_err(|source| RunError::Prepare { step: step.name(), source })
         })
-    }
-
-    /// Does what is left of a step and marks it as done, in one transaction, once: of two workers the second finds it done.
-    pub(super) fn finish(&self, step: &dyn AnyStep, prepared: &dyn PreparedStep) -> Result<(), RunError> {
-        self.finishing(step, |db| {
-            if plan::lock(db, step.name())? == Some(true) {
-                return Ok(());
-            }
-            prepared.finish(&mut Tx::finishing(db, step.name()))?;
-            plan::finish(db, step.name())?;
-            Ok(())
-        })
-    }
-
-    /// Does again what is left of a step, with what has come in since.
-    pub(super) fn finish_again(&self, step: &dyn AnyStep, prepared: &dyn PreparedStep) -> Result<(), RunError> {
-        self.finishing(step, |db| {
-            plan::lock(db, step.name())?;
-            ledger::close::forget_finish(db, step.name())?;
-            prepared.finish(&mut Tx::finishing(db, step.name()))
-        })
-    }
-
-    fn finishing(
-        &self,
-        step: &dyn AnyStep,
-        work: impl FnOnce(&mut Db) -> Result<(), FinishError>,
-    ) -> Result<(), RunError> {
-        let mut target = self.databases.target.get()?;
-        target.write(work).map_err(|source| RunError::Finish { step: step.name(), source })
     }
 }

@@ -95,6 +95,7 @@ impl Running<'_> {
     /// Runs steps, side by side where the target has room for more than one writer.
     pub(super) fn steps(&self, steps: &[&dyn AnyStep]) -> Result<Report, RunError> {
         self.settle_constraints(steps)?;
+        self.look_at_indexes(steps)?;
         let settings = &self.migration.settings;
         let one_at_a_time = self.one_writer();
         let limits = Limits {
@@ -235,10 +236,8 @@ impl Lane<'_> {
             reporter: run.reporter,
         };
         let (counts, complete) = run.load(step, &*prepared, || pipeline::run(&line, rows))?;
-        if complete {
-            run.patiently(name, || run.finish(step, &*prepared))?;
-        }
-        Ok(Some((counts, complete)))
+        let done = complete && run.finish(step, &*prepared, &self.board.halt)?;
+        Ok(Some((counts, done)))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::contract::step::{FinishError, Step};
 use crate::storage::bulk::Tx;
 use crate::storage::db::Db;
 use crate::storage::failure::told;
+use crate::storage::indexes::UniqueIndex;
 use crate::storage::ledger::mends::Mends;
 use crate::storage::ledger::plan::StepPlan;
 use crate::storage::pool::Pool;
@@ -40,6 +41,8 @@ pub trait AnyStep: Send + Sync {
     fn also(&self) -> &'static [&'static str];
     /// Tables without ids whose rows belong to a row of the target, with the column that points to it.
     fn parts(&self) -> &'static [(&'static str, &'static str)];
+    /// Unique indexes that the target has once it is done.
+    fn indexes(&self) -> &'static [UniqueIndex];
     /// What becomes of each legacy column.
     fn fates(&self) -> &'static [(&'static str, Fate)];
     /// The legacy tables that it reads, its own first.
@@ -72,8 +75,12 @@ pub trait PreparedStep: Send + Sync {
         range: KeyRange,
         most_bytes: u64,
     ) -> Result<(Box<dyn ReadRows>, KeyRange), ChunkError>;
-    /// Does what is left once every chunk is done.
-    fn finish(&self, tx: &mut Tx<'_>) -> Result<(), FinishError>;
+    /// How many parts its end has, once every chunk is done.
+    fn finish_parts(&self) -> u64;
+    /// Does a part of its end.
+    fn finish(&self, part: u64, tx: &mut Tx<'_>) -> Result<(), FinishError>;
+    /// Makes one row of those that share a value of an index; how many it took away.
+    fn make_unique(&self, index: &UniqueIndex, tx: &mut Tx<'_>) -> Result<u64, FinishError>;
 }
 
 /// The keys of the legacy table of a step.
@@ -131,6 +138,10 @@ impl<S: Step> AnyStep for Erased<S> {
 
     fn parts(&self) -> &'static [(&'static str, &'static str)] {
         S::PARTS
+    }
+
+    fn indexes(&self) -> &'static [UniqueIndex] {
+        S::INDEXES
     }
 
     fn fates(&self) -> &'static [(&'static str, Fate)] {
@@ -248,7 +259,15 @@ impl<S: Step> PreparedStep for Ready<S> {
         Ok((Box::new(rows), range))
     }
 
-    fn finish(&self, tx: &mut Tx<'_>) -> Result<(), FinishError> {
-        S::finish(&self.lookups, tx)
+    fn finish_parts(&self) -> u64 {
+        S::finish_parts(&self.lookups)
+    }
+
+    fn finish(&self, part: u64, tx: &mut Tx<'_>) -> Result<(), FinishError> {
+        S::finish_part(&self.lookups, part, tx)
+    }
+
+    fn make_unique(&self, index: &UniqueIndex, tx: &mut Tx<'_>) -> Result<u64, FinishError> {
+        S::make_unique(&self.lookups, index, tx)
     }
 }

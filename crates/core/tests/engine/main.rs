@@ -5,6 +5,7 @@ mod cells;
 mod conforms;
 mod defects;
 mod full;
+mod ids;
 mod offline;
 mod order;
 mod outages;

@@ -74,6 +74,14 @@ pub(crate) fn postgres() -> Option<Target> {
     Some(Target { url: database.url(), guard: Box::new(database) })
 }
 
+/// As [`postgres`], with its address in words.
+pub(crate) fn postgres_with_address() -> Option<(Target, String)> {
+    let database = postgres::database()?;
+    database.open().batch_execute(&target_ddl(Backend::Postgres)).unwrap();
+    let address = database.address().to_owned();
+    Some((Target { url: database.url(), guard: Box::new(database) }, address))
+}
+
 /// Tries something on a target of each kind that there is.
 pub(crate) fn on_both(test: impl Fn(&dyn Fn() -> Target)) {
     test(&sqlite);

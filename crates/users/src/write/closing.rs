@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::target::{Account, NewAccountEmail};
 use crate::write::address;
-use crate::write::standing::{refuse_gone, standing};
+use crate::write::standing::{Lock, refuse_gone, standing};
 
 /// Accounts that go into another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -79,14 +79,25 @@ impl Closing {
     /// # Errors
     /// Those of the database.
     pub(crate) fn follow(tx: &mut Tx<'_>) -> QueryResult<()> {
-        let sql = format!(
-            "UPDATE accounts SET merged_into = l.merged_into, updated_at = '{}' FROM accounts l \
-             WHERE accounts.merged_into = l.id AND l.merged_into IS NOT NULL AND l.id IN \
-             (SELECT target_id FROM replant_changes WHERE step = '{}' AND target_table = 'accounts' AND what = 'closed')",
-            Instant::now().as_sql(),
+        // Looked for without a lock: all accounts are gone through.
+        let due: Vec<Noted> = diesel::sql_query(format!(
+            "SELECT a.id AS target_id FROM accounts a JOIN accounts l ON a.merged_into = l.id \
+             WHERE l.merged_into IS NOT NULL AND l.id IN \
+             (SELECT target_id FROM replant_changes WHERE step = '{}' AND target_table = 'accounts' AND what = 'closed') \
+             ORDER BY a.id",
             tx.step()
-        );
-        diesel::sql_query(sql).execute(tx.db()).map(|_| ())
+        ))
+        .load(tx.db())?;
+        for some in due.chunks(1_000) {
+            let sql = format!(
+                "UPDATE accounts SET merged_into = l.merged_into, updated_at = '{}' FROM accounts l \
+                 WHERE accounts.merged_into = l.id AND l.merged_into IS NOT NULL AND accounts.id IN ({})",
+                Instant::now().as_sql(),
+                listed(some)
+            );
+            diesel::sql_query(sql).execute(tx.db())?;
+        }
+        Ok(())
     }
 
     /// Closes the accounts of groups that have no user. A group whose account is gone meanwhile is left as it is.
@@ -94,9 +105,27 @@ impl Closing {
     /// # Errors
     /// Those of the database.
     pub(crate) fn finish(tx: &mut Tx<'_>, closings: &[Self]) -> QueryResult<()> {
-        let standing = standing(tx.db(), &ids(closings.iter()))?;
-        let due: Vec<&Self> = closings.iter().filter(|closing| closing.stands(&standing)).collect();
+        // What was closed before is not locked: customers are at those that stay.
+        let ids: Vec<i64> = closings.iter().flat_map(Self::accounts).collect();
+        let standing = standing(tx.db(), &ids, Lock::No)?;
+        let open = |id: &i64| standing.get(id).is_some_and(|account| account.merged_into.is_none());
+        let due: Vec<&Self> = closings.iter().filter(|closing| closing.others.iter().any(open)).collect();
+        let standing = Self::locked(tx, &due)?;
+        let due: Vec<&Self> = due.into_iter().filter(|closing| closing.stands(&standing)).collect();
         Self::apply(tx, &due, &standing)
+    }
+
+    /// The accounts of some groups, locked: those that go, and those that stay.
+    fn locked(tx: &mut Tx<'_>, closings: &[&Self]) -> QueryResult<FxHashMap<i64, Account>> {
+        let go: Vec<i64> = closings.iter().flat_map(|closing| closing.others.iter().copied()).collect();
+        let stay: Vec<i64> = closings.iter().map(|closing| closing.into).collect();
+        let mut locked = standing(tx.db(), &go, Lock::Key)?;
+        locked.extend(standing(tx.db(), &stay, Lock::Values)?);
+        Ok(locked)
+    }
+
+    fn accounts(&self) -> impl Iterator<Item = i64> + '_ {
+        self.others.iter().copied().chain([self.into])
     }
 
     /// Whether the account that stays is there, and still stands for itself.
@@ -105,15 +134,15 @@ impl Closing {
     }
 }
 
-fn ids<'a>(closings: impl Iterator<Item = &'a Closing>) -> Vec<i64> {
-    closings.flat_map(|closing| closing.others.iter().copied().chain([closing.into])).collect()
-}
-
 /// A row that the ledger has a note of.
 #[derive(QueryableByName)]
 struct Noted {
     #[diesel(sql_type = BigInt)]
     target_id: i64,
+}
+
+fn listed(rows: &[Noted]) -> String {
+    rows.iter().map(|row| row.target_id.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Statements over accounts that are merged: the loser, the winner, and the legacy user for whose sake.
@@ -136,10 +165,7 @@ impl Merged {
 
     /// Cancels what the platform would not admit of an account that takes in others.
     fn supersede(&self, tx: &mut Tx<'_>) -> QueryResult<()> {
-        let ours = tx.ours()?.ranges("subscriptions").into_iter();
-        let ours: Vec<String> = ours.map(|(first, last)| format!("s.id BETWEEN {first} AND {last}")).collect();
-        let ours = if ours.is_empty() { "1 = 0".to_owned() } else { ours.join(" OR ") };
-        let superseded = SUPERSEDED.replace("OURS", &ours);
+        let superseded = SUPERSEDED.replace("OURS", &tx.ours()?.condition("subscriptions", "s.id"));
         let cancelled = format!("{superseded} t WHERE t.id <> t.kept");
         let noted = self.note(tx, "subscriptions", "superseded", "'active'", "'cancelled'", &cancelled)?;
         let set = "status = 'cancelled', cancelled_at = CASE WHEN p.kept_since > subscriptions.started_at \
@@ -193,8 +219,7 @@ impl Merged {
         if noted.is_empty() {
             return Ok(());
         }
-        let ids: Vec<String> = noted.iter().map(|row| row.target_id.to_string()).collect();
-        let ids = ids.join(", ");
+        let ids = listed(noted);
         let sql =
             format!("{} UPDATE {table} SET {set} FROM {from} WHERE {condition} AND {table}.id IN ({ids})", self.with);
         diesel::sql_query(sql).execute(tx.db()).map(|_| ())
@@ -223,7 +248,7 @@ impl Merged {
 
 impl Write for Closing {
     fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()> {
-        let standing = standing(tx.db(), &ids(batch.rows().iter()))?;
+        let standing = Self::locked(tx, &batch.rows().iter().collect::<Vec<_>>())?;
         let mut due = Vec::with_capacity(batch.rows().len());
         for (unit, closing) in batch.iter() {
             if closing.stands(&standing) {

@@ -5,7 +5,7 @@ use replant_core::Batch;
 use replant_core::prelude::*;
 use serde::Serialize;
 
-use super::standing::standing;
+use super::standing::{Lock, standing};
 use crate::target::Account;
 
 /// A new account. Where a replay writes it anew, the customer has had it meanwhile: one that was changed on the platform
@@ -40,7 +40,8 @@ impl Write for Opened {
     fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()> {
         let (mut fresh, mut anew): (Batch<Account>, Batch<Account>) = (Batch::default(), Batch::default());
         let again: Vec<i64> = batch.iter().filter(|(unit, _)| tx.is_again(*unit)).map(|(_, row)| row.0.id).collect();
-        let standing = if again.is_empty() { rustc_hash::FxHashMap::default() } else { standing(tx.db(), &again)? };
+        let standing =
+            if again.is_empty() { rustc_hash::FxHashMap::default() } else { standing(tx.db(), &again, Lock::Values)? };
         for (unit, row) in batch.iter() {
             match standing.get(&row.0.id) {
                 Some(now) => {

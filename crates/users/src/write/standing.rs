@@ -9,17 +9,30 @@ use rustc_hash::FxHashMap;
 use crate::schema::target::accounts;
 use crate::target::Account;
 
+/// How accounts are locked: by what is about to change of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lock {
+    /// Not at all.
+    No,
+    /// Values alone. A customer may add what points to it.
+    Values,
+    /// Its e-mail, or what points to it: nothing may be added that does.
+    Key,
+}
+
 /// The accounts as they stand now. PostgreSQL keeps them so until the chunk is committed; in the order of their ids, so
-/// that two chunks cannot wait for each other.
-pub(super) fn standing(db: &mut Db, ids: &[i64]) -> QueryResult<FxHashMap<i64, Account>> {
+/// that two chunks cannot wait for each other. A lock that is made stronger later would be a deadlock with a customer who has
+/// added a row and then changes the account.
+pub(super) fn standing(db: &mut Db, ids: &[i64], lock: Lock) -> QueryResult<FxHashMap<i64, Account>> {
     let mut ids = ids.to_vec();
     ids.sort_unstable();
     let mut standing = FxHashMap::default();
     for some in ids.chunks(1_000) {
         let wanted = accounts::table.filter(accounts::id.eq_any(some.to_vec())).order(accounts::id);
-        let found: Vec<Account> = match db {
-            Db::Pg(pg) => wanted.select(Account::as_select()).for_update().load(pg)?,
-            _ => wanted.select(Account::as_select()).load(db)?,
+        let found: Vec<Account> = match (&mut *db, lock) {
+            (Db::Pg(pg), Lock::Values) => wanted.select(Account::as_select()).for_no_key_update().load(pg)?,
+            (Db::Pg(pg), Lock::Key) => wanted.select(Account::as_select()).for_update().load(pg)?,
+            (db, _) => wanted.select(Account::as_select()).load(db)?,
         };
         standing.extend(found.into_iter().map(|account| (account.id, account)));
     }

@@ -12,7 +12,7 @@ use crate::platform::WrittenBy;
 use crate::schema::target::legacy_user_map;
 use crate::target::{Account, NewAccountEmail, Written};
 use crate::write::address;
-use crate::write::standing::{refuse_gone, standing};
+use crate::write::standing::{Lock, refuse_gone, standing};
 
 /// Values for an account that is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,8 +74,14 @@ impl Write for Wish {
     }
 
     fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()> {
-        let ids: Vec<i64> = batch.rows().iter().map(|wish| wish.account).collect();
-        let standing = standing(tx.db(), &ids)?;
+        // The e-mail of a native account stays as it is.
+        let accounts = |pre_launch| {
+            let wishes = batch.rows().iter().filter(move |wish| wish.pre_launch == pre_launch);
+            wishes.map(|wish| wish.account).collect::<Vec<i64>>()
+        };
+        let pre_launch = standing(tx.db(), &accounts(true), Lock::Key)?;
+        let mut standing = standing(tx.db(), &accounts(false), Lock::Values)?;
+        standing.extend(pre_launch);
         let written = written(tx.db(), batch.rows())?;
         let now = Instant::now();
         let mut replaced: Batch<Account> = Batch::default();

@@ -234,8 +234,10 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// Those of the database.
     pub fn reserve(&mut self, table: &str, ids: u64) -> QueryResult<Vec<i64>> {
-        let ranges = ledger::plan::hand_out(self.db, self.step, table, ids, "finished")?;
-        Ok(ranges.into_iter().flat_map(|(first, ids)| first..first + ids).collect())
+        let ranges = ledger::plan::hand_out(self.db, self.step, table, ids)?;
+        let mut ids: Vec<i64> = ranges.into_iter().flat_map(ledger::plan::IdRange::iter).collect();
+        ids.sort_unstable();
+        Ok(ids)
     }
 
     /// The ids of a table that earlier calls of `finish` have taken, ascending.

@@ -8,7 +8,7 @@ use super::catalogue::droppable;
 use super::{OfflineError, foreign};
 use crate::storage::bulk::quoted;
 use crate::storage::db::Db;
-use crate::storage::ledger::plan;
+use crate::storage::ledger::stage::{self, Stage};
 
 /// What a step is about to fill.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +47,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())";
 /// Others may write to the platform, or the database fails: nothing is dropped then.
 pub(crate) fn drop_for(db: &mut Db, filled: Filled<'_>) -> Result<(usize, usize), OfflineError> {
     db.write(|db| {
-        if plan::lock(db, filled.step)? != Some(false) {
+        if stage::lock(db, filled.step)? != Some(Stage::Planned) {
             return Ok((0, 0));
         }
         let left = number(db, LEFT, filled.step)?;

@@ -4,6 +4,7 @@
 //! and never behind it.
 
 pub(crate) mod alive;
+mod blocks;
 pub mod claim;
 pub mod close;
 pub mod frozen;
@@ -14,6 +15,7 @@ pub mod plan;
 pub mod quarantine;
 pub(crate) mod recorded;
 pub mod runs;
+pub mod stage;
 pub mod status;
 pub mod tables;
 

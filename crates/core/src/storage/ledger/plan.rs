@@ -2,55 +2,14 @@
 
 use diesel::prelude::*;
 
+use super::stage::Stage;
 use super::tables::{replant_chunks as c, replant_id_blocks as b, replant_steps as s};
 use super::{Attempt, LedgerError, ids};
 use crate::storage::db::Db;
 use crate::storage::types::Instant;
 use crate::words::{KeyRange, KeySet};
 
-/// The ids that were reserved from a target sequence for a step: the row of the n-th legacy key gets the n-th of them.
-/// The live site may take ids meanwhile, so they need not be contiguous.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct IdBlock {
-    /// First id and number of ids, ascending.
-    ranges: Vec<(i64, u64)>,
-}
-
-impl IdBlock {
-    /// Makes a block of ranges: first id and number of ids.
-    pub fn new(mut ranges: Vec<(i64, u64)>) -> Self {
-        ranges.sort_unstable();
-        Self { ranges }
-    }
-
-    /// The id at a place.
-    pub fn id(&self, mut place: u64) -> Option<i64> {
-        for (first, ids) in &self.ranges {
-            if place < *ids {
-                return Some(first + place.cast_signed());
-            }
-            place -= ids;
-        }
-        None
-    }
-
-    /// The ids as ranges: first and last.
-    pub fn ranges(&self) -> impl Iterator<Item = (i64, i64)> + '_ {
-        self.ranges.iter().map(|(first, ids)| (*first, first + ids.cast_signed() - 1))
-    }
-
-    /// The place of an id; `None` where it is not one of them.
-    pub fn place(&self, id: i64) -> Option<u64> {
-        let mut before = 0;
-        for (first, ids) in &self.ranges {
-            if (*first..first + ids.cast_signed()).contains(&id) {
-                return Some(before + (id - first).cast_unsigned());
-            }
-            before += ids;
-        }
-        None
-    }
-}
+pub use super::blocks::{IdBlock, IdRange, Ours};
 
 /// The plan of one step.
 #[derive(Debug, Clone)]
@@ -78,40 +37,31 @@ impl StepPlan {
     }
 }
 
-/// The ids that steps have handed out: which rows of a target table are ours.
-#[derive(Debug, Clone, Default)]
-pub struct Ours(rustc_hash::FxHashMap<String, IdBlock>);
-
-impl Ours {
-    /// The ids of a table, as ranges: first and last.
-    pub fn ranges(&self, table: &str) -> Vec<(i64, i64)> {
-        self.0.get(table).map(|ids| ids.ranges().collect()).unwrap_or_default()
-    }
-
-    /// Whether the migration made the row.
-    pub fn made(&self, table: &str, id: i64) -> bool {
-        self.0.get(table).is_some_and(|ids| ids.place(id).is_some())
-    }
-}
-
 /// The ids that were handed out, block by block: the target table and the ids of each step in it, in the order of the run.
 ///
 /// # Errors
 /// The database fails.
 pub fn blocks(db: &mut Db) -> Result<Vec<(String, IdBlock)>, LedgerError> {
-    let blocks: Vec<(String, String, String, i64, i64)> = b::table
+    let rows: Vec<(String, String, Block)> = b::table
         .inner_join(s::table.on(s::name.eq(b::step)))
         .order((s::position, b::step, b::handed_out.desc(), b::target_table, b::first_id))
-        .select((b::step, b::handed_out, b::target_table, b::first_id, b::ids))
+        .select((b::step, b::handed_out, BLOCK))
         .load(db)
         .attempt("read")?;
-    let same = |a: &(String, String, String, i64, i64), b: &(String, String, String, i64, i64)| {
-        (&a.0, &a.1, &a.2) == (&b.0, &b.1, &b.2)
-    };
-    let ids = |block: &[(String, String, String, i64, i64)]| {
-        IdBlock::new(block.iter().map(|(.., first, ids)| (*first, ids.cast_unsigned())).collect())
-    };
-    Ok(blocks.chunk_by(same).map(|block| (block[0].2.clone(), ids(block))).collect())
+    let blocks = rows.chunk_by(|a, b| (&a.0, &a.1, &a.2.0) == (&b.0, &b.1, &b.2.0));
+    Ok(blocks.map(|block| (block[0].2.0.clone(), block_of(block.iter().map(|(.., block)| block)))).collect())
+}
+
+/// A row of the ledger: target table, first id, number of ids, and how far they are apart.
+type Block = (String, i64, i64, i64);
+const BLOCK: (b::target_table, b::first_id, b::ids, b::step_by) = (b::target_table, b::first_id, b::ids, b::step_by);
+
+fn range_of((_, first, ids, step_by): &Block) -> IdRange {
+    IdRange { first: *first, ids: ids.cast_unsigned(), step_by: step_by.cast_unsigned() }
+}
+
+fn block_of<'a>(rows: impl Iterator<Item = &'a Block>) -> IdBlock {
+    IdBlock::of(rows.map(range_of).collect())
 }
 
 /// All ids that were handed out.
@@ -119,13 +69,8 @@ pub fn blocks(db: &mut Db) -> Result<Vec<(String, IdBlock)>, LedgerError> {
 /// # Errors
 /// The database fails.
 pub(crate) fn ours(db: &mut Db) -> Result<Ours, LedgerError> {
-    let blocks: Vec<(String, i64, i64)> =
-        b::table.select((b::target_table, b::first_id, b::ids)).load(db).attempt("read")?;
-    let mut ranges: rustc_hash::FxHashMap<String, Vec<(i64, u64)>> = rustc_hash::FxHashMap::default();
-    for (table, first, ids) in blocks {
-        ranges.entry(table).or_default().push((first, ids.cast_unsigned()));
-    }
-    Ok(Ours(ranges.into_iter().map(|(table, ranges)| (table, IdBlock::new(ranges))).collect()))
+    let rows: Vec<Block> = b::table.select(BLOCK).load(db).attempt("read")?;
+    Ok(Ours::new(rows.into_iter().map(|row| (row.0.clone(), range_of(&row)))))
 }
 
 /// What a step is planned with.
@@ -167,16 +112,17 @@ pub fn load(db: &mut Db, step: &str) -> Result<Option<StepPlan>, LedgerError> {
     let Some((keys, state, target)) = found else { return Ok(None) };
     let keys =
         postcard::from_bytes(&keys).map_err(|_| LedgerError::Unreadable { what: "keys", of: step.to_owned() })?;
-    let blocks: Vec<(String, i64, i64)> = b::table
+    let blocks: Vec<Block> = b::table
         .filter(b::step.eq(step.to_owned()))
         .filter(b::handed_out.eq("planned"))
         .order(b::target_table)
-        .select((b::target_table, b::first_id, b::ids))
+        .select(BLOCK)
         .load(db)
         .attempt("read")?;
-    let mut plan = StepPlan { keys, ids: IdBlock::default(), also: Vec::new(), done: state == "done" };
+    let done = state == Stage::Done.as_str();
+    let mut plan = StepPlan { keys, ids: IdBlock::default(), also: Vec::new(), done };
     for table in blocks.chunk_by(|a, b| a.0 == b.0) {
-        let ids = IdBlock::new(table.iter().map(|(_, first, ids)| (*first, ids.cast_unsigned())).collect());
+        let ids = block_of(table.iter());
         match &table[0].0 {
             name if *name == target => plan.ids = ids,
             name => plan.also.push((name.clone(), ids)),
@@ -201,12 +147,8 @@ pub fn cut(keys: &KeySet, rows: u64) -> Vec<(KeyRange, u64)> {
     ranges
 }
 
-/// Writes the plan of a step: reserves its ids and cuts its keys into free ranges of about `rows` keys, from which workers
-/// cut the chunks that they claim.
-///
-/// # Errors
-/// The database fails, or has no ids to give.
-pub fn save(db: &mut Db, step: NewStep<'_>, keys: &KeySet, rows: u64) -> Result<(), LedgerError> {
+/// Writes the plan of a step with the ids that were reserved for it.
+fn save(db: &mut Db, step: NewStep<'_>, reserved: &Reserved, keys: &KeySet, rows: u64) -> Result<(), LedgerError> {
     let unwritable = || LedgerError::Unreadable { what: "keys", of: step.name.to_owned() };
     diesel::insert_into(s::table)
         .values((
@@ -216,13 +158,13 @@ pub fn save(db: &mut Db, step: NewStep<'_>, keys: &KeySet, rows: u64) -> Result<
             s::target_table.eq(step.target_table),
             s::legacy_rows.eq(keys.len().cast_signed()),
             s::legacy_keys.eq(postcard::to_stdvec(keys).map_err(|_| unwritable())?),
-            s::state.eq("planned"),
+            s::state.eq(Stage::Planned.as_str()),
             s::planned_at.eq(Instant::now()),
         ))
         .execute(db)
         .attempt("written")?;
-    for table in std::iter::once(step.target_table).chain(step.also.iter().copied()) {
-        hand_out(db, step.name, table, keys.len(), "planned").attempt("given ids of the target's sequence")?;
+    for (table, ranges) in reserved {
+        write_blocks(db, step.name, table, ranges, "planned").attempt("written")?;
     }
     let chunks: Vec<NewChunk<'_>> = cut(keys, rows)
         .into_iter()
@@ -249,29 +191,81 @@ pub fn save(db: &mut Db, step: NewStep<'_>, keys: &KeySet, rows: u64) -> Result<
     Ok(())
 }
 
-/// Reserves ids for a step and writes down that it did. Returns them as ranges: first id and number of ids.
+/// The ids of a step's rows, by target table, before its plan is written.
+type Reserved = Vec<(&'static str, Vec<IdRange>)>;
+
+/// Takes the ids of a step that is about to be planned from the target's sequences: outside of a transaction, so that the
+/// live site, which takes ids from them as well, waits for a few milliseconds at the most. Those of a plan that is not
+/// written in the end are lost.
+fn reserve(db: &mut Db, step: NewStep<'static>, keys: u64) -> Result<Reserved, LedgerError> {
+    let tables = std::iter::once(step.target_table).chain(step.also.iter().copied());
+    tables
+        .map(|table| Ok((table, ids::reserve(db, table, keys).attempt("given ids of the target's sequence")?)))
+        .collect()
+}
+
+/// Plans a step, unless another process has: of two that plan at once, the second finds the plan of the first. Its keys are
+/// cut into free ranges of about `rows` keys, from which workers cut the chunks that they claim.
+///
+/// # Errors
+/// The database fails, or has no ids to give.
+pub fn make(db: &mut Db, step: NewStep<'static>, keys: &KeySet, rows: u64) -> Result<StepPlan, LedgerError> {
+    alone(db, |db| {
+        if let Some(plan) = load(db, step.name)? {
+            return Ok(plan);
+        }
+        let reserved = reserve(db, step, keys.len())?;
+        db.write(|db| save(db, step, &reserved, keys, rows))?;
+        load(db, step.name)?.ok_or_else(|| LedgerError::Unreadable { what: "plan", of: step.name.to_owned() })
+    })
+}
+
+/// Does something while no other process plans. The lock is that of the session: ids are reserved outside of a transaction.
+fn alone<T>(db: &mut Db, work: impl FnOnce(&mut Db) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+    const LOCK: i64 = 7_364_129_880_113;
+    let lock = |db: &mut Db, what: &str| match db {
+        Db::Pg(pg) => diesel::sql_query(format!("SELECT {what}({LOCK})")).execute(pg).map(|_| ()),
+        _ => Ok(()),
+    };
+    lock(db, "pg_advisory_lock").attempt("locked")?;
+    let done = work(db);
+    let unlocked = lock(db, "pg_advisory_unlock").attempt("unlocked");
+    // The first error says why; a connection that is lost has lost the lock as well.
+    done.and_then(|done| unlocked.map(|()| done))
+}
+
+#[derive(Insertable, Clone, serde::Serialize)]
+#[diesel(table_name = b, treat_none_as_default_value = false)]
+struct NewBlock {
+    step: String,
+    target_table: String,
+    first_id: i64,
+    ids: i64,
+    handed_out: &'static str,
+    step_by: i64,
+}
+
+crate::insert!(NewBlock => b);
+
+fn write_blocks(db: &mut Db, step: &str, table: &str, ranges: &[IdRange], when: &'static str) -> QueryResult<()> {
+    let block = |range: &IdRange| NewBlock {
+        step: step.to_owned(),
+        target_table: table.to_owned(),
+        first_id: range.first,
+        ids: range.ids.cast_signed(),
+        handed_out: when,
+        step_by: range.step_by.cast_signed(),
+    };
+    super::bulk(db, &ranges.iter().map(block).collect::<Vec<_>>())
+}
+
+/// Reserves ids for a step that is being finished and writes down that it did.
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn hand_out(
-    db: &mut Db,
-    step: &str,
-    table: &str,
-    ids: u64,
-    when: &'static str,
-) -> QueryResult<Vec<(i64, i64)>> {
+pub(crate) fn hand_out(db: &mut Db, step: &str, table: &str, ids: u64) -> QueryResult<Vec<IdRange>> {
     let ranges = ids::reserve(db, table, ids)?;
-    for (first, ids) in &ranges {
-        diesel::insert_into(b::table)
-            .values((
-                b::step.eq(step),
-                b::target_table.eq(table),
-                b::first_id.eq(first),
-                b::ids.eq(ids),
-                b::handed_out.eq(when),
-            ))
-            .execute(db)?;
-    }
+    write_blocks(db, step, table, &ranges, "finished")?;
     Ok(ranges)
 }
 
@@ -280,45 +274,16 @@ pub(crate) fn hand_out(
 /// # Errors
 /// The database fails.
 pub(crate) fn handed_out(db: &mut Db, step: &str, table: &str) -> QueryResult<Vec<i64>> {
-    let ranges: Vec<(i64, i64)> = b::table
+    let rows: Vec<Block> = b::table
         .filter(b::step.eq(step.to_owned()))
         .filter(b::target_table.eq(table.to_owned()))
         .filter(b::handed_out.eq("finished"))
         .order(b::first_id)
-        .select((b::first_id, b::ids))
+        .select(BLOCK)
         .load(db)?;
-    Ok(ranges.into_iter().flat_map(|(first, ids)| first..first + ids).collect())
-}
-
-/// Marks a step as done, once and for all.
-///
-/// # Errors
-/// The database fails.
-pub fn finish(db: &mut Db, step: &str) -> QueryResult<()> {
-    diesel::update(s::table.find(step.to_owned()))
-        .set((s::state.eq("done"), s::done_at.eq(Instant::now())))
-        .execute(db)
-        .map(|_| ())
-}
-
-/// The names of the steps that are done.
-///
-/// # Errors
-/// The database fails.
-pub(crate) fn done(db: &mut Db) -> Result<Vec<String>, LedgerError> {
-    s::table.filter(s::state.eq("done")).select(s::name).load(db).attempt("read")
-}
-
-/// Takes the row lock of a step and says whether it is done: whoever holds it may plan, freeze or finish it.
-///
-/// # Errors
-/// The database fails.
-pub fn lock(db: &mut Db, step: &str) -> QueryResult<Option<bool>> {
-    let state: Option<String> = match db {
-        Db::Pg(pg) => s::table.find(step.to_owned()).select(s::state).for_update().first(pg).optional()?,
-        db => s::table.find(step.to_owned()).select(s::state).first(db).optional()?,
-    };
-    Ok(state.map(|state| state == "done"))
+    let mut ids: Vec<i64> = rows.iter().map(range_of).flat_map(IdRange::iter).collect();
+    ids.sort_unstable();
+    Ok(ids)
 }
 
 #[cfg(test)]
@@ -331,13 +296,5 @@ mod tests {
         let ranges: Vec<_> = cut(&keys, 3).into_iter().map(|(r, n)| (r.lo, r.hi, n)).collect();
         assert_eq!(ranges, [(1, 5, 3), (100, 7000, 3), (7001, 7001, 1)]);
         assert!(cut(&KeySet::default(), 3).is_empty());
-    }
-
-    #[test]
-    fn ids_go_on_behind_a_gap() {
-        let ids = IdBlock::new(vec![(20, 2), (10, 3)]);
-        let all: Vec<_> = (0..6).map(|place| ids.id(place)).collect();
-        assert_eq!(all, [Some(10), Some(11), Some(12), Some(20), Some(21), None]);
-        assert_eq!((ids.place(21), ids.place(13)), (Some(4), None));
     }
 }

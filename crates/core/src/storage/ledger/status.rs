@@ -30,6 +30,8 @@ pub struct StepStatus {
     pub chunks_claimed: u64,
     /// Chunks that are committed.
     pub chunks_done: u64,
+    /// Whether every chunk and the end of the step are done, but for its unique indexes.
+    pub indexing: bool,
     /// Whether every chunk is done and the step is finished.
     pub done: bool,
     /// The last failure of a chunk that is not done.
@@ -122,6 +124,7 @@ pub fn steps(db: &mut Db) -> Result<Vec<StepStatus>, LedgerError> {
                 chunks_claimed: chunks("claimed"),
                 chunks_done: chunks("done"),
                 rows: rows.cast_unsigned(),
+                indexing: state == "indexing",
                 done: state == "done",
                 last_failure: last_failure.flatten(),
                 step,

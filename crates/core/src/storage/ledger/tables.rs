@@ -34,6 +34,7 @@ diesel::table! {
         state -> Text,
         planned_at -> Utc,
         done_at -> Nullable<Utc>,
+        parts_done -> BigInt,
     }
 }
 
@@ -44,6 +45,7 @@ diesel::table! {
         first_id -> BigInt,
         ids -> BigInt,
         handed_out -> Text,
+        step_by -> BigInt,
     }
 }
 

@@ -1,0 +1,324 @@
+//! The end of a step: its parts, each a short transaction, then its unique indexes, beside the customers who use the target.
+//!
+//! The ledger knows how far it is (`planned` with a number of parts, `indexing`, `done`), so a process that was killed, or
+//! another one beside this one, goes on from there.
+
+use std::time::{Duration, Instant};
+
+use backon::BlockingRetryable;
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use diesel::connection::SimpleConnection;
+
+use super::error::RunError;
+use super::event::Event;
+use super::run::Running;
+use super::step::{AnyStep, PreparedStep};
+use super::stop::Stop;
+use crate::contract::step::FinishError;
+use crate::storage::bulk::Tx;
+use crate::storage::db::{Backend, Db};
+use crate::storage::indexes::{self, Built, Found, IndexError, UniqueIndex};
+use crate::storage::ledger;
+use crate::storage::ledger::stage::{self, Stage};
+
+/// How long a part waits for a lock: customers wait for what it holds meanwhile. It is tried again later. A process that
+/// hangs in the midst of one loses its session.
+const BRIEFLY: &str = "SET LOCAL lock_timeout = '500ms'; SET LOCAL idle_in_transaction_session_timeout = '30s'";
+
+/// The longest wait between two tries.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// How often rows that an index does not admit are consolidated before it is given up.
+const CONSOLIDATIONS: usize = 5;
+
+/// How often it is looked whether an index can be built, or whether the run is to stop.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How often an operator hears that a build waits for others.
+const SAY_AGAIN: Duration = Duration::from_secs(30);
+
+/// A step whose rows are moved.
+struct Ending<'a> {
+    run: &'a Running<'a>,
+    step: &'a dyn AnyStep,
+    prepared: &'a dyn PreparedStep,
+    halt: Option<&'a Stop>,
+}
+
+impl Running<'_> {
+    /// Does what is left of a step and marks it as done, once: of two workers the second finds done what the first did. Whether
+    /// it is done; not where the run was asked to stop.
+    pub(super) fn finish(
+        &self,
+        step: &dyn AnyStep,
+        prepared: &dyn PreparedStep,
+        halt: &Stop,
+    ) -> Result<bool, RunError> {
+        let ending = Ending { run: self, step, prepared, halt: Some(halt) };
+        loop {
+            match ending.patiently(|| ending.next_part())? {
+                Stage::Planned if ending.is_to_stop() => return Ok(false),
+                Stage::Planned => {}
+                Stage::Done => return Ok(true),
+                Stage::Indexing => break,
+            }
+        }
+        if !ending.index()? {
+            return Ok(false);
+        }
+        ending.patiently(|| ending.transaction(|db| Ok(stage::finish(db, step.name())?)))?;
+        Ok(true)
+    }
+
+    /// Does again what is left of a step, with what has come in since. Whether it came to its end.
+    pub(super) fn finish_again(&self, step: &dyn AnyStep, prepared: &dyn PreparedStep) -> Result<bool, RunError> {
+        let ending = Ending { run: self, step, prepared, halt: None };
+        for part in 0..prepared.finish_parts() {
+            ending.patiently(|| ending.part_again(part))?;
+        }
+        ending.index()
+    }
+
+    /// Looks at the unique indexes of steps before anything is moved. A remainder of a failed build may refuse rows, customers'
+    /// among them: it is dropped. A step that was done and has lost one is not done.
+    ///
+    /// # Errors
+    /// Something else has the name of an index; the database fails.
+    pub(super) fn look_at_indexes(&self, steps: &[&dyn AnyStep]) -> Result<(), RunError> {
+        for step in steps {
+            for index in step.indexes() {
+                self.patiently(step.name(), || self.look_at_index(*step, index))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at_index(&self, step: &dyn AnyStep, index: &UniqueIndex) -> Result<(), RunError> {
+        let problem = |error| match error {
+            IndexError::Database(_) => failed(step, error),
+            IndexError::Taken { .. } => RunError::Preflight { side: "target", problems: vec![error.to_string()] },
+        };
+        let found = indexes::look(&mut *self.databases.target.get()?, index).map_err(problem)?;
+        if found == Found::Invalid && !self.databases.target.is_rehearsal() {
+            let mut db = self.databases.target.dedicated().map_err(crate::storage::pool::PoolError::from)?;
+            let left = indexes::clear(&mut db, index).map_err(problem)?;
+            let reason = match left {
+                true => format!("the index `{}` is not valid: it is dropped later, when others let go", index.name),
+                false => format!("the index `{}` was not valid: it is dropped, and built anew", index.name),
+            };
+            self.reporter.event(&Event::Throttled { step: step.name(), reason });
+        }
+        if found != Found::Valid {
+            let mut target = self.databases.target.get()?;
+            let reopened = target.write(|db| match stage::lock(db, step.name())? {
+                Some(Stage::Done) => stage::indexing(db, step.name()),
+                _ => Ok(()),
+            });
+            reopened.map_err(|source| failed(step, IndexError::Database(source)))?;
+        }
+        Ok(())
+    }
+}
+
+fn failed(step: &dyn AnyStep, error: IndexError) -> RunError {
+    let source = match error {
+        IndexError::Database(source) => FinishError::Database(source),
+        IndexError::Taken { .. } => FinishError::Target(error.to_string()),
+    };
+    RunError::Finish { step: step.name(), source }
+}
+
+impl Ending<'_> {
+    fn is_to_stop(&self) -> bool {
+        self.run.stop.requested() || self.halt.is_some_and(Stop::requested)
+    }
+
+    /// Does something again, after growing waits, while a lock of somebody else keeps it from its end: that may be for as long
+    /// as a customer's transaction is open. Other failures that may pass are met as everywhere.
+    fn patiently<T>(&self, work: impl FnMut() -> Result<T, RunError>) -> Result<T, RunError> {
+        let retries = self.run.migration.settings.retries;
+        let mut left = retries.times;
+        let waits = retries.backoff().with_max_delay(retries.longest_wait.min(LONGEST_WAIT)).without_max_times();
+        work.retry(waits)
+            .when(|error| {
+                let again = error.is_contention() || (error.may_pass() && left > 0);
+                left -= usize::from(again && !error.is_contention());
+                again && !self.is_to_stop()
+            })
+            .notify(|error, wait| {
+                let (step, reason) = (self.step.name(), error.to_string());
+                self.run.reporter.event(&Event::Retrying { step, reason, wait });
+            })
+            .call()
+    }
+
+    /// A short transaction.
+    fn transaction<T>(&self, work: impl FnOnce(&mut Db) -> Result<T, FinishError>) -> Result<T, RunError> {
+        let mut target = self.run.databases.target.get()?;
+        let brief = target.backend() == Backend::Postgres && !self.run.databases.target.is_rehearsal();
+        target
+            .write(|db| {
+                if brief {
+                    db.batch_execute(BRIEFLY)?;
+                }
+                work(db)
+            })
+            .map_err(|source| RunError::Finish { step: self.step.name(), source })
+    }
+
+    /// Does the first part that is not committed. Returns how far the step is then.
+    fn next_part(&self) -> Result<Stage, RunError> {
+        let name = self.step.name();
+        self.transaction(|db| {
+            let (stage, part) = match stage::lock_end(db, name)? {
+                Some((Stage::Planned, part)) => (Stage::Planned, part),
+                Some((stage, _)) => return Ok(stage),
+                None => (Stage::Planned, 0),
+            };
+            let parts = self.prepared.finish_parts();
+            if part < parts {
+                self.prepared.finish(part, &mut Tx::finishing(db, name))?;
+                stage::parts_done(db, name, part + 1)?;
+            }
+            Ok(match (part + 1 >= parts, self.step.indexes().is_empty()) {
+                (false, _) => stage,
+                (true, true) => {
+                    stage::finish(db, name)?;
+                    Stage::Done
+                }
+                (true, false) => {
+                    stage::indexing(db, name)?;
+                    Stage::Indexing
+                }
+            })
+        })
+    }
+
+    /// Does a part once more; the first one forgets the repairs and the money of the last time.
+    fn part_again(&self, part: u64) -> Result<(), RunError> {
+        let name = self.step.name();
+        self.transaction(|db| {
+            stage::lock(db, name)?;
+            if part == 0 {
+                ledger::close::forget_finish(db, name)?;
+            }
+            self.prepared.finish(part, &mut Tx::finishing(db, name))
+        })
+    }
+
+    /// Builds the unique indexes of the step. Whether they are there; not where the run was asked to stop.
+    fn index(&self) -> Result<bool, RunError> {
+        for index in self.step.indexes() {
+            let (mut consolidations, mut busy) = (0, 0);
+            loop {
+                match self.build(index)? {
+                    Some(Built::Valid) => break,
+                    None => return Ok(false),
+                    Some(Built::Busy) => {
+                        busy += 1;
+                        if busy == 1 {
+                            let reason = format!("another session is at the index `{}`", index.name);
+                            self.run.reporter.event(&Event::Throttled { step: self.step.name(), reason });
+                        }
+                        std::thread::sleep(LOOK * 10.min(busy));
+                    }
+                    Some(Built::Refused) => {
+                        let given_up = consolidations == CONSOLIDATIONS;
+                        consolidations += 1;
+                        let merged = if given_up { 0 } else { self.patiently(|| self.consolidate(index))? };
+                        let shared = if merged == 0 { self.shared(index)? } else { None };
+                        let again =
+                            || format!("{} came about again and again; run the same command again", index.shared);
+                        if let Some(shared) = shared.or_else(|| given_up.then(again)) {
+                            let source = FinishError::Target(shared);
+                            return Err(RunError::Finish { step: self.step.name(), source });
+                        }
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes one row of those that the index does not admit, where the rules do. Returns how many it changed.
+    fn consolidate(&self, index: &UniqueIndex) -> Result<u64, RunError> {
+        let name = self.step.name();
+        self.transaction(|db| {
+            stage::lock(db, name)?;
+            self.prepared.make_unique(index, &mut Tx::finishing(db, name))
+        })
+    }
+
+    fn shared(&self, index: &UniqueIndex) -> Result<Option<String>, RunError> {
+        self.patiently(|| {
+            let mut target = self.run.databases.target.get()?;
+            indexes::shared(&mut target, index).map_err(|source| failed(self.step, source.into()))
+        })
+    }
+
+    /// Tries to build an index. None where the run was asked to stop.
+    fn build(&self, index: &UniqueIndex) -> Result<Option<Built>, RunError> {
+        let target = &self.run.databases.target;
+        if self.is_to_stop() {
+            return Ok(None);
+        }
+        if target.is_rehearsal() || target.backend() != Backend::Postgres {
+            let built = self.patiently(|| {
+                indexes::build_plainly(&mut *target.get()?, index).map_err(|error| failed(self.step, error))
+            });
+            return built.map(Some);
+        }
+        let built = self.patiently(|| {
+            let mut db = target.dedicated().map_err(crate::storage::pool::PoolError::from)?;
+            let memory = self.run.migration.settings.building.memory_mb;
+            let pid = indexes::session(&mut db, memory).map_err(|error| failed(self.step, error.into()))?;
+            self.watched(index, pid, || indexes::build(&mut db, index)).map_err(|error| failed(self.step, error))
+        });
+        match built {
+            Err(_) if self.is_to_stop() => Ok(None),
+            built => built.map(Some),
+        }
+    }
+
+    /// Does something on a session of the server while another one looks after it.
+    fn watched<T>(&self, index: &UniqueIndex, pid: i32, work: impl FnOnce() -> T) -> T {
+        let (end, ends) = bounded::<()>(1);
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.watch(index, pid, &ends));
+            let done = work();
+            drop(end);
+            done
+        })
+    }
+
+    /// Says what the build of an index waits for, and ends it where the run is asked to stop.
+    fn watch(&self, index: &UniqueIndex, pid: i32, ends: &Receiver<()>) {
+        let mut session: Option<Db> = None;
+        let mut said: Option<Instant> = None;
+        let began = Instant::now();
+        while ends.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+            let due = began.elapsed() > 10 * LOOK && said.is_none_or(|said| said.elapsed() > SAY_AGAIN);
+            if !due && !self.is_to_stop() {
+                continue;
+            }
+            if session.is_none() {
+                session = self.run.databases.target.dedicated().ok();
+            }
+            let Some(db) = &mut session else { continue };
+            let looked = match self.is_to_stop() {
+                true => indexes::ask_to_end(db, pid).map(|()| 0),
+                false => indexes::blockers(db, pid),
+            };
+            match looked {
+                Ok(0) => {}
+                Ok(sessions) => {
+                    said = Some(Instant::now());
+                    let reason =
+                        format!("the index `{}` waits for {sessions} open transaction(s) of others", index.name);
+                    self.run.reporter.event(&Event::Throttled { step: self.step.name(), reason });
+                }
+                Err(_) => session = None,
+            }
+        }
+    }
+}

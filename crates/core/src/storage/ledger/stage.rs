@@ -1,0 +1,97 @@
+//! How far a step is: planned, its end under way, its indexes being built, done.
+
+use diesel::prelude::*;
+
+use super::tables::replant_steps as s;
+use super::{Attempt, LedgerError};
+use crate::storage::db::Db;
+use crate::storage::types::Instant;
+
+/// How far a step is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Its rows are to be moved, or the parts of its end to be done.
+    Planned,
+    /// All of that is committed; unique indexes are to be built.
+    Indexing,
+    /// Nothing is left to do.
+    Done,
+}
+
+impl Stage {
+    /// As the ledger writes it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Indexing => "indexing",
+            Self::Done => "done",
+        }
+    }
+
+    fn of(state: &str) -> Self {
+        match state {
+            "indexing" => Self::Indexing,
+            "done" => Self::Done,
+            _ => Self::Planned,
+        }
+    }
+}
+
+/// The names of the steps that are done.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn done(db: &mut Db) -> Result<Vec<String>, LedgerError> {
+    s::table.filter(s::state.eq(Stage::Done.as_str())).select(s::name).load(db).attempt("read")
+}
+
+/// Takes the row lock of a step and says how far it is; none where it is not planned. Whoever holds the lock may plan, freeze
+/// or finish it.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn lock(db: &mut Db, step: &str) -> QueryResult<Option<Stage>> {
+    Ok(lock_end(db, step)?.map(|(stage, _)| stage))
+}
+
+/// As [`lock`], with the number of parts of its end that are committed.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn lock_end(db: &mut Db, step: &str) -> QueryResult<Option<(Stage, u64)>> {
+    let end = s::table.find(step.to_owned()).select((s::state, s::parts_done));
+    let found: Option<(String, i64)> = match db {
+        // Rows of the ledger that point to it do not wait for it.
+        Db::Pg(pg) => end.for_no_key_update().first(pg).optional()?,
+        db => end.first(db).optional()?,
+    };
+    Ok(found.map(|(state, parts)| (Stage::of(&state), parts.cast_unsigned())))
+}
+
+/// Notes that so many parts of the end of a step are committed, in the transaction of the last of them.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn parts_done(db: &mut Db, step: &str, parts: u64) -> QueryResult<()> {
+    diesel::update(s::table.find(step.to_owned())).set(s::parts_done.eq(parts.cast_signed())).execute(db).map(|_| ())
+}
+
+/// Marks a step as one whose unique indexes are to be built: in the transaction of the last part of its end, or where one of
+/// them has gone since it was done.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn indexing(db: &mut Db, step: &str) -> QueryResult<()> {
+    let values = (s::state.eq(Stage::Indexing.as_str()), s::done_at.eq(None::<Instant>));
+    diesel::update(s::table.find(step.to_owned())).set(values).execute(db).map(|_| ())
+}
+
+/// Marks a step as done.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn finish(db: &mut Db, step: &str) -> QueryResult<()> {
+    let open = s::table.find(step.to_owned()).filter(s::state.ne(Stage::Done.as_str()));
+    let values = (s::state.eq(Stage::Done.as_str()), s::done_at.eq(Instant::now()));
+    diesel::update(open).set(values).execute(db).map(|_| ())
+}
