@@ -3,6 +3,7 @@
 mod codes;
 mod emails;
 mod identity;
+mod inspect;
 mod legacy;
 mod person;
 mod platform;
@@ -10,6 +11,8 @@ mod schema;
 mod target;
 mod transform;
 mod write;
+
+use std::sync::Arc;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -50,6 +53,15 @@ impl Step for Accounts {
         "users become accounts; duplicates and the accounts that customers opened are consolidated";
     const AFTER: &'static [&'static str] = &[];
     const TARGET: &'static str = "accounts";
+    const CHANGES: &'static [(&'static str, &'static [Right])] = &[
+        ("account_emails", &[Right::Insert, Right::Update]),
+        ("brands", &[Right::Update]),
+        ("subscriptions", &[Right::Update]),
+        ("invoices", &[Right::Update]),
+        ("payments", &[Right::Update]),
+        ("plantings", &[Right::Update]),
+        ("credit_entries", &[Right::Update]),
+    ];
     const MERGED: Option<&'static str> = Some(codes::DUPLICATE_EMAIL);
     const FATES: &'static [(&'static str, Fate)] = &[
         ("id", Fate::Derived("the lineage; the lowest id of a group is the migrated one")),
@@ -95,8 +107,13 @@ impl Step for Accounts {
         ]
     }
 
+    fn inspect(cx: &mut Inspect<'_>) -> QueryResult<Vec<Finding>> {
+        inspect::inspect(cx)
+    }
+
     fn prepare(cx: &Prepare<'_>) -> Result<Lookups, PrepareError> {
         Ok(Lookups {
+            followed: cx.followed("accounts")?.into(),
             identity: Identity::build(cx)?,
             countries: cx.lookup::<Countries>()?,
             plan: cx.plan(),
@@ -127,7 +144,12 @@ impl Step for Accounts {
 /// Groups of platform accounts alone are consolidated too.
 fn consolidate_without_users(lookups: &Lookups, tx: &mut Tx<'_>) -> QueryResult<()> {
     let groups = lookups.identity.without_users();
-    let closing = |group: Group<'_>| Closing { into: group.account.id, others: group.others, legacy_key: None };
+    let closing = |group: Group<'_>| Closing {
+        into: group.account.id,
+        others: group.others,
+        legacy_key: None,
+        followed: Arc::clone(&lookups.followed),
+    };
     let closings: Vec<Closing> = groups.map(closing).collect();
     Closing::finish(tx, &closings)
 }
@@ -143,8 +165,7 @@ struct Shared {
 /// Makes the index that the platform asks for once duplicates are consolidated. Where live accounts still share an
 /// address, their ids are named. The index is no part of diesel's query builder.
 fn one_per_email(tx: &mut Tx<'_>) -> Result<(), FinishError> {
-    let sql =
-        "CREATE UNIQUE INDEX IF NOT EXISTS accounts_one_per_email ON accounts (lower(email)) WHERE merged_into IS NULL";
+    let sql = inspect::ONE_PER_EMAIL.statement().replacen("INDEX", "INDEX IF NOT EXISTS", 1);
     match tx.db().write(|db| diesel::sql_query(sql).execute(db)) {
         Ok(_) => Ok(()),
         Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Err(shared(tx)?),

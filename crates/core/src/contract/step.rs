@@ -1,6 +1,9 @@
 //! A step moves one legacy table: prepare, read, transform, write.
 
+use diesel::QueryResult;
+
 use super::draft::{Draft, Unit};
+use super::inspect::{Finding, Inspect, Right};
 use super::legacy::{Fate, LegacyRow};
 use super::prepare::{Prepare, PrepareError};
 use super::refusal::Refusal;
@@ -23,6 +26,9 @@ pub trait Step: Send + Sync + 'static {
     /// Tables without ids whose rows belong to a row of the target, with the column that points to it: a replay that takes
     /// that row out takes them out first.
     const PARTS: &'static [(&'static str, &'static str)] = &[];
+    /// Further target tables that it changes, and how: the rights that the user needs there. TARGET, ALSO and PARTS are written
+    /// anyhow, and SELECT is needed on all that `writes` names.
+    const CHANGES: &'static [(&'static str, &'static [Right])] = &[];
     /// The code of a row that follows another one: why it was merged.
     const MERGED: Option<&'static str> = None;
     /// What becomes of each legacy column.
@@ -40,8 +46,17 @@ pub trait Step: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// The target tables that it writes, as `table!` declares them.
+    /// The target tables that it writes or reads, as `table!` declares them.
     fn writes() -> Vec<TableShape>;
+
+    /// Looks at the target for what would keep the step from its end and that only the step knows of: before anything is
+    /// written, by every `plan` and every run.
+    ///
+    /// # Errors
+    /// Those of the database.
+    fn inspect(_: &mut Inspect<'_>) -> QueryResult<Vec<Finding>> {
+        Ok(Vec::new())
+    }
 
     /// Builds the lookups, before the first chunk and again in every process: from the legacy database, which does not
     /// change, and from frozen readings of the target, which does.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::preflight::Forecast;
+use crate::contract::inspect::Finding;
 use crate::words::Counts;
 
 /// How a run ended.
@@ -26,6 +28,17 @@ pub struct StepReport {
     pub counts: Counts,
     /// How long it took, with planning and preparing.
     pub elapsed: Duration,
+}
+
+/// What a run would find and do.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Plan {
+    /// The steps, in order.
+    pub steps: Vec<Outlook>,
+    /// What its operator should know. None of it keeps the run from beginning.
+    pub findings: Vec<Finding>,
+    /// How much it is expected to write.
+    pub forecast: Option<Forecast>,
 }
 
 /// A step as it stands before a run.

@@ -7,6 +7,7 @@ use diesel::QueryResult;
 
 use super::chunk::{ReadRows, Rows};
 use super::error::{ChunkError, RunError};
+use crate::contract::inspect::{Finding, Inspect, Right};
 use crate::contract::legacy::{Fate, LegacyRow};
 use crate::contract::prepare::{Prepare, PrepareError};
 use crate::contract::step::{FinishError, Step};
@@ -39,12 +40,16 @@ pub trait AnyStep: Send + Sync {
     fn also(&self) -> &'static [&'static str];
     /// Tables without ids whose rows belong to a row of the target, with the column that points to it.
     fn parts(&self) -> &'static [(&'static str, &'static str)];
+    /// Further target tables that it changes, and how.
+    fn changes(&self) -> &'static [(&'static str, &'static [Right])];
     /// What becomes of each legacy column.
     fn fates(&self) -> &'static [(&'static str, Fate)];
     /// The legacy tables that it reads, its own first.
     fn reads(&self) -> Vec<TableShape>;
-    /// The target tables that it writes.
+    /// The target tables that it writes or reads.
     fn writes(&self) -> Vec<TableShape>;
+    /// What would keep it from its end, as it says itself.
+    fn inspect(&self, cx: &mut Inspect<'_>) -> QueryResult<Vec<Finding>>;
     /// The keys of its legacy table.
     fn keys(&self, legacy: &mut Db) -> QueryResult<KeySet>;
     /// Reads a range of its legacy table as a chunk reads it, of about so many rows, and says how many there are: to measure
@@ -125,6 +130,10 @@ impl<S: Step> AnyStep for Erased<S> {
         S::PARTS
     }
 
+    fn changes(&self) -> &'static [(&'static str, &'static [Right])] {
+        S::CHANGES
+    }
+
     fn fates(&self) -> &'static [(&'static str, Fate)] {
         S::FATES
     }
@@ -137,6 +146,10 @@ impl<S: Step> AnyStep for Erased<S> {
 
     fn writes(&self) -> Vec<TableShape> {
         S::writes()
+    }
+
+    fn inspect(&self, cx: &mut Inspect<'_>) -> QueryResult<Vec<Finding>> {
+        S::inspect(cx)
     }
 
     fn keys(&self, legacy: &mut Db) -> QueryResult<KeySet> {
