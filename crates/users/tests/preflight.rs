@@ -25,8 +25,8 @@ INSERT INTO user (id, email, first_name, created_when) VALUES (1, 'ann@shop.org'
 
 const PLATFORM: &str = "
 INSERT INTO accounts (id, kind, email, display_name, marketing_consent, status, created_at, updated_at) VALUES
-  (11, 'person', 'ann@shop.org', 'Ann', false, 'active', '2024-02-01 00:00:00+00', '2024-02-01 00:00:00+00'),
-  (12, 'person', 'Ann@Shop.org', 'Ann', false, 'active', '2024-02-02 00:00:00+00', '2024-02-02 00:00:00+00');";
+  (11, 'person', 'ann@shop.org', 'Ann', false, 'active', '2024-02-01 00:00:00.000000', '2024-02-01 00:00:00.000000'),
+  (12, 'person', 'Ann@Shop.org', 'Ann', false, 'active', '2024-02-02 00:00:00.000000', '2024-02-02 00:00:00.000000');";
 
 impl World {
     fn new(target: DbUrl, folder: tempfile::TempDir, server: Option<replant_testkit::Database>) -> Self {

@@ -86,13 +86,18 @@ impl UniqueIndex {
                 let sql = "SELECT coalesce(sql, '') AS sql FROM sqlite_master WHERE name = ?";
                 let found: Option<Lite> =
                     diesel::sql_query(sql).bind::<Text, _>(self.name).get_result(db).optional()?;
-                let same = |sql: &str| normal(&sql.replace("IF NOT EXISTS", "")) == normal(&self.statement());
-                Ok(found
-                    .filter(|found| !same(&found.sql))
-                    .map(|_| self.other("it is another one"))
-                    .into_iter()
-                    .collect())
+                Ok(found.and_then(|found| self.judge_lite(&found.sql)).into_iter().collect())
             }
+        }
+    }
+
+    /// SQLite keeps the statement that made it.
+    fn judge_lite(&self, made_by: &str) -> Option<Finding> {
+        let found = normal(&made_by.replace("IF NOT EXISTS", ""));
+        match normal(&self.statement()) {
+            meant if meant == found => None,
+            _ if !found.starts_with("createunique") => Some(self.other("it is not unique")),
+            _ => Some(self.other("it is another one")),
         }
     }
 
