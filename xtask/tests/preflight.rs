@@ -276,8 +276,14 @@ fn plan_prints_a_list_with_what_mends_each_refusals_first() {
     );
     let (code, out, err) = plan(&legacy, &platform.address(), &[]);
     let (db, me) = (platform.database.name(), &platform.user);
+    let port =
+        platform.address().rsplit_once(':').and_then(|(_, rest)| Some(rest.split_once('/')?.0.to_owned())).unwrap();
+    let from = legacy.place();
     let expected = format!(
-        "2 things keep a run from beginning; nothing was written.
+        "from  {from}
+into  {db} on 127.0.0.1:{port} as {me} (PostgreSQL)
+
+2 things keep a run from beginning; nothing was written.
 
   target: the database user lacks a right: TEMP on the database, for rows that a constraint refuses
     mend: GRANT TEMP ON DATABASE {db} TO {me};

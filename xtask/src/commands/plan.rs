@@ -16,22 +16,27 @@ pub(crate) fn run(args: Plan, at: &At) -> Result<Exit, Error> {
     let registry = registry();
     let settings = environment.settings(args.only, false, None);
     let migration = Migration { registry: &registry, snapshot: reference::snapshot, legacy, target, settings };
-    let plan = match migration.plan() {
-        Err(RunError::Preflight { findings }) if args.form.json => {
-            json(&Planned { steps: Vec::new(), findings, forecast: None });
-            return Ok(Exit::Refused);
-        }
+    let (plan, exit) = match migration.plan() {
         Err(RunError::Preflight { findings }) => {
-            print(refused(&findings, &on(&args.on.env)));
-            return Ok(Exit::Refused);
+            let (from, into) = (migration.legacy.place(), migration.target.place());
+            let (steps, snapshot, forecast) = (Vec::new(), None, None);
+            (Planned { from, into, snapshot, steps, findings, forecast }, Exit::Refused)
         }
-        planned => planned?,
+        planned => (planned?, Exit::Done),
     };
+    let on = on(&args.on.env);
     match args.form.json {
         true => json(&plan),
-        false => print(account(&plan, &on(&args.on.env))),
+        false if exit == Exit::Done => print(format!("{}\n{}", between(&plan), account(&plan, &on))),
+        false => print(format!("{}\n{}", between(&plan), refused(&plan.findings, &on))),
     }
-    Ok(Exit::Done)
+    Ok(exit)
+}
+
+/// Between which databases: two that were taken for others are seen here.
+fn between(plan: &Planned) -> String {
+    let frozen = plan.snapshot.map(|at| format!(", frozen at {at}")).unwrap_or_default();
+    format!("from  {}{frozen}\ninto  {}\n", plan.from, plan.into)
 }
 
 /// What keeps a run from beginning, then what else was found.

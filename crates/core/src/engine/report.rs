@@ -33,9 +33,15 @@ pub struct StepReport {
 /// What a run would find and do.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Plan {
+    /// Where the rows come from, without a password.
+    pub from: String,
+    /// Where they go, likewise.
+    pub into: String,
+    /// When the legacy database was frozen; none where the checks found that a run cannot begin.
+    pub snapshot: Option<jiff::Timestamp>,
     /// The steps, in order.
     pub steps: Vec<Outlook>,
-    /// What its operator should know. None of it keeps the run from beginning.
+    /// What the checks have found: refusals first.
     pub findings: Vec<Finding>,
     /// How much it is expected to write.
     pub forecast: Option<Forecast>,

@@ -55,7 +55,7 @@ impl Migration<'_> {
         let databases = Databases::open(self, None)?;
         let checked = self.preflight(&steps, &databases, true)?;
         offline::check(&self.settings, &steps, &databases.target)?;
-        self.check_snapshot(&databases)?;
+        let snapshot = Some(self.check_snapshot(&databases)?);
         let mut outlook = Vec::new();
         for step in steps {
             let planned = {
@@ -78,7 +78,9 @@ impl Migration<'_> {
                 done,
             });
         }
-        Ok(Plan { steps: outlook, findings: checked.findings, forecast: checked.forecast })
+        let (from, into) = (self.legacy.place(), self.target.place());
+        let preflight::Preflight { findings, forecast } = checked;
+        Ok(Plan { from, into, snapshot, steps: outlook, findings, forecast })
     }
 
     fn preflight(

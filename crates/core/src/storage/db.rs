@@ -141,6 +141,25 @@ impl DbUrl {
         self.backend
     }
 
+    /// Where it is, without the password: `platform on db1:5432 as replant (PostgreSQL)`.
+    pub fn place(&self) -> String {
+        let address = self.url.expose_secret();
+        let url = match self.backend {
+            Backend::Sqlite => return format!("{address} ({})", self.backend),
+            Backend::MariaDb | Backend::Postgres => url::Url::parse(address),
+        };
+        // An address is only made of what parses.
+        let Ok(url) = url else { return self.backend.to_string() };
+        let port = url.port().unwrap_or(if self.backend == Backend::MariaDb { 3306 } else { 5432 });
+        let database = match url.path().trim_start_matches('/') {
+            "" => "no database",
+            name => name,
+        };
+        let host = url.host_str().filter(|host| !host.is_empty()).unwrap_or("the local socket");
+        let user = if url.username().is_empty() { String::new() } else { format!(" as {}", url.username()) };
+        format!("{database} on {host}:{port}{user} ({})", self.backend)
+    }
+
     /// The file of a SQLite database.
     pub fn sqlite_path(&self) -> Option<PathBuf> {
         (self.backend == Backend::Sqlite).then(|| PathBuf::from(self.url.expose_secret()))
@@ -149,12 +168,14 @@ impl DbUrl {
 
 /// Why a database could not be opened. Its text holds no address and no password.
 #[derive(Debug, thiserror::Error)]
-#[error("the {role} database ({backend}) cannot be opened: {reason}")]
+#[error("the {role} database, {place}, cannot be opened: {reason}")]
 pub struct OpenError {
     /// Which side it is.
     pub role: Role,
     /// Which kind.
     pub backend: Backend,
+    /// Where it is, without the password.
+    pub place: String,
     /// What went wrong, in our words: a client library's own text may repeat the password.
     pub reason: &'static str,
     /// Whether trying again later may help.
@@ -195,7 +216,8 @@ impl Db {
     /// # Errors
     /// The server cannot be reached, refuses, or is not in this build; a SQLite file that is not there.
     pub fn open(url: &DbUrl, role: Role) -> Result<Self, OpenError> {
-        let refused = |reason, transient| OpenError { role, backend: url.backend, reason, transient };
+        let refused =
+            |reason, transient| OpenError { role, backend: url.backend, place: url.place(), reason, transient };
         let address = url.url.expose_secret();
         let connected = match url.backend {
             #[cfg(feature = "mysql")]
@@ -349,6 +371,18 @@ mod tests {
         let error = Db::open(&DbUrl::sqlite(&path), Role::Target).err().expect("refused");
         assert!(error.to_string().contains("does not exist"));
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_place_has_all_but_the_password() {
+        let place = |text: &str| text.parse::<DbUrl>().unwrap().place();
+        assert_eq!(place("postgres://joe:hunter2@db1/shop"), "shop on db1:5432 as joe (PostgreSQL)");
+        assert_eq!(
+            place("mysql://joe:hunter2@10.0.0.7:3307/old?ssl_ca=hunter2"),
+            "old on 10.0.0.7:3307 as joe (MariaDB)"
+        );
+        assert_eq!(place("postgres:///shop?password=hunter2"), "shop on the local socket:5432 (PostgreSQL)");
+        assert_eq!(place("sqlite:///tmp/x.db"), "/tmp/x.db (SQLite)");
     }
 
     #[test]

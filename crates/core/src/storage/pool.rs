@@ -56,6 +56,7 @@ impl ManageConnection for Manager {
             db.begin_test_transaction().map_err(|_| OpenError {
                 role: self.role,
                 backend: self.url.backend(),
+                place: self.url.place(),
                 reason: "it did not begin a transaction",
                 transient: true,
             })?;
@@ -81,6 +82,7 @@ fn named(url: &DbUrl, role: Role, name: Option<&str>) -> Result<Db, OpenError> {
         set.bind::<diesel::sql_types::Text, _>(name).execute(pg).map_err(|_| OpenError {
             role,
             backend: url.backend(),
+            place: url.place(),
             reason: "it was reached but refused the session's name",
             transient: true,
         })?;

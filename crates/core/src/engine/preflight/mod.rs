@@ -46,6 +46,9 @@ pub(super) struct Checked<'a> {
     pub(super) counts: bool,
 }
 
+/// One subject of the checks.
+type Look<'a> = dyn Fn(&mut Db) -> QueryResult<Vec<Finding>> + 'a;
+
 /// A table of the target, and what the steps do there.
 type Needs = BTreeMap<String, BTreeSet<Right>>;
 
@@ -124,7 +127,7 @@ fn legacy_side(checked: &Checked<'_>, legacy: &mut Db) -> QueryResult<Vec<Findin
 fn target_side(checked: &Checked<'_>, target: &mut Db) -> Vec<Finding> {
     let needs = needs(checked);
     let named: BTreeSet<String> = needs.keys().cloned().collect();
-    let looks: [&dyn Fn(&mut Db) -> QueryResult<Vec<Finding>>; 8] = [
+    let looks: [&Look<'_>; 8] = [
         &|db| server::fit(db),
         &|db| ledger::usable(db),
         &|db| shapes::target(checked.steps, db),

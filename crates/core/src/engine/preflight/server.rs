@@ -69,6 +69,7 @@ pub(super) fn fit(db: &mut Db) -> QueryResult<Vec<Finding>> {
 }
 
 impl Server {
+    /// What keeps this server or this database from being a target.
     fn judge(&self) -> Vec<Finding> {
         let Self { database, me, .. } = self;
         let refuse = |what: String| Finding::refusal(Role::Target, what);
@@ -117,5 +118,44 @@ impl Server {
             found.push(refuse(what).mend(format!("GRANT TEMP ON DATABASE {database} TO {me};")));
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sound() -> Server {
+        Server {
+            version: 180_001,
+            version_name: "18.1".to_owned(),
+            encoding: "UTF8".to_owned(),
+            standby: false,
+            read_only: false,
+            read_only_by: None,
+            replication_role: "origin".to_owned(),
+            temp: true,
+            database: "platform".to_owned(),
+            me: "replant".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_server_that_cannot_be_a_target_is_refused_with_the_cause() {
+        assert_eq!(sound().judge(), []);
+        let cases = [
+            (Server { version: 120_022, version_name: "12.22".to_owned(), ..sound() }, "PostgreSQL 12.22, where 13"),
+            // A standby is read only as well: that is not what is to be mended.
+            (Server { standby: true, read_only: true, ..sound() }, "the server is a standby"),
+            (Server { encoding: "SQL_ASCII".to_owned(), ..sound() }, "SQL_ASCII, where UTF8"),
+            (
+                Server { read_only: true, read_only_by: Some("configuration file".to_owned()), ..sound() },
+                "for the server",
+            ),
+        ];
+        for (server, cause) in cases {
+            let found = server.judge();
+            assert!(found.len() == 1 && found[0].refuses() && found[0].what.contains(cause), "{found:?}");
+        }
     }
 }

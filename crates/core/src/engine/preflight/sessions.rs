@@ -43,11 +43,15 @@ fn refusal() -> Finding {
     Finding::refusal(Role::Target, what).mend("connect to the server itself, or to a pool with pool_mode = session")
 }
 
-/// Each connection marks its session, then finds its mark again while the other one holds a transaction open: a pooler has to
-/// give it another session then.
+/// Each connection marks its session, then finds its mark again, also while the other one holds a transaction open: a pooler has
+/// to give it another session then.
 fn compare(one: &mut Db, other: &mut Db) -> QueryResult<bool> {
     let marks = ["one", "other"].map(|name| format!("{name} {}", std::process::id()));
     let sessions = [marked(one, &marks[0])?, marked(other, &marks[1])?];
+    // First without any being held: a pooler of one session would let the other wait for it.
+    if session(one)? != sessions[0] || session(other)? != sessions[1] {
+        return Ok(false);
+    }
     for _ in 0..ROUNDS {
         for turn in 0..2 {
             let (holder, asked) = if turn == 0 { (&mut *one, &mut *other) } else { (&mut *other, &mut *one) };

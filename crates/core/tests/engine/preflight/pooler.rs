@@ -71,15 +71,15 @@ fn serve(mut client: TcpStream, idle: &Idle, greeting: &[u8]) -> io::Result<()> 
     }
     client.write_all(greeting)?;
     let mut held: Option<TcpStream> = None;
-    loop {
-        let Ok((kind, whole)) = message(&mut client) else { break };
+    while let Ok((kind, whole)) = message(&mut client) {
         if kind == b'X' {
             break;
         }
         let mut server = held.take().unwrap_or_else(|| idle.take());
         server.write_all(&whole)?;
         let mut state = b'T';
-        while matches!(kind, b'Q' | b'S') {
+        let asks = matches!(kind, b'Q' | b'S');
+        while asks && state == b'T' {
             let (kind, whole) = message(&mut server)?;
             client.write_all(&whole)?;
             if kind == b'Z' {
@@ -124,9 +124,11 @@ fn a_pooler_that_hands_sessions_around_is_refused() {
     let database = texts(&target, "SELECT current_database()::text AS value").remove(0);
     let address = servers::available(Kind::Postgres).unwrap().url(&database);
     let port: u16 = address.rsplit_once(':').and_then(|(_, rest)| rest.split('/').next()?.parse().ok()).unwrap();
-    let pooled = pooler(port, &database, 4);
-    let url: DbUrl = address.replace(&format!(":{port}/"), &format!(":{pooled}/")).parse().unwrap();
-    let error = World::new(&ordinary(20)).migration(&url, Settings::default()).plan().expect_err("it is refused");
-    assert!(matches!(error, RunError::Preflight { .. }), "{error:?}");
-    assert!(error.to_string().contains("a pooler that hands sessions around"), "{error}");
+    for sessions in [1, 2, 4] {
+        let pooled = pooler(port, &database, sessions);
+        let url: DbUrl = address.replace(&format!(":{port}/"), &format!(":{pooled}/")).parse().unwrap();
+        let error = World::new(&ordinary(20)).migration(&url, Settings::default()).plan().expect_err("it is refused");
+        assert!(matches!(error, RunError::Preflight { .. }), "{error:?}");
+        assert!(error.to_string().contains("a pooler that hands sessions around"), "{error}");
+    }
 }
