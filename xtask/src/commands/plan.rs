@@ -105,7 +105,7 @@ fn megabytes(bytes: u64) -> String {
     const MB: u64 = 1_000_000;
     match bytes {
         0..MB => "1 MB".to_owned(),
-        ..10_000_000_000 => format!("{} MB", grouped(bytes.div_ceil(MB))),
+        MB..10_000_000_000 => format!("{} MB", grouped(bytes.div_ceil(MB))),
         _ => format!("{} GB", grouped(bytes.div_ceil(1_000 * MB))),
     }
 }
