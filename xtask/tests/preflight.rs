@@ -157,6 +157,28 @@ fn a_platform_that_has_changed_is_refused_by_name() {
 }
 
 #[test]
+fn all_that_is_amiss_is_said_at_once() {
+    let (Some(platform), folder) = (Platform::new(), tempfile::tempdir().unwrap()) else { return };
+    platform.sql(
+        "ALTER TABLE refunds RENAME TO refunded; ALTER TABLE plantings ALTER COLUMN trees TYPE bigint;
+         REVOKE INSERT ON payments FROM {me}; ALTER SEQUENCE invoices_id_seq CYCLE;
+         CREATE TABLE wishlists (account_id bigint REFERENCES accounts); REVOKE CREATE ON DATABASE {db} FROM {me};",
+    );
+    let found = platform.findings(&sample::sqlite_legacy_sample(folder.path()));
+    for named in [
+        "`refunds` is missing",
+        "`plantings.trees`",
+        "INSERT on `payments`",
+        "(CYCLE)",
+        "`wishlists.account_id`",
+        "CREATE on the database",
+    ] {
+        assert!(found.iter().any(|one| one.refuses() && one.what.contains(named)), "{named}: {found:?}");
+    }
+    assert_eq!(found.len(), 6, "{found:?}");
+}
+
+#[test]
 fn columns_with_defaults_are_welcome() {
     let Some(platform) = Platform::new() else { return };
     let folder = tempfile::tempdir().unwrap();
@@ -237,6 +259,8 @@ fn a_column_that_may_not_be_read_is_named_with_the_right() {
     assert_eq!(found.len(), 1, "{found:?}");
     let lacks = "column `user.password` is missing, or the database user lacks a right: SELECT on `user.password`";
     assert_eq!(found[0].what, lacks);
+    db.batch_execute(found[0].mend.as_deref().unwrap()).unwrap();
+    assert_eq!(findings(&address.parse().unwrap(), &target), []);
     db.batch_execute(&format!("GRANT SELECT ON {name}.user TO '{user}'@'127.0.0.1'")).unwrap();
     db.batch_execute(&format!("ALTER TABLE {name}.user DROP COLUMN password")).unwrap();
     let found = findings(&address.parse().unwrap(), &target);

@@ -142,13 +142,14 @@ fn target_side(checked: &Checked<'_>, target: &mut Db) -> Vec<Finding> {
         let look = look(target);
         take(&mut found, Role::Target, look);
     }
-    // What a step asks of its tables can only be asked where these are as they must be.
-    if !found.iter().any(Finding::refuses) {
-        let done = if exists(target).unwrap_or(false) { plan::done(target).unwrap_or_default() } else { Vec::new() };
-        for step in checked.steps {
-            let is_done = done.iter().any(|done| done == step.name());
-            let look = step.inspect(&mut Inspect { target, pointers: &checked.settings.pointers, is_done });
-            take(&mut found, Role::Target, look);
+    let done = if exists(target).unwrap_or(false) { plan::done(target).unwrap_or_default() } else { Vec::new() };
+    let refused = found.iter().any(Finding::refuses);
+    for step in checked.steps {
+        let is_done = done.iter().any(|done| done == step.name());
+        match step.inspect(&mut Inspect { target, pointers: &checked.settings.pointers, is_done }) {
+            // What a step asks of its tables can only be asked where these are as they must be.
+            Err(_) if refused => {}
+            look => take(&mut found, Role::Target, look),
         }
     }
     found

@@ -45,13 +45,18 @@ fn of_legacy(db: &mut Db, misfit: &Misfit) -> QueryResult<Finding> {
     let finding = Finding::refusal(Role::Legacy, misfit.to_string());
     Ok(match misfit {
         // What may not be read, MariaDB does not show.
-        Misfit::NoTable(table) if !reads_all(db, table)? => {
-            let what = format!("{misfit}, or the database user lacks a right: SELECT on `{table}`");
-            Finding::refusal(Role::Legacy, what).mend(format!("GRANT SELECT ON `{table}` TO the user;"))
-        }
-        Misfit::NoColumn { table, column } if !reads_all(db, table)? => {
-            let what = format!("{misfit}, or the database user lacks a right: SELECT on `{table}.{column}`");
-            Finding::refusal(Role::Legacy, what).mend(format!("GRANT SELECT (`{column}`) ON `{table}` TO the user;"))
+        Misfit::NoTable(table) | Misfit::NoColumn { table, .. } if db.backend() == Backend::MariaDb => {
+            let reader: Reader = diesel::sql_query(READER).bind::<Text, _>(table).get_result(db)?;
+            if reader.sees_all {
+                return Ok(finding);
+            }
+            let (of, part) = match misfit {
+                Misfit::NoColumn { column, .. } => (format!("{table}.{column}"), format!(" (`{column}`)")),
+                _ => (table.clone(), String::new()),
+            };
+            let what = format!("{misfit}, or the database user lacks a right: SELECT on `{of}`");
+            let mend = format!("GRANT SELECT{part} ON `{}`.`{table}` TO {};", reader.database, reader.me);
+            Finding::refusal(Role::Legacy, what).mend(mend)
         }
         Misfit::OtherType { table, column, found, expected: Kind::Wall } if found.to_lowercase().starts_with("timestamp") => {
             finding.mend(format!(
@@ -95,25 +100,23 @@ fn postgres_type(kind: Kind) -> &'static str {
 }
 
 #[derive(QueryableByName)]
-struct Answer {
+struct Reader {
     #[diesel(sql_type = Bool)]
-    yes: bool,
+    sees_all: bool,
+    #[diesel(sql_type = Text)]
+    database: String,
+    #[diesel(sql_type = Text)]
+    me: String,
 }
 
-/// Whether all columns of a MariaDB table are shown: by a right to read that is not given column by column. The name of a
-/// database in a grant is a pattern.
-const READS_ALL: &str = "
+/// Whether all columns of a MariaDB table are shown to the user: by a right to read that is not given column by column. The name
+/// of a database in a grant is a pattern.
+const READER: &str = "
 SELECT EXISTS (SELECT 1 FROM information_schema.user_privileges WHERE privilege_type = 'SELECT')
     OR EXISTS (SELECT 1 FROM information_schema.schema_privileges WHERE privilege_type = 'SELECT' AND database() LIKE table_schema)
     OR EXISTS (SELECT 1 FROM information_schema.table_privileges
-                WHERE privilege_type = 'SELECT' AND table_schema = database() AND table_name = ?) AS yes";
-
-fn reads_all(db: &mut Db, table: &str) -> QueryResult<bool> {
-    match db.backend() {
-        Backend::MariaDb => Ok(diesel::sql_query(READS_ALL).bind::<Text, _>(table).get_result::<Answer>(db)?.yes),
-        Backend::Postgres | Backend::Sqlite => Ok(true),
-    }
-}
+                WHERE privilege_type = 'SELECT' AND table_schema = database() AND table_name = ?) AS sees_all,
+       database() AS `database`, concat(quote(substring_index(current_user(), '@', 1)), '@', quote(substring_index(current_user(), '@', -1))) AS me";
 
 #[derive(QueryableByName)]
 struct Column {
