@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use config::{Config, Environment as Variables, File, FileFormat};
 use replant_core::db::{DbUrl, UrlError};
-use replant_core::{Building, Offline, Retries, Settings};
+use replant_core::{Building, Offline, PointerRules, Retries, Settings};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -54,6 +54,11 @@ struct Database {
     pool: Option<u32>,
     /// Of the target alone: whether others use it.
     live: Option<bool>,
+    /// Of the target alone: what its disk holds.
+    disk_gb: Option<u64>,
+    /// Of the target alone: what becomes of columns that point to merged rows and that the migration does not know.
+    #[serde(default)]
+    pointers: PointerRules,
 }
 
 /// How a target that is not live is loaded.
@@ -76,6 +81,7 @@ struct Run {
     writers: usize,
     queue: usize,
     lease_seconds: u64,
+    answer_seconds: u64,
     retry: Retry,
 }
 
@@ -108,8 +114,13 @@ impl Environment {
             .and_then(Config::try_deserialize::<Layers>)
             .map_err(|error| SettingsError::of(&error))?;
         let Layers { confirm, mut legacy, mut target, run, offline } = layers;
-        if legacy.live.is_some() {
-            return Err(SettingsError::Unknown("unknown field `live` of `[legacy]`".to_owned()));
+        let of_target = [
+            ("live", legacy.live.is_some()),
+            ("disk_gb", legacy.disk_gb.is_some()),
+            ("pointers", !legacy.pointers.is_empty()),
+        ];
+        if let Some((field, _)) = of_target.iter().find(|(_, given)| *given) {
+            return Err(SettingsError::Unknown(format!("unknown field `{field}` of `[legacy]`")));
         }
         legacy.settle("LEGACY", vars)?;
         target.settle("TARGET", vars)?;
@@ -140,6 +151,7 @@ impl Environment {
             readers,
             writers,
             queue: run.queue,
+            legacy_patience: Duration::from_secs(run.answer_seconds),
             legacy_pool: self.legacy.pool.unwrap_or_else(|| connections(readers)),
             target_pool: self.target.pool.unwrap_or_else(|| connections(readers.saturating_add(writers))),
             lease: Duration::from_secs(run.lease_seconds),
@@ -152,6 +164,8 @@ impl Environment {
             dry_run,
             offline: (!self.is_live()).then_some(Offline { least_rows: self.offline.least_rows }),
             building: self.building(),
+            pointers: self.target.pointers.clone(),
+            disk_gb: self.target.disk_gb,
         }
     }
 

@@ -114,6 +114,7 @@ fn lasting(seconds: u64) -> String {
 impl Reporter for Progress {
     fn event(&self, event: &Event) {
         match event {
+            Event::Noted { finding } => warn!("{}: {}", finding.side, finding.what),
             Event::Reaped { chunks } => warn!("a run before this one was killed: its {chunks} chunks are free again"),
             Event::StepAlreadyDone { step } => info!(step, "done by an earlier run"),
             Event::Planning { step } => info!(step, "reads the legacy keys and plans its chunks"),

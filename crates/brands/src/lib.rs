@@ -34,6 +34,7 @@ impl Step for Brands {
     const ABOUT: &'static str = "brands with their price per tree; their accounts become brand accounts";
     const AFTER: &'static [&'static str] = &[users::Accounts::NAME];
     const TARGET: &'static str = "brands";
+    const CHANGES: &'static [(&'static str, &'static [Right])] = &[("accounts", &[Right::Update])];
     const FATES: &'static [(&'static str, Fate)] = &[
         ("id", Fate::Derived("the lineage; a brand gets an id of the platform's own")),
         ("user_id", Fate::Moved("brands.account_id")),

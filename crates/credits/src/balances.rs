@@ -95,7 +95,7 @@ pub(crate) fn adjust(
             given.push(Money { currency: *currency, minor: missing });
         }
         for before in earlier {
-            diesel::delete(c::table.find(before.id)).execute(tx.db())?;
+            tx.execute(&format!("DELETE FROM credit_entries WHERE id = {}", before.id))?;
             changes.push(adjusted(*purse, user, before.id, Some(before), None));
         }
     }
@@ -186,8 +186,10 @@ fn sums(tx: &mut Tx<'_>, sql: &str, balances: &mut Balances) -> QueryResult<()> 
 
 /// Puts an earlier adjustment right.
 fn put_right(tx: &mut Tx<'_>, after: Adjustment) -> QueryResult<()> {
-    let values = (c::delta_minor.eq(after.delta_minor), c::occurred_at.eq(after.occurred_at));
-    diesel::update(c::table.find(after.id)).set(values).execute(tx.db()).map(|_| ())
+    let Adjustment { id, delta_minor, occurred_at } = after;
+    let at = occurred_at.as_sql();
+    tx.execute(&format!("UPDATE credit_entries SET delta_minor = {delta_minor}, occurred_at = '{at}' WHERE id = {id}"))
+        .map(|_| ())
 }
 
 fn entry((account_id, currency): Purse, adjustment: Adjustment) -> NewCreditEntry {

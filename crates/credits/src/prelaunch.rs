@@ -44,8 +44,8 @@ pub(crate) fn remove(tx: &mut Tx<'_>, users: &Standings) -> QueryResult<()> {
         let due: Vec<(&Entry, Key)> =
             page.iter().filter_map(|entry| Some((entry, *users.get(&entry.account_id)?))).collect();
         for some in due.chunks(1_000) {
-            let ids: Vec<i64> = some.iter().map(|(entry, _)| entry.id).collect();
-            diesel::delete(c::table.filter(c::id.eq_any(ids))).execute(tx.db())?;
+            let ids: Vec<String> = some.iter().map(|(entry, _)| entry.id.to_string()).collect();
+            tx.execute(&format!("DELETE FROM credit_entries WHERE id IN ({})", ids.join(", ")))?;
         }
         tx.changed(due.into_iter().map(|(entry, user)| removed(entry, user)).collect())?;
     }

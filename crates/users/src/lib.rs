@@ -3,6 +3,7 @@
 mod codes;
 mod emails;
 mod identity;
+mod inspect;
 mod legacy;
 mod person;
 mod platform;
@@ -11,6 +12,9 @@ mod target;
 mod transform;
 mod write;
 
+use std::sync::Arc;
+
+use diesel::QueryResult;
 use reference::Countries;
 use replant_clean::Snapshot;
 use replant_core::prelude::*;
@@ -46,6 +50,15 @@ impl Step for Accounts {
     const AFTER: &'static [&'static str] = &[];
     const TARGET: &'static str = "accounts";
     const INDEXES: &'static [UniqueIndex] = &[ONE_PER_EMAIL];
+    const CHANGES: &'static [(&'static str, &'static [Right])] = &[
+        ("account_emails", &[Right::Insert, Right::Update]),
+        ("brands", &[Right::Update]),
+        ("subscriptions", &[Right::Update]),
+        ("invoices", &[Right::Update]),
+        ("payments", &[Right::Update]),
+        ("plantings", &[Right::Update]),
+        ("credit_entries", &[Right::Update]),
+    ];
     const MERGED: Option<&'static str> = Some(codes::DUPLICATE_EMAIL);
     const FATES: &'static [(&'static str, Fate)] = &[
         ("id", Fate::Derived("the lineage; the lowest id of a group is the migrated one")),
@@ -91,8 +104,13 @@ impl Step for Accounts {
         ]
     }
 
+    fn inspect(cx: &mut Inspect<'_>) -> QueryResult<Vec<Finding>> {
+        inspect::inspect(cx)
+    }
+
     fn prepare(cx: &Prepare<'_>) -> Result<Lookups, PrepareError> {
         Ok(Lookups {
+            followed: cx.followed("accounts")?.into(),
             identity: Identity::build(cx)?,
             countries: cx.lookup::<Countries>()?,
             plan: cx.plan(),
@@ -116,7 +134,12 @@ impl Step for Accounts {
 
     fn finish_part(lookups: &Lookups, part: u64, tx: &mut Tx<'_>) -> Result<(), FinishError> {
         let first = usize::try_from(part).unwrap_or(usize::MAX).saturating_mul(GROUPS);
-        let closing = |group: Group<'_>| Closing { into: group.account.id, others: group.others, legacy_key: None };
+        let closing = |group: Group<'_>| Closing {
+            into: group.account.id,
+            others: group.others,
+            legacy_key: None,
+            followed: Arc::clone(&lookups.followed),
+        };
         let closings: Vec<Closing> =
             lookups.identity.without_users(first..first.saturating_add(GROUPS)).map(closing).collect();
         match closings.is_empty() {
@@ -127,7 +150,7 @@ impl Step for Accounts {
     }
 
     fn make_unique(lookups: &Lookups, _: &UniqueIndex, tx: &mut Tx<'_>) -> Result<u64, FinishError> {
-        Ok(write::newcomers(&lookups.identity, tx)?)
+        Ok(write::newcomers(lookups, tx)?)
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use reference::Countries;
 use replant_clean::{self as clean, Snapshot};
-use replant_core::StepPlan;
 use replant_core::prelude::*;
+use replant_core::{Pointer, StepPlan};
 
 use crate::Rows;
 use crate::codes::Repair;
@@ -20,6 +20,8 @@ use crate::write::{Closing, Opened, Wish};
 /// What `transform` asks.
 pub struct Lookups {
     pub(crate) identity: Identity,
+    /// Columns of the platform that point to accounts, and that the settings let follow a merged one.
+    pub(crate) followed: Arc<[Pointer]>,
     pub(crate) countries: Arc<Countries>,
     pub(crate) plan: Arc<StepPlan>,
     pub(crate) snapshot: Snapshot,
@@ -76,7 +78,7 @@ fn opened(
     let planned = || lookups.plan.id_of(leader.id).ok_or_else(|| Refusal::unforeseen("the row was not planned"));
     let id = if before.is_empty() { planned()? } else { before.remove(0) };
     if !before.is_empty() {
-        draft.write(Closing { into: id, others: before, legacy_key: Some(leader.id) });
+        draft.write(closing(lookups, id, before, leader));
     }
     draft.write(Opened(Account {
         id,
@@ -97,6 +99,10 @@ fn opened(
         updated_at: lookups.snapshot.0.into(),
     }));
     Ok(id)
+}
+
+fn closing(lookups: &Lookups, into: i64, others: Vec<i64>, leader: &User) -> Closing {
+    Closing { into, others, legacy_key: Some(leader.id), followed: Arc::clone(&lookups.followed) }
 }
 
 /// In a replay: the accounts that the migration opened for users of the unit, those of the lowest users first. They were
@@ -121,7 +127,7 @@ fn joined(
     let facts = facts(lookups, leader, people, &email, account.country.as_deref(), draft);
     let others = [group.others.clone(), had_before(lookups, unit)].concat();
     if !others.is_empty() {
-        draft.write(Closing { into: account.id, others, legacy_key: Some(leader.id) });
+        draft.write(closing(lookups, account.id, others, leader));
     }
     draft.write(Wish {
         account: account.id,

@@ -10,7 +10,7 @@ mod opened;
 mod standing;
 mod wish;
 
-pub(crate) use closing::Closing;
+pub(crate) use closing::{APART, Closing, POINTERS};
 pub(crate) use newcomers::newcomers;
 pub(crate) use opened::Opened;
 pub(crate) use wish::Wish;

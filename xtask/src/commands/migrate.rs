@@ -80,7 +80,7 @@ fn is_done(migration: &Migration<'_>, registry: &Registry, target: &DbUrl) -> Re
         return Ok(false);
     }
     drop(db);
-    Ok(migration.plan()?.iter().all(|step| step.done))
+    Ok(migration.plan()?.steps.iter().all(|step| step.done))
 }
 
 /// The command that goes on, as it was typed.

@@ -1,6 +1,6 @@
-//! `plan`: every check of a run, and the steps with their rows.
+//! `plan`: what every check of a run finds, and the steps with their rows.
 
-use replant_core::Migration;
+use replant_core::{Finding, Forecast, Migration, Plan as Planned, RunError};
 
 use super::At;
 use crate::cli::Plan;
@@ -15,13 +15,56 @@ pub(crate) fn run(args: Plan, at: &At) -> Result<Exit, Error> {
     let (legacy, target) = (environment.legacy()?, environment.target()?);
     let registry = registry();
     let settings = environment.settings(args.only, false, None);
-    let steps = Migration { registry: &registry, snapshot: reference::snapshot, legacy, target, settings }.plan()?;
-    if args.form.json {
-        json(&steps);
-        return Ok(Exit::Done);
+    let migration = Migration { registry: &registry, snapshot: reference::snapshot, legacy, target, settings };
+    let (plan, exit) = match migration.plan() {
+        Err(RunError::Preflight { findings }) => {
+            let (from, into) = (migration.legacy.place(), migration.target.place());
+            let (steps, snapshot, forecast) = (Vec::new(), None, None);
+            (Planned { from, into, snapshot, steps, findings, forecast }, Exit::Refused)
+        }
+        planned => (planned?, Exit::Done),
+    };
+    let on = on(&args.on.env);
+    match args.form.json {
+        true => json(&plan),
+        false if exit == Exit::Done => print(format!("{}\n{}", between(&plan), account(&plan, &on))),
+        false => print(format!("{}\n{}", between(&plan), refused(&plan.findings, &on))),
     }
+    Ok(exit)
+}
+
+/// Between which databases: two that were taken for others are seen here.
+fn between(plan: &Planned) -> String {
+    let frozen = plan.snapshot.map(|at| format!(", frozen at {at}")).unwrap_or_default();
+    format!("from  {}{frozen}\ninto  {}\n", plan.from, plan.into)
+}
+
+/// What keeps a run from beginning, then what else was found.
+fn refused(findings: &[Finding], on: &str) -> String {
+    let refusals = findings.iter().filter(|finding| finding.refuses());
+    let count = refusals.clone().count();
+    let things = if count == 1 { "One thing keeps".to_owned() } else { format!("{count} things keep") };
+    let list: String = refusals.map(item).collect();
+    let notes = notes(findings);
+    format!(
+        "{things} a run from beginning; nothing was written.\n\n{list}{notes}\nMend them, then: cargo xtask plan{on}"
+    )
+}
+
+/// The findings that keep nothing from beginning, under a line of their own.
+fn notes(findings: &[Finding]) -> String {
+    let list: String = findings.iter().filter(|finding| !finding.refuses()).map(item).collect();
+    if list.is_empty() { list } else { format!("\nTo know:\n{list}") }
+}
+
+fn item(finding: &Finding) -> String {
+    format!("  {finding}\n")
+}
+
+fn account(plan: &Planned, on: &str) -> String {
+    let steps = &plan.steps;
     let mut table = table(&["step", "rows", "chunks", "legacy", "target", "after", "state"]);
-    for step in &steps {
+    for step in steps {
         table.add_row([
             step.step.to_owned(),
             grouped(step.rows),
@@ -32,15 +75,71 @@ pub(crate) fn run(args: Plan, at: &At) -> Result<Exit, Error> {
             if step.done { "done" } else { "to do" }.to_owned(),
         ]);
     }
-    print(render(table, 1..3));
+    let table = render(table, 1..3);
+    let notes = notes(&plan.findings);
     let rows: u64 = steps.iter().filter(|step| !step.done).map(|step| step.rows).sum();
-    let on = on(&environment.name);
-    print(match steps.iter().all(|step| step.done) {
+    let verdict = match steps.iter().all(|step| step.done) {
         true => format!("\nEvery check passed. All is done: `cargo xtask status{on}` shows what became of the rows."),
         false => format!(
-            "\nEvery check passed; nothing was written. To move {} rows: cargo xtask migrate{on}",
+            "{}\nEvery check passed; nothing was written. To move {} rows: cargo xtask migrate{on}",
+            plan.forecast.map(room).unwrap_or_default(),
             grouped(rows)
         ),
-    });
-    Ok(Exit::Done)
+    };
+    format!("{table}\n{notes}{verdict}")
+}
+
+/// How much room the run takes.
+fn room(forecast: Forecast) -> String {
+    format!(
+        "\nRoom: about {} for the platform, {} for the ledger and {} of write-ahead log, in a database of {}.",
+        megabytes(forecast.data_bytes),
+        megabytes(forecast.ledger_bytes),
+        megabytes(forecast.wal_bytes),
+        megabytes(forecast.database_bytes)
+    )
+}
+
+/// Bytes as people say them.
+fn megabytes(bytes: u64) -> String {
+    const MB: u64 = 1_000_000;
+    match bytes {
+        0..MB => "1 MB".to_owned(),
+        MB..10_000_000_000 => format!("{} MB", grouped(bytes.div_ceil(MB))),
+        _ => format!("{} GB", grouped(bytes.div_ceil(1_000 * MB))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use replant_core::db::Role;
+
+    use super::*;
+
+    #[test]
+    fn refusals_stand_first_each_with_what_mends_it() {
+        let findings = [
+            Finding::refusal(Role::Target, "the database user lacks a right: INSERT on `payments`")
+                .mend("GRANT INSERT ON payments TO replant;"),
+            Finding::note(Role::Target, "the table `plantings` is partitioned"),
+        ];
+        assert_eq!(
+            refused(&findings, " --env dev"),
+            "One thing keeps a run from beginning; nothing was written.
+
+  target: the database user lacks a right: INSERT on `payments`
+    mend: GRANT INSERT ON payments TO replant;
+
+To know:
+  target: the table `plantings` is partitioned
+
+Mend them, then: cargo xtask plan --env dev"
+        );
+    }
+
+    #[test]
+    fn bytes_are_said_as_people_say_them() {
+        let said = [5, 1_000_000, 1_000_001, 28_500_000_000].map(megabytes);
+        assert_eq!(said, ["1 MB", "1 MB", "2 MB", "29 GB"]);
+    }
 }

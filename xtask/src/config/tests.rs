@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use replant_core::PointerRule;
 use replant_core::db::Backend;
 
 use super::*;
@@ -88,6 +89,26 @@ fn unknown_keys_are_refused() {
         assert!(error.to_string().contains("unknown field"), "{name}: {error}");
     }
     assert!(matches!(load("local", &[("REPLANT_TARGET_URL", "x")]), Err(SettingsError::Misspelt(_))));
+}
+
+#[test]
+fn pointers_of_the_target_are_named_as_they_are_and_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(places().config.join("default.toml"), folder.path().join("default.toml")).unwrap();
+    let load = |text: &str| {
+        fs::write(folder.path().join("some.toml"), text).unwrap();
+        Environment::load("some", &Places { config: folder.path().to_owned(), ..places() }, &Vars::new())
+    };
+    let text = "[target]\ndisk_gb = 500\n[target.pointers]\n\"wishlists.account_id\" = \"follow\"\n\"shop.Carts.account_id\" = \"leave\"\n";
+    let settings = load(text).unwrap().settings(Vec::new(), false, None);
+    let pointers: Vec<(&str, PointerRule)> =
+        settings.pointers.iter().map(|(name, rule)| (name.as_str(), *rule)).collect();
+    let expected = [("shop.Carts.account_id", PointerRule::Leave), ("wishlists.account_id", PointerRule::Follow)];
+    assert_eq!((pointers.as_slice(), settings.disk_gb), (expected.as_slice(), Some(500)));
+    assert!(load("[target.pointers]\n\"wishlists.account_id\" = \"drop\"\n").is_err());
+    for of_legacy in ["[legacy]\ndisk_gb = 5\n", "[legacy.pointers]\n\"a.b\" = \"leave\"\n"] {
+        assert!(load(of_legacy).unwrap_err().to_string().contains("of `[legacy]`"));
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod domain;
 pub(crate) mod draft;
+pub(crate) mod inspect;
 pub(crate) mod legacy;
 pub(crate) mod prepare;
 pub(crate) mod refusal;

@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::inspect::{Pointer, PointerRule, PointerRules, pointers_to};
 use super::legacy::{LegacyRow, weight};
 use super::standing::Standings;
 use super::step::Step;
@@ -150,6 +151,7 @@ pub struct Prepare<'a> {
     pub(crate) plan: &'a Arc<StepPlan>,
     pub(crate) cache: &'a LookupCache,
     pub(crate) mends: &'a Mends,
+    pub(crate) pointers: &'a PointerRules,
     pub(crate) again: Again,
     /// The steps that it waits for.
     pub(crate) after: &'static [&'static str],
@@ -281,6 +283,16 @@ impl Prepare<'_> {
                 }
             }
         })
+    }
+
+    /// The columns that point to `table` and that the settings let follow a row which is merged into another one.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn followed(&self, table: &str) -> Result<Vec<Pointer>, PrepareError> {
+        let found = self.target("foreign keys", |db| pointers_to(db, table))?;
+        let follows = |pointer: &Pointer| self.pointers.get(&pointer.name()) == Some(&PointerRule::Follow);
+        Ok(found.into_iter().filter(follows).collect())
     }
 
     /// In a replay: what became of the step's own rows before.

@@ -1,6 +1,9 @@
 //! A step moves one legacy table: prepare, read, transform, write.
 
+use diesel::QueryResult;
+
 use super::draft::{Draft, Unit};
+use super::inspect::{Finding, Inspect, Right};
 use super::legacy::{Fate, LegacyRow};
 use super::prepare::{Prepare, PrepareError};
 use super::refusal::Refusal;
@@ -26,6 +29,9 @@ pub trait Step: Send + Sync + 'static {
     const PARTS: &'static [(&'static str, &'static str)] = &[];
     /// Unique indexes that the target has once the step is done: built after the last part of its end, beside customers.
     const INDEXES: &'static [UniqueIndex] = &[];
+    /// Further target tables that it changes, and how: the rights that the user needs there. TARGET, ALSO and PARTS are written
+    /// anyhow, and SELECT is needed on all that `writes` names.
+    const CHANGES: &'static [(&'static str, &'static [Right])] = &[];
     /// The code of a row that follows another one: why it was merged.
     const MERGED: Option<&'static str> = None;
     /// What becomes of each legacy column.
@@ -43,8 +49,17 @@ pub trait Step: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// The target tables that it writes, as `table!` declares them.
+    /// The target tables that it writes or reads, as `table!` declares them.
     fn writes() -> Vec<TableShape>;
+
+    /// Looks at the target for what would keep the step from its end and that only the step knows of: before anything is
+    /// written, by every `plan` and every run.
+    ///
+    /// # Errors
+    /// Those of the database.
+    fn inspect(_: &mut Inspect<'_>) -> QueryResult<Vec<Finding>> {
+        Ok(Vec::new())
+    }
 
     /// Builds the lookups, before the first chunk and again in every process: from the legacy database, which does not
     /// change, and from frozen readings of the target, which does.
@@ -114,6 +129,19 @@ pub enum FinishError {
     /// The target is not as it must be: what is wrong and what to do. Holds ids, no values.
     #[error("{0}")]
     Target(String),
+    /// The ledger of its chunks is not that of its keys: a defect, or a ledger that somebody changed.
+    #[error(
+        "its chunks have {keys} keys and read {read} rows, where {planned} were planned, so it is not called done: look at \
+         replant_chunks, and restore the ledger with the target if it was changed by hand"
+    )]
+    Unaccounted {
+        /// Keys that were planned.
+        planned: u64,
+        /// Keys in its chunks.
+        keys: i64,
+        /// Rows that they read.
+        read: i64,
+    },
 }
 
 /// The code under which followers of a step are merged.

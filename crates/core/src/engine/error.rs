@@ -1,6 +1,7 @@
 //! Why a run ends without being done, and what the operator does then.
 
 use crate::contract::domain::OrderError;
+use crate::contract::inspect::Finding;
 use crate::contract::prepare::PrepareError;
 use crate::contract::step::FinishError;
 use crate::policy::retry::{Action, action};
@@ -21,12 +22,10 @@ pub enum RunError {
     #[error("{0}")]
     Settings(String),
     /// A database is not as it must be. Nothing was written.
-    #[error("the {side} database is not as it must be, so nothing was written: {}", .problems.join("; "))]
+    #[error("the databases are not as they must be, so nothing was written:{}", refusals(.findings))]
     Preflight {
-        /// Which database.
-        side: &'static str,
-        /// What is wrong with it.
-        problems: Vec<String>,
+        /// What was found, notes among it: the refusals first.
+        findings: Vec<Finding>,
     },
     /// The legacy database is not the one that the ledger speaks of.
     #[error(
@@ -291,6 +290,11 @@ impl RunError {
             }
         }
     }
+}
+
+/// A list of what keeps a run from beginning, each with what mends it.
+fn refusals(findings: &[Finding]) -> String {
+    findings.iter().filter(|finding| finding.refuses()).map(|finding| format!("\n  {finding}")).collect()
 }
 
 fn of(failure: &Failure) -> Kind {

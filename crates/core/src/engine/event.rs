@@ -3,11 +3,17 @@
 use std::time::Duration;
 
 use super::rejudge::Rejudged;
+use crate::contract::inspect::Finding;
 use crate::words::Counts;
 
 /// Something that happened in a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// The checks before the run have found something that its operator should know.
+    Noted {
+        /// What.
+        finding: Finding,
+    },
     /// Chunks of dead workers were freed.
     Reaped {
         /// How many.

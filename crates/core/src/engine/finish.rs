@@ -14,11 +14,13 @@ use super::event::Event;
 use super::run::Running;
 use super::step::{AnyStep, PreparedStep};
 use super::stop::Stop;
+use crate::contract::inspect::Finding;
 use crate::contract::step::FinishError;
 use crate::storage::bulk::Tx;
-use crate::storage::db::{Backend, Db};
+use crate::storage::db::{Backend, Db, Role};
 use crate::storage::indexes::{self, Built, Found, IndexError, UniqueIndex};
 use crate::storage::ledger;
+use crate::storage::ledger::claim::{self, Account};
 use crate::storage::ledger::stage::{self, Stage};
 
 /// How long a part waits for a lock: customers wait for what it holds meanwhile. It is tried again later. A process that
@@ -37,6 +39,24 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How often an operator hears that a build waits for others.
 const SAY_AGAIN: Duration = Duration::from_secs(30);
 
+/// How the end of a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The step is done.
+    Done,
+    /// The run was asked to stop.
+    Stopped,
+    /// Chunks of it are open again: a crash of the server took something back.
+    Open,
+}
+
+/// What comes next.
+enum Next {
+    Stage(Stage),
+    /// Chunks that are open.
+    Open,
+}
+
 /// A step whose rows are moved.
 struct Ending<'a> {
     run: &'a Running<'a>,
@@ -46,28 +66,23 @@ struct Ending<'a> {
 }
 
 impl Running<'_> {
-    /// Does what is left of a step and marks it as done, once: of two workers the second finds done what the first did. Whether
-    /// it is done; not where the run was asked to stop.
-    pub(super) fn finish(
-        &self,
-        step: &dyn AnyStep,
-        prepared: &dyn PreparedStep,
-        halt: &Stop,
-    ) -> Result<bool, RunError> {
+    /// Does what is left of a step and marks it as done, once: of two workers the second finds done what the first did.
+    pub(super) fn finish(&self, step: &dyn AnyStep, prepared: &dyn PreparedStep, halt: &Stop) -> Result<End, RunError> {
         let ending = Ending { run: self, step, prepared, halt: Some(halt) };
         loop {
             match ending.patiently(|| ending.next_part())? {
-                Stage::Planned if ending.is_to_stop() => return Ok(false),
-                Stage::Planned => {}
-                Stage::Done => return Ok(true),
-                Stage::Indexing => break,
+                Next::Open => return Ok(End::Open),
+                Next::Stage(Stage::Planned) if ending.is_to_stop() => return Ok(End::Stopped),
+                Next::Stage(Stage::Planned) => {}
+                Next::Stage(Stage::Done) => return Ok(End::Done),
+                Next::Stage(Stage::Indexing) => break,
             }
         }
         if !ending.index()? {
-            return Ok(false);
+            return Ok(End::Stopped);
         }
         ending.patiently(|| ending.transaction(|db| Ok(stage::finish(db, step.name())?)))?;
-        Ok(true)
+        Ok(End::Done)
     }
 
     /// Does again what is left of a step, with what has come in since. Whether it came to its end.
@@ -96,7 +111,9 @@ impl Running<'_> {
     fn look_at_index(&self, step: &dyn AnyStep, index: &UniqueIndex) -> Result<(), RunError> {
         let problem = |error| match error {
             IndexError::Database(_) => failed(step, error),
-            IndexError::Taken { .. } => RunError::Preflight { side: "target", problems: vec![error.to_string()] },
+            IndexError::Taken { .. } => {
+                RunError::Preflight { findings: vec![Finding::refusal(Role::Target, error.to_string())] }
+            }
         };
         let found = indexes::look(&mut *self.databases.target.get()?, index).map_err(problem)?;
         if found == Found::Invalid && !self.databases.target.is_rehearsal() {
@@ -167,20 +184,30 @@ impl Ending<'_> {
     }
 
     /// Does the first part that is not committed. Returns how far the step is then.
-    fn next_part(&self) -> Result<Stage, RunError> {
+    fn next_part(&self) -> Result<Next, RunError> {
         let name = self.step.name();
         self.transaction(|db| {
             let (stage, part) = match stage::lock_end(db, name)? {
                 Some((Stage::Planned, part)) => (Stage::Planned, part),
-                Some((stage, _)) => return Ok(stage),
+                Some((stage, _)) => return Ok(Next::Stage(stage)),
                 None => (Stage::Planned, 0),
             };
             let parts = self.prepared.finish_parts();
+            if part == 0 {
+                let keys = self.prepared.keys();
+                match claim::account(db, name, keys)? {
+                    Account::Whole => {}
+                    Account::Open => return Ok(Next::Open),
+                    Account::Wrong { keys: in_chunks, read } => {
+                        return Err(FinishError::Unaccounted { planned: keys.len(), keys: in_chunks, read });
+                    }
+                }
+            }
             if part < parts {
                 self.prepared.finish(part, &mut Tx::finishing(db, name))?;
                 stage::parts_done(db, name, part + 1)?;
             }
-            Ok(match (part + 1 >= parts, self.step.indexes().is_empty()) {
+            Ok(Next::Stage(match (part + 1 >= parts, self.step.indexes().is_empty()) {
                 (false, _) => stage,
                 (true, true) => {
                     stage::finish(db, name)?;
@@ -190,7 +217,7 @@ impl Ending<'_> {
                     stage::indexing(db, name)?;
                     Stage::Indexing
                 }
-            })
+            }))
         })
     }
 

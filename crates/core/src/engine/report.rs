@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::preflight::Forecast;
+use crate::contract::inspect::Finding;
 use crate::words::Counts;
 
 /// How a run ended.
@@ -26,6 +28,23 @@ pub struct StepReport {
     pub counts: Counts,
     /// How long it took, with planning and preparing.
     pub elapsed: Duration,
+}
+
+/// What a run would find and do.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Plan {
+    /// Where the rows come from, without a password.
+    pub from: String,
+    /// Where they go, likewise.
+    pub into: String,
+    /// When the legacy database was frozen; none where the checks found that a run cannot begin.
+    pub snapshot: Option<jiff::Timestamp>,
+    /// The steps, in order.
+    pub steps: Vec<Outlook>,
+    /// What the checks have found: refusals first.
+    pub findings: Vec<Finding>,
+    /// How much it is expected to write.
+    pub forecast: Option<Forecast>,
 }
 
 /// A step as it stands before a run.

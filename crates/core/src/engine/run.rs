@@ -13,18 +13,19 @@ use super::event::{Event, Reporter};
 use super::offline;
 use super::preflight;
 use super::replay::Replay;
-use super::report::{Outlook, Report};
+use super::report::{Outlook, Plan, Report};
 use super::settings::Settings;
 use super::step::{AnyStep, PreparedStep, keys};
 use super::stop::Stop;
 use crate::contract::domain::Registry;
+use crate::contract::inspect::Finding;
 use crate::contract::prepare::{Again, LookupCache, Prepare};
-use crate::storage::db::{Backend, Db, DbUrl};
+use crate::storage::db::{Backend, Db, DbUrl, Role};
+use crate::storage::ledger;
 use crate::storage::ledger::alive::{self, BEAT};
 use crate::storage::ledger::mends::{self, Mend, Mends};
 use crate::storage::ledger::plan::{self, NewStep, StepPlan};
 use crate::storage::ledger::runs::{self, Alive, End, Owner};
-use crate::storage::ledger;
 use crate::storage::pool::PoolError;
 
 /// Reads when the legacy database was frozen.
@@ -45,16 +46,16 @@ pub struct Migration<'a> {
 }
 
 impl Migration<'_> {
-    /// The steps in order with their rows and chunks, after every check of a run. Writes nothing.
+    /// The steps in order with their rows and chunks, and what the checks of a run have found. Writes nothing.
     ///
     /// # Errors
-    /// Those with which a run would begin.
-    pub fn plan(&self) -> Result<Vec<Outlook>, RunError> {
+    /// Those with which a run would begin; of the checks, all that they have found.
+    pub fn plan(&self) -> Result<Plan, RunError> {
         let steps = self.registry.selected(&self.settings.only)?;
         let databases = Databases::open(self, None)?;
-        preflight::check(&steps, &databases.legacy, &databases.target)?;
+        let checked = self.preflight(&steps, &databases, true)?;
         offline::check(&self.settings, &steps, &databases.target)?;
-        self.check_snapshot(&databases)?;
+        let snapshot = Some(self.check_snapshot(&databases)?);
         let mut outlook = Vec::new();
         for step in steps {
             let planned = {
@@ -77,7 +78,20 @@ impl Migration<'_> {
                 done,
             });
         }
-        Ok(outlook)
+        let (from, into) = (self.legacy.place(), self.target.place());
+        let preflight::Preflight { findings, forecast } = checked;
+        Ok(Plan { from, into, snapshot, steps: outlook, findings, forecast })
+    }
+
+    fn preflight(
+        &self,
+        steps: &[&dyn AnyStep],
+        databases: &Databases,
+        counts: bool,
+    ) -> Result<preflight::Preflight, RunError> {
+        let Databases { legacy, target } = databases;
+        let (registry, settings) = (self.registry, &self.settings);
+        preflight::check(&preflight::Checked { registry, steps, legacy, target, settings, counts })
     }
 
     /// Runs every step that is not done, and goes on where earlier runs stopped.
@@ -128,7 +142,9 @@ impl Migration<'_> {
     ) -> Result<T, RunError> {
         let owner = Owner::of_this_process();
         let databases = Databases::open(self, Some(&owner))?;
-        preflight::check(steps, &databases.legacy, &databases.target)?;
+        for finding in self.preflight(steps, &databases, false)?.findings {
+            reporter.event(&Event::Noted { finding });
+        }
         offline::check(&self.settings, steps, &databases.target)?;
         // The lock of a SQLite target comes before the first write; that of PostgreSQL is between workers, not runs.
         let file = match databases.target.backend() {
@@ -187,7 +203,7 @@ impl Migration<'_> {
 
     fn check_snapshot(&self, databases: &Databases) -> Result<Timestamp, RunError> {
         let found = (self.snapshot)(&mut *databases.legacy.get()?)
-            .map_err(|problem| RunError::Preflight { side: "legacy", problems: vec![problem] })?;
+            .map_err(|problem| RunError::Preflight { findings: vec![Finding::refusal(Role::Legacy, problem)] })?;
         let mut target = databases.target.get()?;
         let begun = if ledger::exists(&mut target)? { runs::snapshot(&mut target)? } else { None };
         match begun {
@@ -277,6 +293,7 @@ impl Running<'_> {
             plan,
             cache,
             mends: &self.mends,
+            pointers: &self.migration.settings.pointers,
             again,
             after: step.after(),
             until_done,

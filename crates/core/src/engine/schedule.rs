@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::error::RunError;
 use super::event::Event;
+use super::finish::End;
 use super::limits::{Budget, Limits};
 use super::pipeline::{self, Line};
 use super::report::{Report, StepReport};
@@ -235,9 +236,19 @@ impl Lane<'_> {
             halt: &self.board.halt,
             reporter: run.reporter,
         };
-        let (counts, complete) = run.load(step, &*prepared, || pipeline::run(&line, rows))?;
-        let done = complete && run.finish(step, &*prepared, &self.board.halt)?;
-        Ok(Some((counts, done)))
+        let mut sum = Counts::default();
+        loop {
+            let (counts, complete) = run.load(step, &*prepared, || pipeline::run(&line, rows))?;
+            sum += counts;
+            if !complete {
+                return Ok(Some((sum, false)));
+            }
+            match run.finish(step, &*prepared, &self.board.halt)? {
+                End::Done => return Ok(Some((sum, true))),
+                End::Stopped => return Ok(Some((sum, false))),
+                End::Open => {}
+            }
+        }
     }
 }
 

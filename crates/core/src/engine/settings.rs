@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::contract::inspect::PointerRules;
 use crate::policy::retry::Retries;
 use crate::policy::sizing::Sizing;
 use crate::storage::constraints::Building;
@@ -48,6 +49,10 @@ pub struct Settings {
     pub offline: Option<Offline>,
     /// How indexes and foreign keys that were dropped are built again.
     pub building: Building,
+    /// What becomes of columns that point to rows which the migration merges, and that it does not know.
+    pub pointers: PointerRules,
+    /// What the disk of the target holds, in gigabytes, where a run is to be held against it.
+    pub disk_gb: Option<u64>,
 }
 
 /// How steps load where nobody else writes to the target: without foreign keys and secondary indexes, which are built again
@@ -110,6 +115,8 @@ impl Default for Settings {
             dry_run: false,
             offline: None,
             building: Building::default(),
+            pointers: PointerRules::default(),
+            disk_gb: None,
         }
     }
 }

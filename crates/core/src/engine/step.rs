@@ -7,6 +7,7 @@ use diesel::QueryResult;
 
 use super::chunk::{ReadRows, Rows};
 use super::error::{ChunkError, RunError};
+use crate::contract::inspect::{Finding, Inspect, Right};
 use crate::contract::legacy::{Fate, LegacyRow, weight};
 use crate::contract::prepare::{Prepare, PrepareError};
 use crate::contract::step::{FinishError, Step};
@@ -43,12 +44,16 @@ pub trait AnyStep: Send + Sync {
     fn parts(&self) -> &'static [(&'static str, &'static str)];
     /// Unique indexes that the target has once it is done.
     fn indexes(&self) -> &'static [UniqueIndex];
+    /// Further target tables that it changes, and how.
+    fn changes(&self) -> &'static [(&'static str, &'static [Right])];
     /// What becomes of each legacy column.
     fn fates(&self) -> &'static [(&'static str, Fate)];
     /// The legacy tables that it reads, its own first.
     fn reads(&self) -> Vec<TableShape>;
-    /// The target tables that it writes.
+    /// The target tables that it writes or reads.
     fn writes(&self) -> Vec<TableShape>;
+    /// What would keep it from its end, as it says itself.
+    fn inspect(&self, cx: &mut Inspect<'_>) -> QueryResult<Vec<Finding>>;
     /// The keys of its legacy table.
     fn keys(&self, legacy: &mut Db) -> QueryResult<KeySet>;
     /// Reads a range of its legacy table as a chunk reads it, of about so many rows, and says how many there are: to measure
@@ -75,6 +80,8 @@ pub trait PreparedStep: Send + Sync {
         range: KeyRange,
         most_bytes: u64,
     ) -> Result<(Box<dyn ReadRows>, KeyRange), ChunkError>;
+    /// The keys of its legacy table.
+    fn keys(&self) -> &KeySet;
     /// How many parts its end has, once every chunk is done.
     fn finish_parts(&self) -> u64;
     /// Does a part of its end.
@@ -144,6 +151,10 @@ impl<S: Step> AnyStep for Erased<S> {
         S::INDEXES
     }
 
+    fn changes(&self) -> &'static [(&'static str, &'static [Right])] {
+        S::CHANGES
+    }
+
     fn fates(&self) -> &'static [(&'static str, Fate)] {
         S::FATES
     }
@@ -156,6 +167,10 @@ impl<S: Step> AnyStep for Erased<S> {
 
     fn writes(&self) -> Vec<TableShape> {
         S::writes()
+    }
+
+    fn inspect(&self, cx: &mut Inspect<'_>) -> QueryResult<Vec<Finding>> {
+        S::inspect(cx)
     }
 
     fn keys(&self, legacy: &mut Db) -> QueryResult<KeySet> {
@@ -257,6 +272,10 @@ impl<S: Step> PreparedStep for Ready<S> {
         mends.apply(&mut rows)?;
         let rows = Rows::<S> { rows, starts, found, planned, as_planned, lookups: Arc::clone(&self.lookups) };
         Ok((Box::new(rows), range))
+    }
+
+    fn keys(&self) -> &KeySet {
+        &self.plan.keys
     }
 
     fn finish_parts(&self) -> u64 {

@@ -56,7 +56,7 @@ fn ordered(registry: &Registry, only: &[&str]) -> Result<Vec<&'static str>, Orde
         settings: Settings { only, ..Settings::default() },
     };
     match migration.plan() {
-        Ok(steps) => Ok(steps.iter().map(|step| step.step).collect()),
+        Ok(plan) => Ok(plan.steps.iter().map(|step| step.step).collect()),
         Err(RunError::Order(error)) => Err(error),
         Err(error) => panic!("{error}"),
     }

@@ -1,5 +1,11 @@
 //! What is looked at before anything is written: a clear error with names, no ledger, no secret.
 
+mod columns;
+mod objects;
+mod pooler;
+mod rights;
+mod server;
+
 use diesel::connection::SimpleConnection;
 use replant_core::db::{Db, DbUrl, Role};
 use replant_core::{Event, RunError, Settings, ledger};
@@ -138,8 +144,9 @@ fn a_user_without_rights_is_told_what_is_missing_and_no_secret() {
     ))
     .unwrap();
     let error = run(address(&name).unwrap());
-    assert!(matches!(error, RunError::Ledger(ledger::LedgerError::Install { .. })), "{error:?}");
-    assert!(error.to_string().contains("right to create a schema"), "{error}");
+    assert!(matches!(error, RunError::Preflight { .. }), "{error:?}");
+    assert!(error.to_string().contains("lacks a right: CREATE on the database"), "{error}");
+    assert!(error.to_string().contains("lacks a right: DELETE on `items`"), "{error}");
 
     let error = run(address("no_such_database").unwrap());
     assert!(error.to_string().contains("the server has no database of that name"), "{error}");

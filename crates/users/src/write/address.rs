@@ -2,6 +2,8 @@
 
 use diesel::prelude::*;
 use replant_core::db::Db;
+use replant_core::literal;
+use replant_core::prelude::*;
 use rustc_hash::FxHashSet;
 
 use crate::schema::target::account_emails;
@@ -19,17 +21,15 @@ pub(super) fn known(db: &mut Db, emails: &[&str]) -> QueryResult<FxHashSet<Strin
 }
 
 /// Adds those addresses that lead to no account yet.
-pub(super) fn add(db: &mut Db, addresses: &[NewAccountEmail]) -> QueryResult<()> {
+pub(super) fn add(tx: &mut Tx<'_>, addresses: &[NewAccountEmail]) -> QueryResult<()> {
     let emails: Vec<&str> = addresses.iter().map(|address| address.email.as_str()).collect();
-    let mut known = known(db, &emails)?;
+    let mut known = known(tx.db(), &emails)?;
     let fresh: Vec<&NewAccountEmail> = addresses.iter().filter(|one| known.insert(one.email.clone())).collect();
-    let table = account_emails::table;
-    match db {
-        Db::Pg(pg) => fresh
-            .chunks(1_000)
-            .try_for_each(|some| diesel::insert_into(table).values(some.to_vec()).execute(pg).map(|_| ())),
-        other => fresh
-            .into_iter()
-            .try_for_each(|address| diesel::insert_into(table).values(address).execute(other).map(|_| ())),
+    for some in fresh.chunks(1_000) {
+        let row = |address: &&NewAccountEmail| format!("({}, {})", literal(&address.email), address.account_id);
+        let rows: Vec<String> = some.iter().map(row).collect();
+        let sql = format!("INSERT INTO account_emails (email, account_id) VALUES {}", rows.join(", "));
+        tx.execute_on("account_emails", some.len(), &sql)?;
     }
+    Ok(())
 }

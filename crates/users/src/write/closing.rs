@@ -1,10 +1,12 @@
 //! Platform accounts of one person go into one: closed, their rows pointed at it (rules: Users, 3).
 
+use std::sync::Arc;
+
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use replant_clean as clean;
-use replant_core::Batch;
 use replant_core::prelude::*;
+use replant_core::{Batch, Pointer};
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
@@ -21,10 +23,14 @@ pub(crate) struct Closing {
     pub(crate) others: Vec<i64>,
     /// The legacy user for whose sake; none in a group without users.
     pub(crate) legacy_key: Option<Key>,
+    /// Columns that point to accounts beside those that the migration knows, and that follow. Those of the settings: no part of
+    /// what the legacy rows say.
+    #[serde(skip)]
+    pub(crate) followed: Arc<[Pointer]>,
 }
 
 /// Every column that points to an account, but for `legacy_user_map`, which is a record, and those that are seen to apart.
-const POINTERS: &[(&str, &str)] = &[
+pub(crate) const POINTERS: &[(&str, &str)] = &[
     ("brands", "account_id"),
     ("subscriptions", "account_id"),
     ("invoices", "account_id"),
@@ -33,6 +39,10 @@ const POINTERS: &[(&str, &str)] = &[
     ("plantings", "recipient_account_id"),
     ("credit_entries", "account_id"),
 ];
+
+/// Columns that point to an account and are seen to apart, or are a record.
+pub(crate) const APART: &[(&str, &str)] =
+    &[("accounts", "merged_into"), ("account_emails", "account_id"), ("legacy_user_map", "account_id")];
 
 /// Of several active subscriptions of an account to one plan the latest started stays, a native one before those of the
 /// migration (`OURS`; in a replay there are some): the platform admits one.
@@ -69,8 +79,11 @@ impl Closing {
         let merged = Merged::new(tx, &pairs);
         merged.supersede(tx)?;
         merged.repoint(tx)?;
+        if let Some(closing) = closings.first() {
+            merged.repoint_further(tx, &closing.followed)?;
+        }
         merged.close(tx)?;
-        address::add(tx.db(), &addresses)
+        address::add(tx, &addresses)
     }
 
     /// What the platform had merged into an account that was closed since goes where that one went. No index leads from an
@@ -95,7 +108,7 @@ impl Closing {
                 Instant::now().as_sql(),
                 listed(some)
             );
-            diesel::sql_query(sql).execute(tx.db())?;
+            tx.execute(&sql)?;
         }
         Ok(())
     }
@@ -107,7 +120,7 @@ impl Closing {
     pub(crate) fn finish(tx: &mut Tx<'_>, closings: &[Self]) -> QueryResult<()> {
         // What was closed before is not locked: customers are at those that stay.
         let ids: Vec<i64> = closings.iter().flat_map(Self::accounts).collect();
-        let standing = standing(tx.db(), &ids, Lock::No)?;
+        let standing = standing(tx, &ids, Lock::No)?;
         let open = |id: &i64| standing.get(id).is_some_and(|account| account.merged_into.is_none());
         let due: Vec<&Self> = closings.iter().filter(|closing| closing.others.iter().any(open)).collect();
         let standing = Self::locked(tx, &due)?;
@@ -119,8 +132,8 @@ impl Closing {
     fn locked(tx: &mut Tx<'_>, closings: &[&Self]) -> QueryResult<FxHashMap<i64, Account>> {
         let go: Vec<i64> = closings.iter().flat_map(|closing| closing.others.iter().copied()).collect();
         let stay: Vec<i64> = closings.iter().map(|closing| closing.into).collect();
-        let mut locked = standing(tx.db(), &go, Lock::Key)?;
-        locked.extend(standing(tx.db(), &stay, Lock::Values)?);
+        let mut locked = standing(tx, &go, Lock::Key)?;
+        locked.extend(standing(tx, &stay, Lock::Values)?);
         Ok(locked)
     }
 
@@ -186,7 +199,26 @@ impl Merged {
             "{} UPDATE account_emails SET account_id = m.winner FROM merged m WHERE account_emails.account_id = m.loser",
             self.with
         );
-        diesel::sql_query(sql).execute(tx.db()).map(|_| ())
+        tx.execute(&sql).map(|_| ())
+    }
+
+    /// Points at the winners what points to the losers in columns that the migration does not know. What has no `id` cannot be
+    /// noted row by row.
+    fn repoint_further(&self, tx: &mut Tx<'_>, followed: &[Pointer]) -> QueryResult<()> {
+        for pointer in followed {
+            let (table, column) = (pointer.sql_table(), pointer.sql_column());
+            if pointer.has_id {
+                let pointing = format!("(SELECT t.id, m.* FROM {table} t JOIN merged m ON m.loser = t.{column}) t");
+                let what = format!("repointed {}", pointer.column);
+                self.note(tx, &pointer.table, &what, "CAST(t.loser AS text)", "CAST(t.winner AS text)", &pointing)?;
+            }
+            let sql = format!(
+                "{} UPDATE {table} AS t SET {column} = m.winner FROM merged m WHERE t.{column} = m.loser",
+                self.with
+            );
+            tx.execute(&sql)?;
+        }
+        Ok(())
     }
 
     /// Closes the losers.
@@ -222,7 +254,7 @@ impl Merged {
         let ids = listed(noted);
         let sql =
             format!("{} UPDATE {table} SET {set} FROM {from} WHERE {condition} AND {table}.id IN ({ids})", self.with);
-        diesel::sql_query(sql).execute(tx.db()).map(|_| ())
+        tx.execute_on(table, noted.len(), &sql)
     }
 
     /// Notes in the ledger what is about to be changed, row by row. Returns these rows.
@@ -270,7 +302,7 @@ mod tests {
     use super::*;
 
     #[derive(QueryableByName, PartialEq, Eq, PartialOrd, Ord, Debug)]
-    struct Pointer {
+    struct Found {
         #[diesel(sql_type = Text)]
         table: String,
         #[diesel(sql_type = Text)]
@@ -282,16 +314,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut db = sample::new_sqlite(&folder.path().join("platform.db"));
         schema::create_platform(&mut db).unwrap();
-        let mut found: Vec<Pointer> = diesel::sql_query(
+        let mut found: Vec<Found> = diesel::sql_query(
             "SELECT m.name AS \"table\", f.\"from\" AS \"column\" FROM sqlite_master m \
              JOIN pragma_foreign_key_list(m.name) f WHERE m.type = 'table' AND f.\"table\" = 'accounts'",
         )
         .load(&mut db)
         .unwrap();
-        let known =
-            |(table, column): &(&str, &str)| Pointer { table: (*table).to_owned(), column: (*column).to_owned() };
-        let apart = [("accounts", "merged_into"), ("account_emails", "account_id"), ("legacy_user_map", "account_id")];
-        let mut expected: Vec<Pointer> = POINTERS.iter().chain(&apart).map(known).collect();
+        let known = |(table, column): &(&str, &str)| Found { table: (*table).to_owned(), column: (*column).to_owned() };
+        let mut expected: Vec<Found> = POINTERS.iter().chain(APART).map(known).collect();
         found.sort();
         expected.sort();
         assert_eq!(found, expected);

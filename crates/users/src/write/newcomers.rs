@@ -1,12 +1,14 @@
 //! Accounts that customers opened after the groups were formed, with the address of another live one but for its case.
 
+use std::sync::Arc;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use replant_clean as clean;
 use replant_core::prelude::*;
 use rustc_hash::FxHashSet;
 
-use crate::identity::Identity;
+use crate::transform::Lookups;
 use crate::write::Closing;
 
 /// A live account that shares its address.
@@ -33,7 +35,8 @@ SELECT a.id, a.email, d.folded
 ///
 /// # Errors
 /// Those of the database.
-pub(crate) fn newcomers(identity: &Identity, tx: &mut Tx<'_>) -> QueryResult<u64> {
+pub(crate) fn newcomers(lookups: &Lookups, tx: &mut Tx<'_>) -> QueryResult<u64> {
+    let identity = &lookups.identity;
     let sharing: Vec<Sharing> = diesel::sql_query(SHARING).load(tx.db())?;
     let ours = tx.ours()?;
     let ids: FxHashSet<i64> = sharing.iter().map(|account| account.id).collect();
@@ -47,7 +50,7 @@ pub(crate) fn newcomers(identity: &Identity, tx: &mut Tx<'_>) -> QueryResult<u64
         let others: Vec<i64> = group.iter().map(|account| account.id).filter(|id| *id != into).collect();
         let of_ours = group.iter().any(|account| ours.made("accounts", account.id));
         if !of_ours && !others.iter().any(|id| with_users.contains(id)) {
-            closings.push(Closing { into, others, legacy_key: None });
+            closings.push(Closing { into, others, legacy_key: None, followed: Arc::clone(&lookups.followed) });
         }
     }
     Closing::finish(tx, &closings)?;

@@ -41,7 +41,7 @@ impl Write for Opened {
         let (mut fresh, mut anew): (Batch<Account>, Batch<Account>) = (Batch::default(), Batch::default());
         let again: Vec<i64> = batch.iter().filter(|(unit, _)| tx.is_again(*unit)).map(|(_, row)| row.0.id).collect();
         let standing =
-            if again.is_empty() { rustc_hash::FxHashMap::default() } else { standing(tx.db(), &again, Lock::Values)? };
+            if again.is_empty() { rustc_hash::FxHashMap::default() } else { standing(tx, &again, Lock::Values)? };
         for (unit, row) in batch.iter() {
             match standing.get(&row.0.id) {
                 Some(now) => {

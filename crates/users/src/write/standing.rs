@@ -23,17 +23,22 @@ pub(super) enum Lock {
 /// The accounts as they stand now. PostgreSQL keeps them so until the chunk is committed; in the order of their ids, so
 /// that two chunks cannot wait for each other. A lock that is made stronger later would be a deadlock with a customer who has
 /// added a row and then changes the account.
-pub(super) fn standing(db: &mut Db, ids: &[i64], lock: Lock) -> QueryResult<FxHashMap<i64, Account>> {
+pub(super) fn standing(tx: &mut Tx<'_>, ids: &[i64], lock: Lock) -> QueryResult<FxHashMap<i64, Account>> {
     let mut ids = ids.to_vec();
     ids.sort_unstable();
     let mut standing = FxHashMap::default();
     for some in ids.chunks(1_000) {
-        let wanted = accounts::table.filter(accounts::id.eq_any(some.to_vec())).order(accounts::id);
-        let found: Vec<Account> = match (&mut *db, lock) {
-            (Db::Pg(pg), Lock::Values) => wanted.select(Account::as_select()).for_no_key_update().load(pg)?,
-            (Db::Pg(pg), Lock::Key) => wanted.select(Account::as_select()).for_update().load(pg)?,
-            (db, _) => wanted.select(Account::as_select()).load(db)?,
+        let mode = match (tx.db(), lock) {
+            (Db::Pg(_), Lock::Values) => Some("NO KEY UPDATE"),
+            (Db::Pg(_), Lock::Key) => Some("UPDATE"),
+            _ => None,
         };
+        if let Some(mode) = mode {
+            let ids = some.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+            tx.execute(&format!("SELECT id FROM accounts WHERE id IN ({ids}) ORDER BY id FOR {mode}"))?;
+        }
+        let wanted = accounts::table.filter(accounts::id.eq_any(some.to_vec())).order(accounts::id);
+        let found: Vec<Account> = wanted.select(Account::as_select()).load(tx.db())?;
         standing.extend(found.into_iter().map(|account| (account.id, account)));
     }
     Ok(standing)

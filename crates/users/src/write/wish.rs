@@ -79,8 +79,8 @@ impl Write for Wish {
             let wishes = batch.rows().iter().filter(move |wish| wish.pre_launch == pre_launch);
             wishes.map(|wish| wish.account).collect::<Vec<i64>>()
         };
-        let pre_launch = standing(tx.db(), &accounts(true), Lock::Key)?;
-        let mut standing = standing(tx.db(), &accounts(false), Lock::Values)?;
+        let pre_launch = standing(tx, &accounts(true), Lock::Key)?;
+        let mut standing = standing(tx, &accounts(false), Lock::Values)?;
         standing.extend(pre_launch);
         let written = written(tx.db(), batch.rows())?;
         let now = Instant::now();

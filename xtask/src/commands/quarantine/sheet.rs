@@ -213,7 +213,9 @@ fn cell(kind: Kind, text: &str) -> Result<Value, &'static str> {
     let number = text.trim();
     match kind {
         Kind::Text => Ok(Value::from(text)),
-        Kind::Integer => number.parse::<i64>().map(Value::from).map_err(|_| "an integer is expected"),
+        Kind::SmallInt | Kind::Integer | Kind::BigInt => {
+            number.parse::<i64>().map(Value::from).map_err(|_| "an integer is expected")
+        }
         Kind::Float | Kind::Double => match number.parse::<f64>() {
             Ok(value) if value.is_finite() => Ok(Value::from(value)),
             _ => Err("a number is expected"),

@@ -123,6 +123,14 @@ impl<'a> Tx<'a> {
         }
     }
 
+    /// As [`Tx::execute`], where the statement is known to concern so many rows of a table.
+    ///
+    /// # Errors
+    /// Those of the database; fewer rows were touched, or more.
+    pub fn execute_on(&mut self, table: &str, rows: usize, sql: &str) -> QueryResult<()> {
+        if self.execute(sql)? == rows { Ok(()) } else { Err(stage::not_taken(table)) }
+    }
+
     /// Whether the unit was refused in this pass.
     pub fn is_refused(&self, unit: UnitIndex) -> bool {
         self.out.contains(unit)

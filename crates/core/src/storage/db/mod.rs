@@ -47,7 +47,8 @@ impl fmt::Display for Backend {
 }
 
 /// Whether a connection reads the legacy database or writes the target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Read only, and the server is told so.
     Legacy,

@@ -78,6 +78,22 @@ impl<T> Attempt<T> for QueryResult<T> {
     }
 }
 
+const SCHEMA: &str = "SELECT count(*) AS found FROM pg_namespace WHERE nspname = 'replant' HAVING count(*) > 0";
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = BigInt)]
+    found: i64,
+}
+
+/// The versions of the ledger that this build knows, ascending.
+pub(crate) fn known_versions() -> Vec<String> {
+    let known = MigrationSource::<diesel::pg::Pg>::migrations(&POSTGRES).unwrap_or_default();
+    let mut known: Vec<String> = known.iter().map(|one| one.name().version().to_string()).collect();
+    known.sort_unstable();
+    known
+}
+
 /// Makes the ledger's tables, or brings them up to date.
 ///
 /// # Errors
@@ -88,8 +104,11 @@ pub fn install(db: &mut Db) -> Result<(), LedgerError> {
         Db::Pg(pg) => pg.transaction(|pg| {
             // diesel keeps its own table where the search path points first: not among the platform's.
             pg.batch_execute("SELECT pg_advisory_xact_lock(7364129880112)").attempt("locked")?;
-            pg.batch_execute("CREATE SCHEMA IF NOT EXISTS replant; SET LOCAL search_path = replant, public")
-                .attempt("made")?;
+            // Even IF NOT EXISTS asks for the right to create one.
+            if diesel::sql_query(SCHEMA).get_results::<Found>(pg).attempt("looked for")?.is_empty() {
+                pg.batch_execute("CREATE SCHEMA replant").attempt("made")?;
+            }
+            pg.batch_execute("SET LOCAL search_path = replant, public").attempt("made")?;
             migrate(pg, POSTGRES, hint)?;
             // A rehearsal goes on in the same transaction.
             pg.batch_execute("SET LOCAL search_path = public, replant").attempt("made")
@@ -138,11 +157,6 @@ where
 /// # Errors
 /// The catalogue cannot be read.
 pub fn exists(db: &mut Db) -> Result<bool, LedgerError> {
-    #[derive(QueryableByName)]
-    struct Found {
-        #[diesel(sql_type = BigInt)]
-        found: i64,
-    }
     let sql = match db {
         Db::Pg(_) => "SELECT count(*) AS found FROM pg_tables WHERE schemaname = 'replant' AND tablename = $1",
         _ => "SELECT count(*) AS found FROM sqlite_master WHERE type = 'table' AND name = ?",
