@@ -72,8 +72,8 @@ fn new_planting(
 }
 
 fn brand_id(planting: &Planting, row: &Plantation, draft: &mut Draft<Rows>) -> Option<i64> {
-    if let (Some(brand), None) = (planting.brand, planting.brand_id) {
-        draft.repair(row.id, PlantingCode::BrandLinkBroken, "brand_id", brand.to_string(), None);
+    if planting.brand.is_some() && planting.brand_id.is_none() {
+        draft.repair(row.id, PlantingCode::BrandLinkBroken, "brand_id", row.brand_id.stored(), None);
     }
     planting.brand_id
 }
@@ -83,7 +83,7 @@ fn payment_id(lookups: &Lookups, planting: &Planting, row: &Plantation, draft: &
     let payment_id = live(&lookups.payments.of(Some(payment)));
     if payment_id.is_none() {
         let column = "finance_transaction_id";
-        draft.repair(row.id, PlantingCode::PaymentLinkBroken, column, payment.to_string(), None);
+        draft.repair(row.id, PlantingCode::PaymentLinkBroken, column, row.finance_transaction_id.stored(), None);
     }
     payment_id
 }
