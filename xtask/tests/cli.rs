@@ -244,7 +244,8 @@ fn a_target_without_a_ledger_says_so() {
 fn what_quarantine_lists_can_be_shown_and_traced() {
     let program = Program::migrated();
     let listed: serde_json::Value =
-        serde_json::from_str(program.run(&["quarantine", "list", "--limit", "5", "--json"]).done()).unwrap();
+        serde_json::from_str(program.run(&["quarantine", "list", "--by", "row", "--limit", "5", "--json"]).done())
+            .unwrap();
     let status: serde_json::Value = serde_json::from_str(program.run(&["status", "--json"]).done()).unwrap();
     for row in listed.as_array().unwrap() {
         let step = status["steps"].as_array().unwrap().iter().find(|step| step["step"] == row["step"]).unwrap();

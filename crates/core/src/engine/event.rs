@@ -8,6 +8,22 @@ use crate::words::Counts;
 /// Something that happened in a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// A run began: as the ledger names it.
+    Began {
+        /// Host, process and a number.
+        run: String,
+    },
+    /// A step is planned.
+    Planned {
+        /// The step.
+        step: &'static str,
+        /// How many steps the run has: as many of these events come, as long as nothing fails.
+        of: usize,
+        /// Its legacy rows.
+        rows: u64,
+        /// Of these, done by earlier runs.
+        done: u64,
+    },
     /// Chunks of dead workers were freed.
     Reaped {
         /// How many.
@@ -75,6 +91,8 @@ pub enum Event {
     ChunkDone {
         /// The step.
         step: &'static str,
+        /// The chunk.
+        chunk: i64,
         /// Its counts.
         counts: Counts,
         /// Units that the target refused.
@@ -121,6 +139,8 @@ pub enum Event {
     ChunkRejudged {
         /// The step.
         step: &'static str,
+        /// The chunk.
+        chunk: i64,
         /// What came of it.
         done: Rejudged,
     },

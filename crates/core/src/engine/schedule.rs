@@ -113,10 +113,13 @@ impl Running<'_> {
                 }
                 match self.patiently(step.name(), || self.plan(*step)) {
                     Err(error) => board.end(step.name(), Err(error), false),
-                    Ok(plan) if one_at_a_time => lane.conduct(*step, plan),
                     Ok(plan) => {
+                        self.tell_planned(&plan, step.name(), steps.len());
                         let lane = &lane;
-                        scope.spawn(move || lane.conduct(*step, plan));
+                        match one_at_a_time {
+                            true => lane.conduct(*step, plan),
+                            false => drop(scope.spawn(move || lane.conduct(*step, plan))),
+                        }
                     }
                 }
             }
@@ -131,6 +134,19 @@ impl Running<'_> {
                 intruders: self.intruders(),
             }),
         }
+    }
+
+    fn tell_planned(&self, plan: &StepPlan, step: &'static str, of: usize) {
+        let rows = plan.keys.len();
+        let done = match plan.done {
+            true => rows,
+            // It is for people alone: a connection that is lost here is lost again where it matters.
+            false => {
+                let target = self.databases.target.get().ok();
+                target.and_then(|mut db| ledger::status::rows_done(&mut db, step).ok()).unwrap_or_default()
+            }
+        };
+        self.reporter.event(&Event::Planned { step, of, rows, done });
     }
 
     fn one_writer(&self) -> bool {

@@ -140,6 +140,19 @@ impl DbUrl {
         self.backend
     }
 
+    /// Where it is, for people: `platform at db1:5432 as replant`, or the file. Never the password.
+    pub fn place(&self) -> String {
+        let text = self.url.expose_secret();
+        if self.backend == Backend::Sqlite {
+            return text.to_owned();
+        }
+        let Ok(url) = url::Url::parse(text) else { return self.backend.to_string() };
+        let port = url.port().unwrap_or(if self.backend == Backend::Postgres { 5432 } else { 3306 });
+        let database = url.path().trim_start_matches('/');
+        let user = if url.username().is_empty() { String::new() } else { format!(" as {}", url.username()) };
+        format!("{database} at {}:{port}{user}", url.host_str().unwrap_or("localhost"))
+    }
+
     /// The file of a SQLite database.
     pub fn sqlite_path(&self) -> Option<PathBuf> {
         (self.backend == Backend::Sqlite).then(|| PathBuf::from(self.url.expose_secret()))

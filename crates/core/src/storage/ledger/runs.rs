@@ -29,8 +29,8 @@ impl Owner {
         &self.0
     }
 
-    /// The name of its sessions, by which the server tells them.
-    pub(crate) fn session_name(owner: &str) -> String {
+    /// The name of its sessions, by which the server tells them: `pg_stat_activity` shows it.
+    pub fn session_name(owner: &str) -> String {
         format!("replant {:016x}", Self::lock_key(owner))
     }
 
@@ -117,6 +117,47 @@ pub fn under_way(db: &mut Db) -> Result<Option<String>, LedgerError> {
     Ok(None)
 }
 
+/// Those of `owners` that live: their advisory locks are held, or that of the SQLite file. Takes no lock that anybody waits
+/// for.
+///
+/// # Errors
+/// The database fails.
+pub fn living(db: &mut Db, owners: &[String]) -> Result<Vec<String>, LedgerError> {
+    #[derive(QueryableByName)]
+    struct Held {
+        #[diesel(sql_type = BigInt)]
+        key: i64,
+    }
+    if let Db::Pg(pg) = db {
+        let sql = "SELECT (classid::bigint << 32) | objid::bigint AS key FROM pg_locks WHERE locktype = 'advisory' AND granted \
+                   AND objsubid = 1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let held: Vec<Held> = diesel::sql_query(sql).load(pg).attempt("read")?;
+        let lives = |owner: &&String| held.iter().any(|lock| lock.key == Owner::lock_key(owner));
+        return Ok(owners.iter().filter(lives).cloned().collect());
+    }
+    let holder = holder(db).attempt("read")?;
+    Ok(owners.iter().filter(|owner| holder.as_deref() == Some(owner.as_str())).cloned().collect())
+}
+
+/// Who holds the lock beside a SQLite target.
+fn holder(db: &mut Db) -> QueryResult<Option<String>> {
+    #[derive(QueryableByName)]
+    struct Main {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        file: String,
+    }
+    let main: Main =
+        diesel::sql_query("SELECT file FROM pragma_database_list WHERE name = 'main'").get_result::<Main>(db)?;
+    let Ok(mut file) = File::open(format!("{}{LOCK}", main.file)) else { return Ok(None) };
+    let is_held = matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock));
+    let mut said = String::new();
+    let is_known = is_held && file.read_to_string(&mut said).is_ok();
+    Ok(said.split_once(" since ").filter(|_| is_known).map(|(owner, _)| owner.to_owned()))
+}
+
+/// What the name of a SQLite target's lock has behind that of the database.
+const LOCK: &str = ".replant-lock";
+
 /// Whether a run was stopped on purpose or failed, so that those who joined it stop as well. One that was killed leaves its
 /// work to them.
 ///
@@ -196,7 +237,7 @@ impl Alive {
     pub fn file(target: &DbUrl, owner: &Owner) -> Result<Self, HeldError> {
         let Some(path) = target.sqlite_path() else { return Ok(Self::Unseen) };
         let mut name = path.into_os_string();
-        name.push(".replant-lock");
+        name.push(LOCK);
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(name)?;
         match file.try_lock() {
             Ok(()) => {
