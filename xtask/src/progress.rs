@@ -82,7 +82,7 @@ impl All {
         self.planned.iter().map(|(step, (_, before))| self.done.get(step).unwrap_or(before)).sum()
     }
 
-    /// `42.3% of 1,499,400 rows, 28,300 rows/s, 31 s left`; how much there is in all is known once every step is planned.
+    /// `42.3%, 28,300 rows/s, 31 s left`; how much there is in all is known once every step is planned.
     fn pace(&self) -> String {
         let (rows, done) = (self.rows(), self.done());
         let before: u64 = self.planned.values().map(|(_, before)| before).sum();
@@ -92,7 +92,7 @@ impl All {
             return format!("{} rows{pace}", grouped(done));
         }
         let left = rate.map(|rate| format!(", {} left", lasting(rows.saturating_sub(done) / rate.max(1))));
-        format!("{} of {} rows{pace}{}", percent(done, rows), grouped(rows), left.unwrap_or_default())
+        format!("{}{pace}{}", percent(done, rows), left.unwrap_or_default())
     }
 }
 
@@ -168,7 +168,7 @@ impl Progress {
         }
         if all.said.elapsed() >= EVERY && all.of > 1 {
             all.said = Instant::now();
-            info!("all steps: {}", all.pace());
+            info!("all steps: {} of {} rows, {}", grouped(all.done()), grouped(all.rows()), all.pace());
         }
     }
 
@@ -325,14 +325,14 @@ mod tests {
         progress.event(&Event::Planned { step: "a.a", of: 2, rows: 100, done: 100 });
         assert_eq!(progress.state().all.pace(), "100 rows");
         progress.event(&Event::Planned { step: "b.b", of: 2, rows: 300, done: 50 });
-        assert_eq!(progress.state().all.pace(), "37.5% of 400 rows");
+        assert_eq!(progress.state().all.pace(), "37.5%");
         progress.event(&Event::StepStarted { step: "b.b", rows: 300, done: 50 });
         progress.event(&Event::ChunkDone { step: "b.b", chunk: 1, counts: counts(50), refused: 0 });
         let pace = progress.state().all.pace();
-        assert!(pace.starts_with("50.0% of 400 rows, ") && pace.ends_with(" left"), "{pace}");
+        assert!(pace.starts_with("50.0%, ") && pace.ends_with(" left"), "{pace}");
         // Another process moved the rest.
         progress.event(&Event::StepDone { step: "b.b", counts: counts(50), elapsed: Duration::from_secs(60) });
-        assert!(progress.state().all.pace().starts_with("100.0% of 400 rows"));
+        assert!(progress.state().all.pace().starts_with("100.0%"));
     }
 
     #[test]

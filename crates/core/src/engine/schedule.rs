@@ -105,6 +105,8 @@ impl Running<'_> {
         let board = Board::default();
         let cache = if one_at_a_time { LookupCache::keeping() } else { LookupCache::default() };
         let lane = Lane { run: self, board: &board, limits: &limits, cache: &cache, steps };
+        // All are planned first, so that it can be told how much there is to do.
+        let mut one_by_one = Vec::new();
         std::thread::scope(|scope| {
             for step in steps {
                 if self.stop.requested() || board.halt.requested() {
@@ -117,12 +119,13 @@ impl Running<'_> {
                         self.tell_planned(&plan, step.name(), steps.len());
                         let lane = &lane;
                         match one_at_a_time {
-                            true => lane.conduct(*step, plan),
+                            true => one_by_one.push((*step, plan)),
                             false => drop(scope.spawn(move || lane.conduct(*step, plan))),
                         }
                     }
                 }
             }
+            one_by_one.into_iter().for_each(|(step, plan)| lane.conduct(step, plan));
         });
         let state = board.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let State { ended, mut reports, failed, .. } = state;

@@ -31,7 +31,7 @@ pub(super) fn shown(kind: Kind, cell: Option<&Value>) -> String {
         Kind::Integer | Kind::Float | Kind::Double => true,
         Kind::Text | Kind::Bool | Kind::Wall | Kind::Instant | Kind::Date => false,
     };
-    if numeric && is_number(&text) { text } else { safe(text) }
+    if numeric && text.trim() == text && is_number(&text) { text } else { safe(text) }
 }
 
 /// A text that no spreadsheet takes for a formula.

@@ -310,4 +310,6 @@ fn said(error: &csv::Error) -> String {
 }
 
 #[cfg(test)]
+mod british;
+#[cfg(test)]
 mod tests;
