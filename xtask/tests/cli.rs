@@ -51,7 +51,10 @@ fn a_mariadb_target_is_refused() {
 fn a_server_that_is_away_is_no_reason_to_begin_again() {
     let program = Program::with_sample();
     let program = program.with("REPLANT__TARGET__URL", "postgres://u:hunter2@127.0.0.1:1/db");
-    program.run(&["migrate"]).refused(4, "no server answers");
+    let end = program.run(&["migrate"]);
+    end.refused(4, "no server answers");
+    assert!(end.err.contains("into db at 127.0.0.1:1 as u"), "{}", end.err);
+    program.run(&["status"]).refused(4, "it is db at 127.0.0.1:1 as u;");
 }
 
 #[test]

@@ -147,6 +147,12 @@ impl DbUrl {
             return text.to_owned();
         }
         let Ok(url) = url::Url::parse(text) else { return self.backend.to_string() };
+        // A password with a sign of addresses in it, not encoded, is taken for the host or what stands behind it.
+        if url.fragment().is_some()
+            || [Some(url.path()), url.query()].into_iter().flatten().any(|part| part.contains('@'))
+        {
+            return self.backend.to_string();
+        }
         let port = url.port().unwrap_or(if self.backend == Backend::Postgres { 5432 } else { 3306 });
         let database = url.path().trim_start_matches('/');
         let user = if url.username().is_empty() { String::new() } else { format!(" as {}", url.username()) };
@@ -370,6 +376,24 @@ mod tests {
         let error = Db::open(&url, Role::Target).err().expect("refused");
         assert!(!format!("{error:?}{error}").contains("hunter2"));
         assert!(error.transient);
+    }
+
+    #[test]
+    fn a_place_names_everything_but_the_password() {
+        for (url, expect) in [
+            ("postgres://replant:hunter2@db1/platform", "platform at db1:5432 as replant"),
+            ("postgres://replant:hunter2@db1:6432/platform?sslmode=disable", "platform at db1:6432 as replant"),
+            ("mysql://reader:p%40ss%23@legacy/moretrees_legacy", "moretrees_legacy at legacy:3306 as reader"),
+            ("postgres://db1/platform", "platform at db1:5432"),
+            ("sqlite:///tmp/x.db", "/tmp/x.db"),
+        ] {
+            assert_eq!(url.parse::<DbUrl>().expect("an address").place(), expect);
+        }
+        // Signs of addresses in a password that are not encoded.
+        for url in ["postgres://u:12/hunter2@h/db", "postgres://u:p@hunter2#x@h/db", "mysql://u:12?hunter2@h/db"] {
+            let place = url.parse::<DbUrl>().map(|url| url.place()).unwrap_or_default();
+            assert!(!place.contains("hunter2"), "{place}");
+        }
     }
 
     #[test]

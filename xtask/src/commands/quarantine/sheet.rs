@@ -218,7 +218,7 @@ impl Sheet {
             }
         }
         let is_mended = !is_wrong && !changed.is_empty();
-        is_mended.then(|| Mended { key: line.key, row: Value::Object(row), columns: changed, line: line.line })
+        is_mended.then_some(Mended { key: line.key, row: Value::Object(row), columns: changed, line: line.line })
     }
 }
 
