@@ -57,42 +57,6 @@ fn frozen_at(at: Option<&str>, zone: Option<&str>, now: Timestamp) -> Result<Tim
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: &str = "2024-03-21T12:00:00Z";
-
-    fn frozen(at: Option<&str>, zone: Option<&str>) -> Result<String, String> {
-        frozen_at(at, zone, NOW.parse().expect("a time")).map(|at| at.to_string())
-    }
-
-    #[test]
-    fn a_snapshot_is_a_time_that_has_passed() {
-        let london = Some("Europe/London");
-        for at in ["2024-03-20T23:40:00Z", NOW, "2024-03-22T12:00:00Z", " 2017-01-01T00:00:00Z "] {
-            assert_eq!(frozen(Some(at), london).as_deref(), Ok(at.trim()), "{at}");
-        }
-        for at in ["2024-03-22T12:00:01Z", "2042-01-01T00:00:00Z"] {
-            assert!(frozen(Some(at), london).is_err_and(|said| said.contains("has yet to come")), "{at}");
-        }
-        assert!(frozen(Some("2024-03-20 23:40:00"), london).is_err_and(|said| said.contains("no UTC time")));
-        assert!(frozen(None, london).is_err_and(|said| said.contains("no row `snapshot_at`")));
-    }
-
-    #[test]
-    fn the_application_ran_in_london() {
-        for zone in [None, Some("Europe/London"), Some(" Europe/London\n")] {
-            assert!(frozen(Some(NOW), zone).is_ok(), "{zone:?}");
-        }
-        for zone in ["America/New_York", "UTC", "GB", "", "europe/paris"] {
-            let said = frozen(Some(NOW), Some(zone)).expect_err("another zone");
-            assert!(said.contains("not Europe/London"), "{said}");
-            assert!(zone.is_empty() || !said.contains(&format!("`{zone}`")), "{said}");
-        }
-    }
-}
-
 /// The platform's currencies with their exponents.
 pub struct Currencies(pub clean::Currencies);
 
@@ -143,4 +107,40 @@ pub fn currencies_shape() -> TableShape {
 /// See [`currencies_shape`].
 pub fn countries_shape() -> TableShape {
     replant_core::shape_of::<countries::table>("countries")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: &str = "2024-03-21T12:00:00Z";
+
+    fn frozen(at: Option<&str>, zone: Option<&str>) -> Result<String, String> {
+        frozen_at(at, zone, NOW.parse().expect("a time")).map(|at| at.to_string())
+    }
+
+    #[test]
+    fn a_snapshot_is_a_time_that_has_passed() {
+        let london = Some("Europe/London");
+        for at in ["2024-03-20T23:40:00Z", NOW, "2024-03-22T12:00:00Z", " 2017-01-01T00:00:00Z "] {
+            assert_eq!(frozen(Some(at), london).as_deref(), Ok(at.trim()), "{at}");
+        }
+        for at in ["2024-03-22T12:00:01Z", "2042-01-01T00:00:00Z"] {
+            assert!(frozen(Some(at), london).is_err_and(|said| said.contains("has yet to come")), "{at}");
+        }
+        assert!(frozen(Some("2024-03-20 23:40:00"), london).is_err_and(|said| said.contains("no UTC time")));
+        assert!(frozen(None, london).is_err_and(|said| said.contains("no row `snapshot_at`")));
+    }
+
+    #[test]
+    fn the_application_ran_in_london() {
+        for zone in [None, Some("Europe/London"), Some(" Europe/London\n")] {
+            assert!(frozen(Some(NOW), zone).is_ok(), "{zone:?}");
+        }
+        for zone in ["America/New_York", "UTC", "GB", "", "europe/paris"] {
+            let said = frozen(Some(NOW), Some(zone)).expect_err("another zone");
+            assert!(said.contains("not Europe/London"), "{said}");
+            assert!(zone.is_empty() || !said.contains(&format!("`{zone}`")), "{said}");
+        }
+    }
 }
