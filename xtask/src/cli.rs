@@ -10,6 +10,7 @@ use clap_complete::Shell;
 
 use crate::commands::constraints::Constraints;
 use crate::exit::Exit;
+use crate::telemetry::LogFormat;
 pub(crate) use bench::{Bench, Measured};
 pub(crate) use simulate::Simulate;
 
@@ -29,7 +30,7 @@ or ..._URL_FILE to the path of a file that holds the address. So can any other s
   REPLANT__RUN__CHUNK_ROWS=2000
 
 Results go to standard output, logs and progress to standard error.
-RUST_LOG=debug shows every chunk.";
+RUST_LOG=debug shows every chunk; --log-format json and --log-file FILE are for programs that watch.";
 
 fn after_help() -> String {
     format!("{EXAMPLES}\n\n{}", Exit::help())
@@ -49,6 +50,14 @@ pub(crate) struct Cli {
     /// The folder for the SQLite files of the environment `local` [default: work, in the workspace]
     #[arg(long, global = true, value_name = "FOLDER", env = "REPLANT_WORK_DIR", hide = true)]
     pub(crate) work_dir: Option<PathBuf>,
+
+    /// The form of log lines
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, hide_default_value = true)]
+    pub(crate) log_format: LogFormat,
+
+    /// A file for log lines, in the form of --log-format; they go to standard error as text as well
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) log_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -226,6 +235,10 @@ pub(crate) struct Migrate {
     /// The name of the environment, for scripts: where it is protected, as `prod` is, it is asked for otherwise
     #[arg(long, value_name = "NAME")]
     pub(crate) confirm: Option<String>,
+    /// Join the run that is under way, which doubles what the databases have to bear; where the environment is protected, it
+    /// is refused otherwise
+    #[arg(long)]
+    pub(crate) join: bool,
     #[command(flatten)]
     pub(crate) form: Form,
 }
@@ -234,6 +247,12 @@ pub(crate) struct Migrate {
 pub(crate) struct Work {
     #[command(flatten)]
     pub(crate) on: On,
+    /// A domain or a step, with all that it waits for; may be repeated [default: all]
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) only: Vec<String>,
+    /// The name of the environment, for scripts: where it is protected, as `prod` is, it is asked for otherwise
+    #[arg(long, value_name = "NAME")]
+    pub(crate) confirm: Option<String>,
     /// Threads that read, and as many that write [default: run.readers and run.writers of the environment]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) workers: Option<u8>,
@@ -248,16 +267,19 @@ pub(crate) struct Work {
 pub(crate) struct Status {
     #[command(flatten)]
     pub(crate) on: On,
-    /// Where the money went, by table and currency, in minor units
+    /// Where the money went, by table and currency, and the largest single quarantined row of each
     #[arg(long)]
     pub(crate) money: bool,
+    /// All codes, not only the most frequent ones
+    #[arg(long)]
+    pub(crate) codes: bool,
     #[command(flatten)]
     pub(crate) form: Form,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Quarantine {
-    /// List quarantined rows with their causes; shows no values
+    /// Sum up quarantined rows by code, and list those that hold back the most, or all; shows no values
     List(QuarantineList),
     /// Show a quarantined row whole, with its cause
     Show(QuarantineShow),
@@ -272,13 +294,16 @@ pub(crate) enum Quarantine {
 const EXPORT_HELP: &str = "\
 One file a legacy table, FOLDER/TABLE.csv: the row's columns as they are stored, before them why it
 is quarantined. \\N is NULL. Change cells, leave `id` and the header as they are; rows and columns
-that need no mending may be deleted. The files hold personal data.";
+that need no mending may be deleted. What a spreadsheet would take for a formula has a ' before it.
+A file that is there and says something else is not written over, for it may hold mends.
+The files hold personal data.";
 
 const REPLAY_HELP: &str = "\
 With --from, cells that differ from the quarantined row are mended: the ledger keeps the mended rows,
 the legacy database stays as it is. Without it, only what was mended before, a mended source or a
 mended rule changes anything. Rows that waited for a mended one come in after it.
-A file with a mistake is refused as a whole, by line, and nothing is changed.
+A file with a mistake is refused as a whole, by line, and nothing is changed. Dates, numbers and flags
+that a spreadsheet wrote in a form of its own say the same as before: they are no mends.
 
 Examples:
   cargo xtask quarantine export --out mend
@@ -294,15 +319,16 @@ pub(crate) struct QuarantineList {
     /// With this code
     #[arg(long, value_name = "CODE")]
     pub(crate) code: Option<String>,
-    /// Rows together by what they wait for, those that hold back the most first
+    /// `root`: rows together by what they wait for, those that hold back the most first; `row`: each [default: a summary by
+    /// code, then by root]
     #[arg(long, value_name = "WHAT", value_enum)]
     pub(crate) by: Option<By>,
-    /// With --by root: what ranks. Of money, amounts in minor units are added as they are, whatever their currency
-    #[arg(long, value_enum, default_value_t = Order::Rows, requires = "by")]
+    /// Of roots: what ranks. Of money, amounts in minor units are added as they are, whatever their currency
+    #[arg(long, value_enum, default_value_t = Order::Rows)]
     pub(crate) order: Order,
-    /// At most so many
-    #[arg(long, value_name = "ROWS", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
-    pub(crate) limit: i64,
+    /// At most so many [default: 20 below the summary, else 50]
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(i64).range(1..))]
+    pub(crate) limit: Option<i64>,
     #[command(flatten)]
     pub(crate) form: Form,
 }
@@ -312,6 +338,8 @@ pub(crate) struct QuarantineList {
 pub(crate) enum By {
     /// By the row that they wait for
     Root,
+    /// Row by row
+    Row,
 }
 
 /// What ranks.
@@ -325,7 +353,7 @@ pub(crate) enum Order {
 pub(crate) struct QuarantineExport {
     #[command(flatten)]
     pub(crate) on: On,
-    /// The folder; it is made where it is not there, and files of these names are replaced
+    /// The folder; it is made where it is not there
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: PathBuf,
     /// Of this step or legacy table
@@ -337,6 +365,9 @@ pub(crate) struct QuarantineExport {
     /// The rows that only wait for others too
     #[arg(long)]
     pub(crate) all: bool,
+    /// Write over files that are there and may hold mends
+    #[arg(long)]
+    pub(crate) replace: bool,
 }
 
 #[derive(Debug, Args)]
@@ -346,6 +377,9 @@ pub(crate) struct QuarantineReplay {
     /// The folder of mended files, as `quarantine export` writes them
     #[arg(long, value_name = "FOLDER")]
     pub(crate) from: Option<PathBuf>,
+    /// Take cells as mends that say the same in another form, too: `01/04/2019 00:00` for `2019-04-01 00:00:00`
+    #[arg(long, requires = "from")]
+    pub(crate) exact: bool,
     /// The name of the environment, for scripts: where it is protected, as `prod` is, it is asked for otherwise
     #[arg(long, value_name = "NAME")]
     pub(crate) confirm: Option<String>,

@@ -5,13 +5,29 @@
 
 use std::fmt::Display;
 use std::io;
+use std::sync::OnceLock;
 
-use replant_core::db::OpenError;
+use replant_core::db::{OpenError, Role};
 use replant_core::ledger::LedgerError;
 use replant_core::{Failure, OfflineError, PoolError, RunError};
 
 use crate::config::SettingsError;
 use crate::exit::Exit;
+
+/// Where the databases of this call are, without passwords.
+#[derive(Debug, Default)]
+pub(crate) struct Databases {
+    pub(crate) legacy: Option<String>,
+    pub(crate) target: Option<String>,
+}
+
+static PLACES: OnceLock<Databases> = OnceLock::new();
+
+/// From now on, errors say where the database is that they speak of.
+pub(crate) fn set_databases(databases: Databases) {
+    // A command has one environment.
+    let _ = PLACES.set(databases);
+}
 
 /// What goes wrong at the command line.
 #[derive(Debug, thiserror::Error)]
@@ -46,15 +62,30 @@ impl Error {
         }
     }
 
-    /// What to do about it.
+    /// Where it happened, for an operator who has many databases, and what to do about it.
     fn hint(&self) -> Option<String> {
+        let hint = self.advice();
+        let place = match self {
+            Self::Run(RunError::Pool(PoolError::Open(error))) => PLACES.get().and_then(|places| match error.role {
+                Role::Legacy => places.legacy.as_ref(),
+                Role::Target => places.target.as_ref(),
+            }),
+            _ => None,
+        };
+        match (hint, place) {
+            (Some(hint), Some(place)) => Some(format!("it is {place}; {hint}")),
+            (hint, _) => hint,
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
         match self {
             Self::Settings(error) => error.hint(),
             Self::Run(RunError::Pool(PoolError::Open(error))) if !error.transient => Some(format!(
                 "look at what `{}` (or `[{}]` of the environment's file) says, then run the same command again",
                 match error.role {
-                    replant_core::db::Role::Legacy => "REPLANT__LEGACY__URL",
-                    replant_core::db::Role::Target => "REPLANT__TARGET__URL",
+                    Role::Legacy => "REPLANT__LEGACY__URL",
+                    Role::Target => "REPLANT__TARGET__URL",
                 },
                 error.role
             )),

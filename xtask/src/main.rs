@@ -30,7 +30,11 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    telemetry::init();
+    if let Err(error) = telemetry::init(cli.log_format, cli.log_file.as_deref()) {
+        let exit = error.exit();
+        output::error(error);
+        return exit.into();
+    }
     telemetry::hide_panics();
     let end = catch_unwind(AssertUnwindSafe(|| commands::run(cli))).unwrap_or_else(|_| {
         let what = "a defect of Replant, whose place is logged above".to_owned();

@@ -11,12 +11,12 @@ use serde::Serialize;
 
 use crate::commands::constraints::{missing, warning};
 use crate::error::Error;
-use crate::money::{self, MoneyLine};
+use crate::money::{self, Exponents, MoneyLine};
 use crate::output::grouped;
-use crate::progress::rate;
+use crate::progress::{Progress, rate};
 
-/// How many codes the account shows.
-const FREQUENT: usize = 12;
+/// How many codes are shown.
+pub(crate) const FREQUENT: usize = 12;
 
 /// The account of a run.
 #[derive(Debug, Serialize)]
@@ -30,8 +30,10 @@ pub(crate) struct Account {
     pub(crate) steps: Vec<StepLine>,
     /// Not known of a dry run, whose ledger is gone.
     pub(crate) codes: Option<Vec<CodeCount>>,
-    /// Not known of a dry run.
+    /// Not known of a dry run. In exact minor units.
     pub(crate) money: Option<Vec<MoneyLine>>,
+    #[serde(skip)]
+    exponents: Exponents,
     /// Sessions of others that were seen on an offline target while it had no foreign keys.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) intruders: Vec<String>,
@@ -48,17 +50,19 @@ pub(crate) struct StepLine {
     step: String,
     #[serde(flatten)]
     counts: Counts,
-    /// Of this run; none where it had nothing to do.
+    /// Of this run, while rows moved; none where it had nothing to do.
     rows_per_second: Option<u64>,
 }
 
 impl Account {
     /// The account of a run from the ledger, with the speed of this run. `report` is none where nothing had to be run.
-    pub(crate) fn of(db: &mut Db, environment: &str, report: Option<&Report>) -> Result<Self, Error> {
-        let speed = |step: &str| {
-            let done = report?.steps.iter().find(|done| done.step == step && !done.already_done)?;
-            rate(done.counts.read, done.elapsed)
-        };
+    pub(crate) fn of(
+        db: &mut Db,
+        environment: &str,
+        report: Option<&Report>,
+        progress: Option<&Progress>,
+    ) -> Result<Self, Error> {
+        let speed = |step: &str| progress?.pace_of(step);
         let steps = if ledger::exists(db)? { ledger::status::steps(db)? } else { Vec::new() };
         let steps = steps.into_iter().map(|step| StepLine {
             rows_per_second: speed(&step.step),
@@ -78,6 +82,7 @@ impl Account {
             next: next(environment, complete, &steps, example(db)?.as_deref().unwrap_or("TABLE ID")),
             steps,
             codes: Some(codes),
+            exponents: if money.is_empty() { Exponents::default() } else { Exponents::of(db)? },
             money: Some(money),
             intruders: report.map(|report| report.intruders.clone()).unwrap_or_default(),
             missing: if ledger::exists(db)? { missing(db)? } else { Vec::new() },
@@ -99,6 +104,7 @@ impl Account {
             steps: report.steps.iter().map(step).collect(),
             codes: None,
             money: None,
+            exponents: Exponents::default(),
             intruders: Vec::new(),
             missing: Vec::new(),
             next: vec![format!("cargo xtask migrate{}", on(environment))],
@@ -132,10 +138,10 @@ impl Account {
             );
         }
         if let Some(codes) = &self.codes {
-            parts.push(codes_table(codes, FREQUENT));
+            parts.push(codes_table(codes, FREQUENT, &self.environment));
         }
         if let Some(money) = &self.money {
-            parts.push(money::table_of(money));
+            parts.push(money::table_of(money, &self.exponents));
         }
         let next: Vec<String> = self.next.iter().map(|command| format!("  {command}")).collect();
         parts.push(format!("Next:\n{}", next.join("\n")));
@@ -223,7 +229,7 @@ fn steps_table(steps: &[StepLine]) -> String {
 }
 
 /// The most frequent codes, at most `limit`.
-pub(crate) fn codes_table(codes: &[CodeCount], limit: usize) -> String {
+pub(crate) fn codes_table(codes: &[CodeCount], limit: usize, environment: &str) -> String {
     if codes.is_empty() {
         return "No row was repaired, merged, skipped or quarantined.".to_owned();
     }
@@ -232,8 +238,10 @@ pub(crate) fn codes_table(codes: &[CodeCount], limit: usize) -> String {
         table.add_row([code.code.clone(), code.step.clone(), code.what.clone(), grouped(code.count)]);
     }
     let more = codes.len().saturating_sub(limit);
-    let rest =
-        if more > 0 { format!("\n… and {more} more: `cargo xtask status` has them all") } else { String::new() };
+    let rest = match more {
+        0 => String::new(),
+        _ => format!("\n… and {more} more: cargo xtask status --codes{}", on(environment)),
+    };
     format!("{}{rest}", render(table, 3..4))
 }
 

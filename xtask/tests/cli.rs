@@ -2,111 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod program;
+
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-use replant_testkit::sample;
 use serde_json::Value;
-use tempfile::TempDir;
 
-const SECRET: &str = "hunter2";
-
-/// The program, in a world of its own.
-struct Program {
-    folder: TempDir,
-    vars: Vec<(&'static str, String)>,
-}
-
-struct End {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Program {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), vars: Vec::new() }
-    }
-
-    /// With the sample in the files of `local`, not migrated.
-    fn with_sample() -> Self {
-        let program = Self::new();
-        let local = program.path("local");
-        fs::create_dir(&local).unwrap();
-        sample::sqlite_legacy_sample(&local);
-        sample::sqlite_platform_sample(&local);
-        program
-    }
-
-    /// With the sample in the files of `local`, migrated.
-    fn migrated() -> Self {
-        let program = Self::with_sample();
-        program.run(&["migrate"]).done();
-        program
-    }
-
-    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.vars.push((name, value.into()));
-        self
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("REPLANT") {
-                command.env_remove(name);
-            }
-        }
-        command
-            .args(args)
-            .arg("--config-dir")
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("config"))
-            .arg("--work-dir")
-            .arg(self.folder.path())
-            .envs(self.vars.iter().map(|(name, value)| (name, value)))
-            .env_remove("RUST_LOG")
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> End {
-        self.end(self.command(args).output().unwrap())
-    }
-
-    fn end(&self, output: Output) -> End {
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        let end = End { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) };
-        assert!(!end.all().contains(SECRET), "{}", end.all());
-        end
-    }
-}
-
-impl End {
-    fn all(&self) -> String {
-        format!("exit {}\n{}\n{}", self.code, self.out, self.err)
-    }
-
-    #[track_caller]
-    fn refused(&self, code: i32, words: &str) {
-        assert_eq!(self.code, code, "{}", self.all());
-        assert!(self.err.contains(words), "{}", self.all());
-    }
-
-    #[track_caller]
-    fn done(&self) -> &str {
-        assert_eq!(self.code, 0, "{}", self.all());
-        &self.out
-    }
-}
-
-fn sqlite(path: &Path) -> String {
-    format!("sqlite://{}", path.display())
-}
+use program::{Program, sqlite};
 
 #[test]
 fn an_unknown_command_is_a_mistake_of_the_call() {
@@ -148,7 +51,10 @@ fn a_mariadb_target_is_refused() {
 fn a_server_that_is_away_is_no_reason_to_begin_again() {
     let program = Program::with_sample();
     let program = program.with("REPLANT__TARGET__URL", "postgres://u:hunter2@127.0.0.1:1/db");
-    program.run(&["migrate"]).refused(4, "no server answers");
+    let end = program.run(&["migrate"]);
+    end.refused(4, "no server answers");
+    assert!(end.err.contains("into db at 127.0.0.1:1 as u"), "{}", end.err);
+    program.run(&["status"]).refused(4, "it is db at 127.0.0.1:1 as u;");
 }
 
 #[test]
@@ -244,7 +150,8 @@ fn a_target_without_a_ledger_says_so() {
 fn what_quarantine_lists_can_be_shown_and_traced() {
     let program = Program::migrated();
     let listed: serde_json::Value =
-        serde_json::from_str(program.run(&["quarantine", "list", "--limit", "5", "--json"]).done()).unwrap();
+        serde_json::from_str(program.run(&["quarantine", "list", "--by", "row", "--limit", "5", "--json"]).done())
+            .unwrap();
     let status: serde_json::Value = serde_json::from_str(program.run(&["status", "--json"]).done()).unwrap();
     for row in listed.as_array().unwrap() {
         let step = status["steps"].as_array().unwrap().iter().find(|step| step["step"] == row["step"]).unwrap();
@@ -277,94 +184,58 @@ fn money_closes_in_every_table_and_currency() {
     assert!(program.run(&["status", "--money"]).done().contains("finance_transaction"));
 }
 
-/// The root that holds back the most, of the users with a broken e-mail.
-fn worst_root(program: &Program) -> Value {
-    let args = ["quarantine", "list", "--by", "root", "--step", "user", "--limit", "1", "--json"];
-    let roots: Value = serde_json::from_str(program.run(&args).done()).unwrap();
-    roots[0].clone()
+#[test]
+fn a_log_for_programs_has_an_object_a_line_with_run_step_and_chunk() {
+    let program = Program::with_sample().with("RUST_LOG", "debug");
+    let file = program.path("run.log").display().to_string();
+    fs::write(&file, "").unwrap();
+    let mut command = program.command(&["migrate", "--only", "users", "--log-format", "json", "--log-file", &file]);
+    let end = program.end(command.env("RUST_LOG", "xtask=debug").output().unwrap());
+    end.done();
+    let text = fs::read_to_string(&file).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let chunk = lines.iter().find(|line| line["message"] == "a chunk is done").unwrap_or_else(|| panic!("{text}"));
+    assert!(chunk["chunk"].is_i64() && chunk["step"] == "users.accounts" && chunk["rows"].is_u64(), "{chunk}");
+    let run = chunk["run"].as_str().unwrap();
+    let known = program.run(&["status", "--json"]);
+    assert!(known.done().contains(&format!("\"{run}\"")), "{}", known.all());
+    // Who watches the terminal still reads.
+    assert!(end.err.contains("moves 6,300 rows") && !end.err.contains("{\"at\""), "{}", end.err);
+
+    let on_screen = program.run(&["migrate", "--only", "projects", "--log-format", "json"]);
+    on_screen.done();
+    assert!(on_screen.err.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{}", on_screen.err);
+    program.run(&["status", "--log-file", "/nowhere/at/all.log"]).refused(1, "write the log into /nowhere/at/all.log");
 }
 
 #[test]
-fn a_user_that_is_mended_in_a_file_comes_in_with_all_that_waited() {
+fn status_begins_with_how_far_it_is_and_shows_the_frequent_codes() {
     let program = Program::migrated();
-    let (mend, mend_at) = (program.path("mend"), program.path("mend").display().to_string());
-    let root = worst_root(&program);
-    let (key, rows) = (root["legacy_key"].to_string(), root["rows"].as_u64().unwrap());
-    assert!(rows > 1, "{root}");
-
-    let listed = program.run(&["quarantine", "export", "--out", &mend_at]);
-    assert!(listed.done().contains("user.csv: 28 rows"), "{}", listed.all());
-    let file = mend.join("user.csv");
-    let exported = fs::read_to_string(&file).unwrap();
-    let mut reader = csv::Reader::from_reader(exported.as_bytes());
-    let header = reader.headers().unwrap().clone();
-    let at = |name: &str| header.iter().position(|column| column == name).unwrap();
-    let mut sheet = csv::Writer::from_writer(Vec::new());
-    sheet.write_record(&header).unwrap();
-    for row in reader.records() {
-        let mut row: Vec<String> = row.unwrap().iter().map(str::to_owned).collect();
-        if row[at("id")] == key {
-            row[at("email")] = " Mended.Person@Orchard.Example ".to_owned();
-        }
-        sheet.write_record(&row).unwrap();
-    }
-    // As spreadsheets write it.
-    let text = String::from_utf8(sheet.into_inner().unwrap()).unwrap().replace('\n', "\r\n");
-    fs::write(&file, format!("\u{feff}{text}")).unwrap();
-    for other in fs::read_dir(&mend).unwrap().map(|entry| entry.unwrap().path()).filter(|path| *path != file) {
-        fs::remove_file(other).unwrap();
-    }
-
-    let replay = program.run(&["quarantine", "replay", "--from", &mend_at, "--json"]);
-    let account: Value = serde_json::from_str(replay.done()).unwrap();
-    assert_eq!(account["mended"]["user"]["email"], 1, "{account}");
-    assert_eq!(account["steps"]["users.accounts"]["came_in"], 1, "{account}");
-    assert!(!replay.err.contains("Orchard"), "{}", replay.err);
-    assert!(program.run(&["trace", "user", &key]).done().contains("outcome  migrated"));
-    let statement = program.run(&["statement", "mended.person@orchard.example"]);
-    assert!(statement.done().contains(&format!("user {key}")), "{}", statement.all());
-    assert_ne!(worst_root(&program)["legacy_key"], root["legacy_key"]);
-
-    let again = program.run(&["quarantine", "replay", "--json"]);
-    let account: Value = serde_json::from_str(again.done()).unwrap();
-    let idle = |step: &Value| step["came_in"] == 0 && step["rewritten"] == 0 && step["taken_out"] == 0;
-    assert!(account["steps"].as_object().unwrap().values().all(idle), "{account}");
+    let status = program.run(&["status"]);
+    let first: Vec<&str> = status.done().lines().take(2).collect();
+    assert!(first[0] == "local: all 69,981 rows are done." && first[1].starts_with("Last commit: 20"), "{first:?}");
+    assert!(status.out.lines().count() < 40 && status.out.contains("cargo xtask status --codes"), "{}", status.out);
+    let all = program.run(&["status", "--codes"]);
+    assert!(all.done().lines().count() > 100 && !all.out.contains("more:"), "{}", all.out);
 }
 
 #[test]
-fn a_bad_file_is_refused_by_line_and_changes_nothing() {
+fn people_read_major_units_and_scripts_exact_minor_ones() {
     let program = Program::migrated();
-    let (mend, mend_at) = (program.path("mend"), program.path("mend").display().to_string());
-    program.run(&["quarantine", "replay", "--from", &mend_at]).refused(1, "read the folder");
-    fs::create_dir(&mend).unwrap();
-    program.run(&["quarantine", "replay", "--from", &mend_at]).refused(3, "holds no CSV file");
-    let key = worst_root(&program)["legacy_key"].to_string();
-    let before = program.run(&["status", "--json"]).done().to_owned();
-    for (name, text, words) in [
-        (
-            "user.csv",
-            format!("id,email\n{key},a@b.example\n1,secret@b.example\n"),
-            "user.csv, line 3: no row with this key",
-        ),
-        (
-            "user.csv",
-            format!("id,email\n{key},a@b.example\n{key},secret@b.example\n"),
-            "line 3: a row with this key stands above",
-        ),
-        ("user.csv", format!("id,e-mail\n{key},secret@b.example\n"), "has no column `e-mail`"),
-        ("user.csv", "email\nsecret@b.example\n".to_owned(), "the column `id` is missing"),
-        ("user.csv", format!("id,deleted\n{key},secret\n"), "line 2: column `deleted`: an integer is expected"),
-        ("user.csv", format!("id,created_when\n{key},secret\n"), "a time like 2019-04-01 12:00:00 is expected"),
-        ("user.csv", format!("id,email\n{key},secret@b.example,x\n"), "3 cells, but the header has 2"),
-        ("users.csv", format!("id,email\n{key},secret@b.example\n"), "no legacy table of this name"),
-    ] {
-        fs::write(mend.join(name), text).unwrap();
-        let refused = program.run(&["quarantine", "replay", "--from", &mend_at]);
-        refused.refused(3, words);
-        assert!(!refused.all().contains("secret"), "{}", refused.all());
-        fs::remove_file(mend.join(name)).unwrap();
-    }
-    assert_eq!(program.run(&["status", "--json"]).done(), before);
+    let money = program.run(&["status", "--money"]);
+    assert!(money.done().contains("GBP 74,074.02 in plantation 7474"), "{}", money.out);
+    let money: Value = serde_json::from_str(program.run(&["status", "--money", "--json"]).done()).unwrap();
+    let pounds = money["largest"].as_array().unwrap().iter().find(|row| row["currency"] == "GBP").unwrap();
+    assert!(pounds["amount"].as_str().unwrap().starts_with("74074"), "{pounds}");
+    let list = program.run(&["quarantine", "list"]);
+    assert!(list.done().starts_with("Quarantined: 1,350 rows."), "{}", list.out);
+    let overview: Value = serde_json::from_str(program.run(&["quarantine", "list", "--json"]).done()).unwrap();
+    let codes = overview["codes"].as_array().unwrap();
+    let rows: u64 = codes.iter().map(|code| code["rows"].as_u64().unwrap()).sum();
+    assert_eq!(rows, 1_350);
+    let roots = overview["roots"].as_array().unwrap();
+    assert_eq!((roots.len(), &roots[0]["code"]), (20, &Value::from("email_invalid")));
+    assert!(roots[0]["money"]["GBP"].is_string(), "{}", roots[0]);
 }
 
 #[test]

@@ -105,10 +105,9 @@ fn agreed(one: CurrencyMark, other: CurrencyMark, known: &clean::Currencies) -> 
 
 /// The price of a tree, or the first code of the value rules that applies.
 fn unit_price(unit: Said, total: Said, currency: &Result<KnownCurrency, Refusal>) -> Result<Amount, Refusal> {
-    let unit = unit?;
-    // A total whose text says nothing is no fault, because it is computed; a cell that is no text is.
-    let _ = total?;
-    if matches!(unit, Ok(None) | Err(Fault::AmountInvalid)) {
+    let (unit, total) = (unit?, total?);
+    // A total is computed, so it may be absent. One that is there and says nothing leaves open what was charged.
+    if matches!(unit, Ok(None) | Err(Fault::AmountInvalid)) || total == Err(Fault::AmountInvalid) {
         return Err(faulty(Fault::AmountInvalid));
     }
     let currency = currency.clone()?;

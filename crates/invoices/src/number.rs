@@ -10,16 +10,16 @@ use regex::Regex;
 pub struct InvoiceNumber(Box<str>);
 
 /// The whole of a text is a number.
-static WHOLE: LazyLock<Regex> = LazyLock::new(|| regex(r"(?i)^MT[ -]?([0-9]+)$"));
+static WHOLE: LazyLock<Regex> = LazyLock::new(|| regex(r"(?i)^MT[ -]*([0-9]+)$"));
 /// A number within a text, with the letters that stand right before it: where there are some, it is another word (`AMT 5`).
-static WITHIN: LazyLock<Regex> = LazyLock::new(|| regex(r"(?i)(\p{Alphabetic}*)MT[ -]?([0-9]+)"));
+static WITHIN: LazyLock<Regex> = LazyLock::new(|| regex(r"(?i)(\p{Alphabetic}*)MT[ -]*([0-9]+)"));
 
 fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("the pattern is valid")
 }
 
 impl InvoiceNumber {
-    /// The number that a text is, in any case, with a space, a `-` or nothing between. `text` has gone through the text rule.
+    /// The number that a text is, in any case, with any run of spaces and `-` between, or nothing. `text` has gone through the text rule.
     pub fn of(text: &str) -> Option<Self> {
         WHOLE.captures(text).map(|found| Self::of_digits(&found[1]))
     }
@@ -70,8 +70,12 @@ mod tests {
             ("MT", None),
             ("10123", None),
             ("INV10123", None),
-            ("MT--10123", None),
-            ("MT - 10123", None),
+            ("MT--10123", Some("MT-10123")),
+            ("MT - 10123", Some("MT-10123")),
+            ("mt -- - 0010123", Some("MT-10123")),
+            ("MT-–10123", None),
+            ("MT-_10123", None),
+            ("MT - ", None),
             ("MT-10123a", None),
             ("MT-10 123", None),
             ("AMT 10123", None),
@@ -92,7 +96,8 @@ mod tests {
             ("MORETREES MT 12 – Société", vec!["MT-12"]),
             ("AMT 500, émt7, INVMT8", vec![]),
             ("MT", vec![]),
-            ("MT - 10 MT--11 INV 12 13", vec![]),
+            ("MT - 10 MT--11 INV 12 13", vec!["MT-10", "MT-11"]),
+            ("mt -- - 007, MT–8, AMT - 9", vec!["MT-7"]),
             ("", vec![]),
         ] {
             let found: Vec<String> = InvoiceNumber::all_in(text).iter().map(ToString::to_string).collect();

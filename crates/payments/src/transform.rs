@@ -103,7 +103,7 @@ fn new_payment(
     note_texts(row, draft)?;
     note_time(row, payment.paid_at, draft);
     if payment.recovered {
-        let before = row.user_id.good().map(i64::to_string);
+        let before = row.user_id.stored();
         let after = payment.account_id.to_string();
         draft.repair(row.id, TransactionRepair::AccountRecovered, "user_id", before, after);
     }
@@ -134,7 +134,7 @@ fn subscription(lookups: &Lookups, row: &Transaction, draft: &mut Draft<Rows>) -
         Standing::Live(id) => Ok(Some(id)),
         Standing::Skipped | Standing::Quarantined(_) | Standing::Missing => {
             let code = TransactionRepair::SubscriptionLinkBroken;
-            draft.repair(row.id, code, "subscription_id", key.to_string(), None);
+            draft.repair(row.id, code, "subscription_id", row.subscription_id.stored(), None);
             Ok(None)
         }
     }

@@ -171,10 +171,13 @@ mod tests {
             row("2014-12-31 23:59:59"),
             Posted { planted_when: Cell::Null, ..one.clone() },
             Posted { trees: Cell::Null, ..one.clone() },
-            Posted { user_id: Cell::bad("18446744073709551615", "out of range"), ..one.clone() },
+            Posted { user_id: Cell::bad("n/a", "stored as Text, expected Integer"), ..one.clone() },
         ] {
             assert_eq!(hash(&none), None, "{none:?}");
         }
+        let beyond = |raw: &str| Posted { user_id: Cell::bad(raw, "out of range"), ..one.clone() };
+        assert!(hash(&beyond("18446744073709551615")).is_some(), "an id that nobody has is one all the same");
+        assert_ne!(hash(&beyond("18446744073709551615")), hash(&beyond("18446744073709551614")));
     }
 
     #[test]

@@ -72,8 +72,8 @@ fn new_planting(
 }
 
 fn brand_id(planting: &Planting, row: &Plantation, draft: &mut Draft<Rows>) -> Option<i64> {
-    if let (Some(brand), None) = (planting.brand, planting.brand_id) {
-        draft.repair(row.id, PlantingCode::BrandLinkBroken, "brand_id", brand.to_string(), None);
+    if planting.brand.is_some() && planting.brand_id.is_none() {
+        draft.repair(row.id, PlantingCode::BrandLinkBroken, "brand_id", row.brand_id.stored(), None);
     }
     planting.brand_id
 }
@@ -83,7 +83,7 @@ fn payment_id(lookups: &Lookups, planting: &Planting, row: &Plantation, draft: &
     let payment_id = live(&lookups.payments.of(Some(payment)));
     if payment_id.is_none() {
         let column = "finance_transaction_id";
-        draft.repair(row.id, PlantingCode::PaymentLinkBroken, column, payment.to_string(), None);
+        draft.repair(row.id, PlantingCode::PaymentLinkBroken, column, row.finance_transaction_id.stored(), None);
     }
     payment_id
 }
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_cell_that_cannot_be_read_is_unforeseen() {
         let bad = || Cell::bad("\\xff", "not valid UTF-8");
-        let no_key = || Cell::bad("18446744073709551615", "out of range");
+        let no_key = || Cell::bad("n/a", "stored as Text, expected Integer");
         for row in [
             Plantation { gift_email: bad(), ..plain() },
             Plantation { gift_message: bad(), ..plain() },
@@ -189,6 +189,22 @@ mod tests {
             Plantation { finance_transaction_id: no_key(), ..plain() },
         ] {
             assert_eq!(judged(&row).0, Err("unforeseen"), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_beyond_every_key_names_nobody() {
+        let beyond = || Cell::bad("18446744073709551615", "out of range");
+        assert_eq!(judged(&Plantation { user_id: beyond(), ..plain() }).0, Err("account_missing"));
+        assert_eq!(judged(&Plantation { project_id: beyond(), ..plain() }).0, Err("project_missing"));
+        for (row, code) in [
+            (Plantation { brand_id: beyond(), ..plain() }, "brand_link_broken"),
+            (Plantation { finance_transaction_id: beyond(), ..plain() }, "payment_link_broken"),
+        ] {
+            let (lookups, mut draft) = (lookups(), Draft::<Rows>::default());
+            assert!(planting(&lookups, &row, &mut draft).is_ok(), "{row:?}");
+            let repairs: Vec<_> = draft.repairs().map(|r| (r.code.as_str(), r.before.as_deref())).collect();
+            assert_eq!(repairs, [(code, Some("18446744073709551615"))]);
         }
     }
 }

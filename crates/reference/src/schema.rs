@@ -20,3 +20,21 @@ diesel::table! {
         name -> Text,
     }
 }
+
+diesel::table! {
+    accounts (id) {
+        id -> BigInt,
+    }
+}
+
+diesel::table! {
+    plantings (id) {
+        id -> BigInt,
+    }
+}
+
+diesel::table! {
+    payments (id) {
+        id -> BigInt,
+    }
+}

@@ -90,7 +90,7 @@ macro_rules! activity {
 
         impl Activity for $name {
             fn user(&self) -> Option<Key> {
-                self.user_id.good().copied().filter(|id| *id != 0)
+                self.user_id.reference("user_id").ok().flatten()
             }
             fn wall(&self) -> Option<Wall> {
                 self.$when.good().copied()

@@ -17,12 +17,12 @@ pub(crate) mod test;
 pub(crate) mod trace;
 pub(crate) mod work;
 
-use replant_core::db::{Db, Role};
+use replant_core::db::{Db, DbUrl, Role};
 use replant_core::ledger;
 
 use crate::cli::{Cli, Command};
 use crate::config::{self, Environment};
-use crate::error::Error;
+use crate::error::{self, Databases, Error};
 use crate::exit::Exit;
 use crate::places::Places;
 use crate::report::on;
@@ -61,7 +61,10 @@ impl At {
     }
 
     fn environment(&self, name: &str) -> Result<Environment, Error> {
-        Ok(Environment::load(name, &self.places()?, &config::vars())?)
+        let environment = Environment::load(name, &self.places()?, &config::vars())?;
+        let place = |url: Result<DbUrl, _>| url.ok().map(|url: DbUrl| url.place());
+        error::set_databases(Databases { legacy: place(environment.legacy()), target: place(environment.target()) });
+        Ok(environment)
     }
 
     /// The legacy database of an environment.

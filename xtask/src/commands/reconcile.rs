@@ -18,6 +18,9 @@ use crate::exit::Exit;
 use crate::output::{grouped, print};
 use crate::report::{on, render, table};
 
+/// How many differences of a section are shown: the files have all.
+const WORST: usize = 30;
+
 /// How many of the counters that are furthest off are shown.
 const FURTHEST: usize = 10;
 
@@ -131,6 +134,14 @@ fn text(found: &Reconciliation) -> String {
     parts.join("\n\n")
 }
 
+/// Says where the differences are that are not shown.
+fn more(lines: usize, shown: usize, file: &str) -> String {
+    match lines > shown {
+        true => format!("\n… the worst {shown}; {file} has all {}", grouped(lines as u64)),
+        false => String::new(),
+    }
+}
+
 fn id(legacy: Option<i64>) -> String {
     legacy.map_or_else(|| "native".to_owned(), |id| id.to_string())
 }
@@ -155,7 +166,10 @@ fn months(lines: &[BrandMonth], totals: &CrossChargeTotals) -> String {
             table.add_row(cells);
         };
         let differing = || lines.iter().filter(|line| line.difference != 0);
-        for line in differing() {
+        let mut worst: Vec<&BrandMonth> = differing().collect();
+        // A stable sort: of differences as large, the order is that of the file.
+        worst.sort_by_key(|line| std::cmp::Reverse(line.difference.abs()));
+        for line in worst.iter().take(WORST) {
             let numbers = [
                 line.trees_charged,
                 line.trees_planted,
@@ -165,7 +179,7 @@ fn months(lines: &[BrandMonth], totals: &CrossChargeTotals) -> String {
             ];
             add(vec![id(line.legacy_brand_id), line.brand.clone(), line.month.clone()], numbers);
         }
-        for (name, sums) in [("these", &CrossChargeTotals::of(differing())), ("all", totals)] {
+        for (name, sums) in [("all that differ", &CrossChargeTotals::of(differing())), ("all", totals)] {
             let numbers = [
                 sums.trees_charged,
                 sums.trees_planted,
@@ -175,7 +189,7 @@ fn months(lines: &[BrandMonth], totals: &CrossChargeTotals) -> String {
             ];
             add(vec![name.to_owned(), String::new(), String::new()], numbers);
         }
-        text += &format!("\n\n{}\n", render(table, 3..8));
+        text += &format!("\n\n{}{}\n", render(table, 3..8), more(worst.len(), WORST, "cross_charges.csv"));
     }
     text += &format!(
         "\nCharged and not planted: {} trees. Planted and not charged: {}.",
@@ -195,7 +209,11 @@ fn money(lines: &[BrandMoney], totals: &[BrandTotal]) -> String {
     let heads =
         ["brand", "name", "currency", "paid, net", "cross-charged", "of it open", "invoiced", "settled", "open"];
     let mut table = table(&heads);
-    for line in lines {
+    let mut worst: Vec<&BrandMoney> = lines.iter().collect();
+    worst.sort_by_key(|line| {
+        std::cmp::Reverse(line.cross_charge_open_minor.unsigned_abs() + line.open_minor.unsigned_abs())
+    });
+    for line in worst.iter().take(WORST) {
         let brand = if line.legacy_brand_ids.is_empty() { "native" } else { &line.legacy_brand_ids };
         table.add_row([
             brand,
@@ -222,7 +240,7 @@ fn money(lines: &[BrandMoney], totals: &[BrandTotal]) -> String {
             &total.open,
         ]);
     }
-    text += &format!("\n\n{}", render(table, 3..9));
+    text += &format!("\n\n{}{}", render(table, 3..9), more(lines.len(), WORST, "brands.csv"));
     text
 }
 
@@ -248,10 +266,7 @@ fn counters(lines: &[CreditOff], totals: &CreditTotals) -> String {
             &line.off.to_string(),
         ]);
     }
-    text += &format!("\n\n{}", render(table, 2..5));
-    if lines.len() > FURTHEST {
-        text += &format!("\n… the {FURTHEST} furthest off; credits.csv has all {}", lines.len());
-    }
+    text += &format!("\n\n{}{}", render(table, 2..5), more(lines.len(), FURTHEST, "credits.csv"));
     text
 }
 

@@ -32,11 +32,11 @@ fn shown(error: SettingsError) -> String {
 fn later_layers_win() {
     let settings = |name, pairs: &[(&str, &str)]| load(name, pairs).unwrap().settings(Vec::new(), false, None);
     assert_eq!(settings("local", &[]).readers, 2);
-    assert_eq!(settings("uat", &[]).readers, 4);
+    assert_eq!((settings("uat", &[]).readers, settings("uat", &[]).writers), (2, 1));
     let given = settings("uat", &[("REPLANT__RUN__READERS", "7"), ("REPLANT__RUN__RETRY__FIRST_WAIT_MS", "5")]);
     assert_eq!(given.readers, 7);
     assert_eq!(given.retries.first_wait, Duration::from_millis(5));
-    assert_eq!((given.legacy_pool, given.target_pool), (9, 13), "pools follow the threads");
+    assert_eq!((given.legacy_pool, given.target_pool), (9, 10), "pools follow the threads");
     assert_eq!(settings("uat", &[("REPLANT__TARGET__POOL", "40")]).target_pool, 40);
 }
 

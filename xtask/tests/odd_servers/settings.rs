@@ -43,7 +43,6 @@ const TIMEOUTS: &[&str] = &[
 /// What a transaction may do and see.
 const TRANSACTIONS: &[&str] = &[
     "default_transaction_isolation = 'serializable'",
-    "default_transaction_read_only = on",
     "default_transaction_deferrable = on",
 ];
 

@@ -14,6 +14,22 @@ pub enum Event {
         /// What.
         finding: Finding,
     },
+    /// A run began: as the ledger names it.
+    Began {
+        /// Host, process and a number.
+        run: String,
+    },
+    /// A step is planned.
+    Planned {
+        /// The step.
+        step: &'static str,
+        /// How many steps the run has: as many of these events come, as long as nothing fails.
+        of: usize,
+        /// Its legacy rows.
+        rows: u64,
+        /// Of these, done by earlier runs.
+        done: u64,
+    },
     /// Chunks of dead workers were freed.
     Reaped {
         /// How many.
@@ -81,6 +97,8 @@ pub enum Event {
     ChunkDone {
         /// The step.
         step: &'static str,
+        /// The chunk.
+        chunk: i64,
         /// Its counts.
         counts: Counts,
         /// Units that the target refused.
@@ -127,6 +145,8 @@ pub enum Event {
     ChunkRejudged {
         /// The step.
         step: &'static str,
+        /// The chunk.
+        chunk: i64,
         /// What came of it.
         done: Rejudged,
     },

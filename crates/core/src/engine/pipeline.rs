@@ -294,7 +294,7 @@ impl Shared<'_> {
                 Ok(Some((done, took))) => {
                     let Committed { counts, refused } = done;
                     self.learn(Measured { rows: counts.read, took, bytes: judged.chunk.bytes() });
-                    self.report(Event::ChunkDone { step: self.line.step, counts, refused });
+                    self.report(Event::ChunkDone { step: self.line.step, chunk: judged.claim.chunk, counts, refused });
                     self.ended(&judged.claim, Some(counts));
                 }
                 Ok(None) => self.ended(&judged.claim, None),

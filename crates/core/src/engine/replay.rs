@@ -31,6 +31,11 @@ impl Running<'_> {
         self.settle_constraints(&[])?;
         let mut replay =
             Replay { complete: true, steps: steps.iter().map(|step| (step.name(), Rejudged::default())).collect() };
+        for step in steps {
+            let plan = plan::load(&mut *self.databases.target.get()?, step.name())?;
+            let rows = plan.map_or(0, |plan| plan.keys.len());
+            self.reporter.event(&Event::Planned { step: step.name(), of: steps.len(), rows, done: 0 });
+        }
         let mut changed = false;
         for pass in 0..PASSES {
             let cache = LookupCache::keeping();
@@ -80,7 +85,7 @@ impl Running<'_> {
                 return Ok(Some((sum, false)));
             }
             let done = self.replay_chunk(step, &*prepared, (chunk, range), &mut moved)?;
-            self.reporter.event(&Event::ChunkRejudged { step: step.name(), done });
+            self.reporter.event(&Event::ChunkRejudged { step: step.name(), chunk, done });
             sum += done;
         }
         *changed |= sum.changed();

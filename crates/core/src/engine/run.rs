@@ -166,6 +166,7 @@ impl Migration<'_> {
                 reporter.event(&Event::Reaped { chunks });
             }
             runs::begin(&mut target, &owner, &self.settings.environment, only, snapshot)?;
+            reporter.event(&Event::Began { run: owner.to_string() });
             mends::load(&mut target)?
         };
         let intruders = offline::Intruders::default();

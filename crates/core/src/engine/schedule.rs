@@ -107,6 +107,8 @@ impl Running<'_> {
         let board = Board::default();
         let cache = if one_at_a_time { LookupCache::keeping() } else { LookupCache::default() };
         let lane = Lane { run: self, board: &board, limits: &limits, cache: &cache, steps };
+        // All are planned first, so that it can be told how much there is to do.
+        let mut one_by_one = Vec::new();
         std::thread::scope(|scope| {
             for step in steps {
                 if self.stop.requested() || board.halt.requested() {
@@ -115,13 +117,17 @@ impl Running<'_> {
                 }
                 match self.patiently(step.name(), || self.plan(*step)) {
                     Err(error) => board.end(step.name(), Err(error), false),
-                    Ok(plan) if one_at_a_time => lane.conduct(*step, plan),
                     Ok(plan) => {
+                        self.tell_planned(&plan, step.name(), steps.len());
                         let lane = &lane;
-                        scope.spawn(move || lane.conduct(*step, plan));
+                        match one_at_a_time {
+                            true => one_by_one.push((*step, plan)),
+                            false => drop(scope.spawn(move || lane.conduct(*step, plan))),
+                        }
                     }
                 }
             }
+            one_by_one.into_iter().for_each(|(step, plan)| lane.conduct(step, plan));
         });
         let state = board.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let State { ended, mut reports, failed, .. } = state;
@@ -133,6 +139,19 @@ impl Running<'_> {
                 intruders: self.intruders(),
             }),
         }
+    }
+
+    fn tell_planned(&self, plan: &StepPlan, step: &'static str, of: usize) {
+        let rows = plan.keys.len();
+        let done = match plan.done {
+            true => rows,
+            // It is for people alone: a connection that is lost here is lost again where it matters.
+            false => {
+                let target = self.databases.target.get().ok();
+                target.and_then(|mut db| ledger::status::rows_done(&mut db, step).ok()).unwrap_or_default()
+            }
+        };
+        self.reporter.event(&Event::Planned { step, of, rows, done });
     }
 
     fn one_writer(&self) -> bool {

@@ -81,10 +81,44 @@ impl Cell<String> {
 impl Cell<i64> {
     /// A reference to another row; 0 is NULL.
     ///
+    /// The column is unsigned, so it may hold a number beyond `i64`, which no row has as its key. It comes as the negative
+    /// number of the same 64 bits: no key of an unsigned column is negative, and different numbers stay different.
+    ///
     /// # Errors
     /// The cell is bad: `column` says which.
     pub fn reference(&self, column: &'static str) -> Result<Option<i64>, BadCell> {
+        if let Self::Bad(unfit) = self
+            && let Some(id) = beyond_every_key(&unfit.raw)
+        {
+            return Ok(Some(id));
+        }
         self.read(column).map(|value| value.copied().filter(|id| *id != 0))
+    }
+}
+
+impl<T: ToString> Cell<T> {
+    /// What is stored there, as a repair shows it; none of NULL.
+    pub fn stored(&self) -> Option<String> {
+        match self {
+            Self::Good(value) => Some(value.to_string()),
+            Self::Null => None,
+            Self::Bad(unfit) => Some(unfit.raw.clone()),
+        }
+    }
+}
+
+/// The number of a text that has 64 bits, the first of them set. SQLite keeps such a number as a REAL, whose last digits are
+/// lost, and shows fifteen of them.
+fn beyond_every_key(raw: &str) -> Option<i64> {
+    const FIRST: f64 = 9_223_372_036_854_775_808.0;
+    const LAST: f64 = 1.844_674_407_370_96e19;
+    if !raw.starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
+    match raw.parse::<u64>() {
+        Ok(number) => Some(number.cast_signed()).filter(|id| *id < 0),
+        Err(_) if !raw.contains(['.', 'e', 'E']) => None,
+        Err(_) => raw.parse::<f64>().ok().filter(|real| (FIRST..=LAST).contains(real)).map(|_| i64::MIN),
     }
 }
 
@@ -280,5 +314,53 @@ where
 
     fn from_nullable_sql(value: Option<MultiRawValue<'_>>) -> deserialize::Result<Self> {
         value.map_or(Ok(Cell::Null), |value| value.from_sql::<Self, ST>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference(cell: &Cell<i64>) -> Result<Option<i64>, String> {
+        cell.reference("parent_id").map_err(|bad| format!("{}: {}", bad.column, bad.why))
+    }
+
+    #[test]
+    fn a_number_beyond_every_key_names_nobody() {
+        let beyond = |raw: &str| reference(&Cell::bad(raw, "out of range"));
+        assert_eq!(beyond("18446744073709551615"), Ok(Some(-1)));
+        assert_eq!(beyond("18446744073709551614"), Ok(Some(-2)));
+        assert_eq!(beyond("9223372036854775808"), Ok(Some(i64::MIN)));
+        // As SQLite shows it once it is a REAL.
+        for real in ["1.84467440737096e+19", "1.8446744073709552e+19", "9.2233720368547758e+18"] {
+            assert_eq!(beyond(real), Ok(Some(i64::MIN)), "{real}");
+        }
+        assert_eq!(Cell::<i64>::bad("18446744073709551615", "").stored().as_deref(), Some("18446744073709551615"));
+    }
+
+    #[test]
+    fn all_else_that_is_no_id_is_a_bad_cell() {
+        for raw in [
+            "5",
+            "0",
+            "9223372036854775807",
+            "18446744073709551616",
+            "1.5",
+            "1e30",
+            "-18446744073709551615",
+            "-1e19",
+            "+18446744073709551615",
+            " 18446744073709551615",
+            "1844674407370955161x",
+            "\\xff",
+            "inf",
+            "NaN",
+            "",
+        ] {
+            assert_eq!(reference(&Cell::bad(raw, "no id")), Err("parent_id: no id".to_owned()), "{raw:?}");
+        }
+        assert_eq!(reference(&Cell::Good(0)), Ok(None));
+        assert_eq!(reference(&Cell::Good(7)), Ok(Some(7)));
+        assert_eq!(reference(&Cell::Null), Ok(None));
     }
 }

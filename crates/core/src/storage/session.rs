@@ -21,7 +21,6 @@ const POSTGRES: &[Setting] = &[
     ("transform_null_equals", "off", "= NULL is NULL"),
     ("array_nulls", "on", "NULL in an array is NULL"),
     ("row_security", "off", "a policy that would hide rows is an error"),
-    ("session_replication_role", "origin", "constraints and triggers are at work"),
     ("default_transaction_isolation", "read committed", "a chunk sees what was committed before each statement"),
     ("default_transaction_deferrable", "off", "a transaction begins at once"),
     ("statement_timeout", "0", "a chunk may take its time; what waits for a lock gives way by lock_timeout"),
@@ -40,7 +39,6 @@ const POSTGRES_LEGACY: &[Setting] = &[
 ];
 
 const POSTGRES_TARGET: &[Setting] = &[
-    ("default_transaction_read_only", "off", "the target is written"),
     ("search_path", "public, replant", "tables are named without a schema; the ledger has one of its own"),
     (
         "lock_timeout",
@@ -68,6 +66,9 @@ const MARIADB: &str = "SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION', time_zon
      /*!50704 SET SESSION max_execution_time = 0 */";
 
 const SQLITE: &str = "PRAGMA busy_timeout = 30000; PRAGMA case_sensitive_like = off";
+
+// Two are looked at before a run instead, because whoever set them meant something by it: `session_replication_role` and the
+// target's `default_transaction_read_only`.
 
 /// Sets a new session up for what it is there for.
 ///

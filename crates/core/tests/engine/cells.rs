@@ -2,7 +2,7 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use replant_core::db::{Db, MultiBackend, Role};
+use replant_core::db::{Db, DbUrl, MultiBackend, Role};
 use replant_core::prelude::*;
 use replant_core::{KeyRange, Settings};
 use replant_testkit::mariadb;
@@ -107,6 +107,31 @@ fn numbers_of_mariadb_that_do_not_fit_are_kept() {
     assert_eq!((rows[0].big.good(), rows[0].small.good()), (Some(&i64::MAX), Some(&i32::MAX)));
     assert_eq!(raw(&rows[1].big), Some("18446744073709551615"));
     assert_eq!(raw(&rows[2].small), Some("4294967295"));
+    let named = |row: &Odd| row.big.reference("big").ok().flatten();
+    assert_eq!(rows.iter().map(named).collect::<Vec<_>>(), [Some(i64::MAX), Some(-1), Some(1)]);
+}
+
+#[test]
+fn a_number_of_sqlite_beyond_every_key_names_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("legacy.db");
+    std::fs::write(&file, "").unwrap();
+    let url = DbUrl::sqlite(&file);
+    let mut db = Db::open(&url, Role::Target).unwrap();
+    // The type of the true schema turns a text into a REAL; one without keeps it as it is.
+    for (affinity, expect) in [("BIGINT UNSIGNED", i64::MIN), ("", -1)] {
+        db.batch_execute(&format!(
+            "DROP TABLE IF EXISTS odd; CREATE TABLE odd (id INTEGER PRIMARY KEY, at TEXT, big {affinity}, small INTEGER, word TEXT);
+             INSERT INTO odd (id, big) VALUES (1, '18446744073709551615'), (2, CAST('18446744073709551615' AS BLOB)),
+               (3, 18446744073709551615), (4, CAST('7' AS BLOB)), (5, 7), (6, 0), (7, NULL)",
+        ))
+        .unwrap();
+        let mut legacy = Db::open(&url, Role::Legacy).unwrap();
+        let rows = Odd::range(&mut legacy, KeyRange { lo: i64::MIN, hi: i64::MAX }, 0).unwrap();
+        let named: Vec<_> = rows.iter().map(|row| row.big.reference("big").map_err(|bad| bad.column)).collect();
+        let (real, blob) = (Ok(Some(i64::MIN)), Ok(Some(-1)));
+        assert_eq!(named, [Ok(Some(expect)), blob, real, Err("big"), Ok(Some(7)), Ok(None), Ok(None)], "{affinity:?}");
+    }
 }
 
 #[test]

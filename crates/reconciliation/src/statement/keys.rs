@@ -61,13 +61,18 @@ fn folded(name: &Cell<String>) -> Option<String> {
     clean::text(name.good()?).value.map(|name| clean::casefold(&name))
 }
 
+/// The row that a cell names.
+fn named(cell: &Cell<i64>) -> Option<Key> {
+    cell.reference("an id").ok().flatten()
+}
+
 fn brands(legacy: &mut Db, users: &[Key]) -> Result<Brands, ReportError> {
     let rows: Vec<(Key, Cell<i64>, Cell<String>)> =
         b::table.select((b::id, b::user_id, b::name)).load(legacy).reading("legacy brands")?;
     let mut brands = Brands { theirs: BTreeSet::new(), names: BTreeSet::new(), all: BTreeSet::new() };
     for (id, user, name) in rows {
         brands.all.insert(id);
-        if user.good().is_some_and(|user| users.binary_search(user).is_ok()) {
+        if named(&user).is_some_and(|user| users.binary_search(&user).is_ok()) {
             brands.theirs.insert(id);
             brands.names.extend(folded(&name));
         }
@@ -131,12 +136,12 @@ fn with_others(
             let named = meta.good().and_then(|meta| email_in(meta)).and_then(|email| address(&email));
             let is_theirs = match named {
                 Some(named) => named == wanted,
-                None => brand.good().is_some_and(|brand| brands.contains(brand)),
+                None => self::named(&brand).is_some_and(|brand| brands.contains(&brand)),
             };
             if is_theirs {
                 theirs.insert(id);
             }
-            children.extend(parent.good().map(|parent| (id, *parent)));
+            children.extend(self::named(&parent).map(|parent| (id, parent)));
         },
     )?;
     let refunds: Vec<Key> =
@@ -164,8 +169,8 @@ fn transfers(legacy: &mut Db, person: &Person) -> Result<BTreeSet<Key>, ReportEr
         },
         |row| row.0,
         |(id, user, payer)| {
-            let is_theirs = match user.good().filter(|user| **user != 0) {
-                Some(user) => person.users.contains(user),
+            let is_theirs = match named(&user) {
+                Some(user) => person.users.contains(&user),
                 None => payer.good().and_then(|payer| address(payer)).as_deref() == Some(&person.address),
             };
             if is_theirs {
@@ -193,8 +198,8 @@ fn cross_charges(legacy: &mut Db, brands: &Brands) -> Result<BTreeSet<Key>, Repo
         },
         |row| row.0,
         |(id, brand, name)| {
-            let is_theirs = match brand.good().filter(|brand| brands.all.contains(brand)) {
-                Some(brand) => brands.theirs.contains(brand),
+            let is_theirs = match named(&brand).filter(|brand| brands.all.contains(brand)) {
+                Some(brand) => brands.theirs.contains(&brand),
                 None => folded(&name).is_some_and(|name| brands.names.contains(&name)),
             };
             if is_theirs {

@@ -1,9 +1,11 @@
 //! `quarantine export`: quarantined rows as files that a person can mend.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use replant_core::ledger::history;
-use replant_core::ledger::quarantine::{self, QuarantineFilter};
+use replant_core::ledger::quarantine::{self, QuarantineEntry, QuarantineFilter};
+use tempfile::NamedTempFile;
 
 use super::sheet::Sheet;
 use super::step_of;
@@ -21,7 +23,7 @@ pub(super) fn run(args: &QuarantineExport, at: &At) -> Result<Exit, Error> {
     fs::create_dir_all(&args.out).map_err(Error::io(format!("make the folder {}", args.out.display())))?;
     let known: Vec<String> = history::known_steps(&mut db)?.into_iter().map(|step| step.name).collect();
     let registry = registry();
-    let mut files = 0;
+    let mut files = Vec::new();
     for step in registry.steps().filter(|step| known.iter().any(|name| name == step.name())) {
         if only.as_ref().is_some_and(|only| only != step.name()) {
             continue;
@@ -29,31 +31,78 @@ pub(super) fn run(args: &QuarantineExport, at: &At) -> Result<Exit, Error> {
         let filter = QuarantineFilter { step: Some(step.name().to_owned()), code: args.code.clone(), limit: None };
         let mut rows = quarantine::list(&mut db, &filter)?;
         rows.retain(|row| args.all || (row.root_step == row.step && row.root_key == row.legacy_key));
-        if rows.is_empty() {
-            continue;
+        if !rows.is_empty() {
+            let (shape, key) = step.legacy_shape();
+            let sheet = Sheet { step: step.name().to_owned(), shape, key };
+            files.push(Written::new(&args.out, sheet, &rows)?);
         }
-        let (shape, key) = step.legacy_shape();
-        let sheet = Sheet { step: step.name().to_owned(), shape, key };
-        let file = args.out.join(format!("{}.csv", sheet.shape.name));
-        let failed = || Error::io(format!("write {}", file.display()));
-        let mut writer = csv::Writer::from_writer(tempfile::NamedTempFile::new_in(&args.out).map_err(failed())?);
-        let written = |result: csv::Result<()>| result.map_err(|error| failed()(error.into()));
-        written(writer.write_record(sheet.header()))?;
-        for row in &rows {
-            written(writer.write_record(sheet.line(row)))?;
-        }
-        let file_written = writer.into_inner().map_err(|error| failed()(error.into_error()))?;
-        file_written.persist(&file).map_err(|error| failed()(error.error))?;
-        print(format!("{}: {} rows of {}", file.display(), grouped(rows.len() as u64), sheet.step));
-        files += 1;
     }
-    match files {
-        0 => print("No such row is quarantined."),
-        _ => print(format!(
+    if !args.replace {
+        refuse_mended(&files)?;
+    }
+    for file in &mut files {
+        file.persist()?;
+        print(format!("{}: {} rows of {}", file.place.display(), grouped(file.rows as u64), file.step));
+    }
+    print(match files.as_slice() {
+        [] => "No such row is quarantined.".to_owned(),
+        _ => format!(
             "\nMend cells, then: cargo xtask quarantine replay --from {}{}",
             args.out.display(),
             on(&args.on.env)
-        )),
-    }
+        ),
+    });
     Ok(Exit::Done)
+}
+
+/// A file that is written, but not where it is to be.
+struct Written {
+    step: String,
+    rows: usize,
+    place: PathBuf,
+    content: Option<NamedTempFile>,
+}
+
+impl Written {
+    fn new(folder: &Path, sheet: Sheet, rows: &[QuarantineEntry]) -> Result<Self, Error> {
+        let place = folder.join(format!("{}.csv", sheet.shape.name));
+        let failed = || Error::io(format!("write {}", place.display()));
+        let mut writer = csv::Writer::from_writer(NamedTempFile::new_in(folder).map_err(failed())?);
+        let written = |result: csv::Result<()>| result.map_err(|error| failed()(error.into()));
+        written(writer.write_record(sheet.header()))?;
+        for row in rows {
+            written(writer.write_record(sheet.line(row)))?;
+        }
+        let content = writer.into_inner().map_err(|error| failed()(error.into_error()))?;
+        Ok(Self { step: sheet.step, rows: rows.len(), content: Some(content), place })
+    }
+
+    /// Whether another content than this one stands in its place.
+    fn differs(&self) -> Result<bool, Error> {
+        let Some(content) = &self.content else { return Ok(false) };
+        let read = |path: &Path| fs::read(path).map_err(Error::io(format!("read {}", path.display())));
+        Ok(self.place.exists() && read(&self.place)? != read(content.path())?)
+    }
+
+    fn persist(&mut self) -> Result<(), Error> {
+        let Some(content) = self.content.take() else { return Ok(()) };
+        let failed = Error::io(format!("write {}", self.place.display()));
+        content.persist(&self.place).map(|_| ()).map_err(|error| failed(error.error))
+    }
+}
+
+/// A file that is there and says something else was mended, or is older: nothing is written over it unasked.
+fn refuse_mended(files: &[Written]) -> Result<(), Error> {
+    let mut mended = Vec::new();
+    for file in files {
+        if file.differs()? {
+            mended.push(file.place.display().to_string());
+        }
+    }
+    if mended.is_empty() {
+        return Ok(());
+    }
+    let what = format!("nothing was written: these files are there and say something else: {}", mended.join(", "));
+    let hint = "they may hold mends: replay them first, export into another folder, or write over them with --replace";
+    Err(Error::Refused { what, hint: hint.to_owned() })
 }

@@ -1,21 +1,28 @@
 //! `quarantine`: the rows that no rule can make right.
 
+mod cells;
 mod export;
+mod problems;
 mod replay;
+mod respelled;
 mod roots;
 mod sheet;
+
+use std::collections::BTreeMap;
 
 use replant_core::Key;
 use replant_core::db::Db;
 use replant_core::ledger::history;
 use replant_core::ledger::quarantine::{self, QuarantineEntry, QuarantineFilter};
+use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::At;
-use crate::cli::{By, Quarantine, QuarantineList, QuarantineShow};
+use crate::cli::{By, Form, Quarantine, QuarantineList, QuarantineShow};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::money::Exponents;
 use crate::output::{json, print};
 use crate::report::{on, render, table};
 
@@ -28,6 +35,8 @@ struct Line {
     reason: String,
     root_step: String,
     root_key: Key,
+    /// By currency, in exact minor units.
+    money: BTreeMap<String, Decimal>,
 }
 
 /// Runs one of its commands.
@@ -56,13 +65,23 @@ fn step_of(db: &mut Db, asked: &str) -> Result<String, Error> {
 fn list(args: QuarantineList, at: &At) -> Result<Exit, Error> {
     let mut db = at.ledger(&args.on.env)?;
     let step = args.step.map(|asked| step_of(&mut db, &asked)).transpose()?;
-    if let Some(By::Root) = args.by {
-        let wanted = roots::Wanted { step, code: args.code, order: args.order, limit: args.limit };
-        return roots::run(&mut db, &wanted, &args.on.env, args.form);
+    let limit = args.limit.unwrap_or(if args.by.is_none() { 20 } else { 50 });
+    match args.by {
+        Some(By::Row) => {
+            let filter = QuarantineFilter { step, code: args.code, limit: Some(limit) };
+            rows(&mut db, &filter, &args.on.env, args.form)
+        }
+        by => {
+            let wanted = roots::Wanted { step, code: args.code, order: args.order, limit };
+            roots::run(&mut db, &wanted, by.is_none(), &args.on.env, args.form)
+        }
     }
-    let filter = QuarantineFilter { step, code: args.code, limit: Some(args.limit) };
-    let lines: Vec<Line> = quarantine::list(&mut db, &filter)?.into_iter().map(line).collect();
-    if args.form.json {
+}
+
+fn rows(db: &mut Db, filter: &QuarantineFilter, env: &str, form: Form) -> Result<Exit, Error> {
+    let lines: Result<Vec<Line>, Error> = quarantine::list(db, filter)?.into_iter().map(line).collect();
+    let lines = lines?;
+    if form.json {
         json(&lines);
         return Ok(Exit::Done);
     }
@@ -70,29 +89,31 @@ fn list(args: QuarantineList, at: &At) -> Result<Exit, Error> {
         print("No such row is quarantined.");
         return Ok(Exit::Done);
     }
-    let mut table = table(&["step", "key", "code", "reason", "waits for"]);
+    let exponents = Exponents::of(db)?;
+    let mut table = table(&["step", "key", "code", "money", "reason", "waits for"]);
     for line in &lines {
         let own = line.root_step == line.step && line.root_key == line.legacy_key;
         table.add_row([
             line.step.clone(),
             line.legacy_key.to_string(),
             line.code.clone(),
+            exponents.all(&line.money),
             line.reason.clone(),
             if own { "-".to_owned() } else { format!("{} {}", line.root_step, line.root_key) },
         ]);
     }
     print(render(table, 1..2));
-    let on = on(&args.on.env);
-    if i64::try_from(lines.len()).is_ok_and(|shown| shown == args.limit) {
+    if filter.limit == i64::try_from(lines.len()).ok() {
         print(format!("\nThe first {}; --limit shows more, --step and --code fewer.", lines.len()));
     }
-    print(format!("\nA whole row: cargo xtask quarantine show TABLE KEY{on}"));
+    print(format!("\nA whole row: cargo xtask quarantine show TABLE KEY{}", on(env)));
     Ok(Exit::Done)
 }
 
-fn line(entry: QuarantineEntry) -> Line {
+fn line(entry: QuarantineEntry) -> Result<Line, Error> {
+    let money = entry.amounts()?;
     let QuarantineEntry { step, legacy_key, code, reason, root_step, root_key, .. } = entry;
-    Line { step, legacy_key, code, reason, root_step, root_key }
+    Ok(Line { step, legacy_key, code, reason, root_step, root_key, money })
 }
 
 /// A quarantined row with its values.
@@ -113,7 +134,7 @@ fn show(args: &QuarantineShow, at: &At) -> Result<Exit, Error> {
         if let Some(entry) = quarantine::of_row(&mut db, &step.name, args.id)? {
             let row =
                 serde_json::from_str(&entry.legacy_row).unwrap_or_else(|_| Value::String(entry.legacy_row.clone()));
-            found.push(Whole { row, quarantined_at: entry.quarantined_at, line: line(entry) });
+            found.push(Whole { row, quarantined_at: entry.quarantined_at, line: line(entry)? });
         }
     }
     if found.is_empty() {

@@ -9,7 +9,8 @@ use replant_core::ledger::{history, quarantine};
 use replant_core::{AnyStep, Key, Migration, Registry, Rejudged, Replay, Stop};
 use serde::Serialize;
 
-use super::sheet::{Known, Mended, Sheet};
+use super::problems::Problems;
+use super::sheet::{Known, Mended, Read, Sheet};
 use crate::cli::QuarantineReplay;
 use crate::commands::{At, migrate};
 use crate::error::Error;
@@ -39,20 +40,22 @@ pub(super) fn run(args: &QuarantineReplay, at: &At) -> Result<Exit, Error> {
     let mut mended = BTreeMap::new();
     let mends = match &args.from {
         None => Vec::new(),
-        Some(folder) => read(&mut db, &registry, folder, &mut mended)?,
+        Some(folder) => read(&mut db, &registry, folder, args.exact, &mut mended)?,
     };
-    migrate::confirm(&environment, args.confirm.as_deref(), false)?;
+    migrate::confirm(&environment, args.confirm.as_deref(), None)?;
     let stop = Stop::default();
     signals::install(&stop).map_err(Error::io("listen for signals"))?;
+    let (legacy, target) = (environment.legacy()?, environment.target()?);
+    tracing::info!("from {}, into {}", legacy.place(), target.place());
     let migration = Migration {
         registry: &registry,
         snapshot: reference::snapshot,
-        legacy: environment.legacy()?,
-        target: environment.target()?,
+        legacy,
+        target,
         settings: environment.settings(Vec::new(), false, None),
     };
     let again = format!("cargo xtask quarantine replay{}", on(&args.on.env));
-    let replay = migration.replay(&mends, &stop, &Progress::new(again))?;
+    let replay = migration.replay(&mends, &stop, &Progress::of_replay(again))?;
     let quarantined = quarantine::list(&mut db, &quarantine::QuarantineFilter::default())?.len() as u64;
     let account = account(environment.name, replay, mended, quarantined);
     match args.form.json {
@@ -65,7 +68,13 @@ pub(super) fn run(args: &QuarantineReplay, at: &At) -> Result<Exit, Error> {
 type Counted = BTreeMap<String, BTreeMap<String, u64>>;
 
 /// Reads every file of the folder; one mistake refuses them all.
-fn read(db: &mut Db, registry: &Registry, folder: &Path, counted: &mut Counted) -> Result<Vec<Mend>, Error> {
+fn read(
+    db: &mut Db,
+    registry: &Registry,
+    folder: &Path,
+    exact: bool,
+    counted: &mut Counted,
+) -> Result<Vec<Mend>, Error> {
     let failed = || Error::io(format!("read the folder {}", folder.display()));
     let entries: Result<Vec<_>, _> = std::fs::read_dir(folder).map_err(failed())?.collect();
     let mut files: Vec<PathBuf> = entries.map_err(failed())?.into_iter().map(|entry| entry.path()).collect();
@@ -80,9 +89,10 @@ fn read(db: &mut Db, registry: &Registry, folder: &Path, counted: &mut Counted) 
             wrong.push(format!("{table}.csv: the ledger knows no legacy table of this name"));
             continue;
         };
-        match read_file(db, step, file) {
-            Ok(rows) => {
-                for Mended { key, row, columns } in rows {
+        match read_file(db, step, file, exact) {
+            Ok(read) => {
+                note_respelled(&table, &read);
+                for Mended { key, row, columns, .. } in read.mended {
                     let of_table = counted.entry(table.clone()).or_default();
                     columns.iter().for_each(|column| *of_table.entry((*column).to_owned()).or_default() += 1);
                     mends.push(Mend { table: table.clone(), key, row });
@@ -101,12 +111,23 @@ fn read(db: &mut Db, registry: &Registry, folder: &Path, counted: &mut Counted) 
     Err(Error::Refused { what: format!("the files cannot be taken as they are:\n{}", wrong.join("\n")), hint })
 }
 
-fn read_file(db: &mut Db, step: &dyn AnyStep, file: &Path) -> Result<Vec<Mended>, Vec<String>> {
+/// A spreadsheet writes cells anew that nobody touched: they are left as they were, and that is said once a file.
+fn note_respelled(table: &str, read: &Read) {
+    if let Some((line, column)) = read.respelled.first {
+        tracing::warn!(
+            "{table}.csv: {} cells stand there as a spreadsheet writes them, the first in line {line}, column `{column}`; \
+             they say what they said before, so they stay as they were (--exact takes them as mends)",
+            grouped(read.respelled.cells)
+        );
+    }
+}
+
+fn read_file(db: &mut Db, step: &dyn AnyStep, file: &Path, exact: bool) -> Result<Read, Vec<String>> {
     let (shape, key) = step.legacy_shape();
     let sheet = Sheet { step: step.name().to_owned(), shape, key };
     let mut failed = None;
     let mends = mends::load(db).map_err(|error| vec![error.to_string()])?;
-    let rows = sheet.read(file, |key: Key| match quarantine::of_row(db, step.name(), key) {
+    let read = sheet.read(file, exact, |key: Key| match quarantine::of_row(db, step.name(), key) {
         Ok(Some(found)) => Known::Quarantined(Box::new(found)),
         Ok(None) if mends.get(step.legacy_table(), key).is_some() => Known::Mended,
         Ok(None) => Known::No,
@@ -118,13 +139,14 @@ fn read_file(db: &mut Db, step: &dyn AnyStep, file: &Path) -> Result<Vec<Mended>
     if let Some(failed) = failed {
         return Err(vec![failed]);
     }
-    let rows = rows?;
-    let refused = rows.iter().filter_map(|row| {
-        let why = step.accepts(&row.row).err()?;
-        Some(format!("{}, row {}: {why}", sheet.shape.name, row.key))
-    });
-    let refused: Vec<String> = refused.collect();
-    if refused.is_empty() { Ok(rows) } else { Err(refused) }
+    let read = read?;
+    let mut problems = Problems::of(format!("{}.csv", sheet.shape.name));
+    for row in &read.mended {
+        if let Err(why) = step.accepts(&row.row) {
+            problems.add(row.line, None, why);
+        }
+    }
+    if problems.is_empty() { Ok(read) } else { Err(problems.said()) }
 }
 
 fn account(environment: String, replay: Replay, mended: Counted, quarantined: u64) -> Account {

@@ -1,12 +1,15 @@
-//! `quarantine list --by root`: which rows hold back the most.
+//! `quarantine list`: how much waits and why, then which rows hold back the most.
 
 use replant_core::db::Db;
-use replant_core::ledger::quarantine::{self, RootSum};
+use replant_core::ledger::history;
+use replant_core::ledger::quarantine::{self, CodeSum, QuarantineFilter, RootSum};
 use rust_decimal::Decimal;
+use serde::Serialize;
 
 use crate::cli::{Form, Order};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::money::Exponents;
 use crate::output::{grouped, json, print};
 use crate::report::{on, render, table};
 
@@ -18,7 +21,17 @@ pub(super) struct Wanted {
     pub(super) limit: i64,
 }
 
-pub(super) fn run(db: &mut Db, wanted: &Wanted, env: &str, form: Form) -> Result<Exit, Error> {
+/// What a script gets where it asks for no view of its own.
+#[derive(Serialize)]
+struct Overview<'a> {
+    codes: &'a [CodeSum],
+    roots: &'a [RootSum],
+}
+
+/// Shows roots, with a summary by code before them if it is wished for.
+pub(super) fn run(db: &mut Db, wanted: &Wanted, summed_up: bool, env: &str, form: Form) -> Result<Exit, Error> {
+    let filter = QuarantineFilter { step: wanted.step.clone(), code: wanted.code.clone(), limit: None };
+    let codes = if summed_up { quarantine::by_code(db, &filter)? } else { Vec::new() };
     let mut roots = quarantine::roots(db)?;
     roots.retain(|root| {
         wanted.step.as_ref().is_none_or(|step| root.step == *step)
@@ -30,33 +43,60 @@ pub(super) fn run(db: &mut Db, wanted: &Wanted, env: &str, form: Form) -> Result
     }
     let all = roots.len();
     roots.truncate(usize::try_from(wanted.limit).unwrap_or(usize::MAX));
-    if form.json {
-        json(&roots);
-        return Ok(Exit::Done);
+    match form.json {
+        true if summed_up => json(&Overview { codes: &codes, roots: &roots }),
+        true => json(&roots),
+        false => print(text(db, &codes, &roots, all, env)?),
     }
-    if roots.is_empty() {
-        print("No such row is quarantined.");
-        return Ok(Exit::Done);
-    }
-    let mut table = table(&["step", "key", "code", "rows", "money, in minor units"]);
-    for root in &roots {
-        table.add_row([
-            root.step.clone(),
-            root.legacy_key.to_string(),
-            root.code.clone().unwrap_or_else(|| "-".to_owned()),
-            grouped(root.rows),
-            money(root),
-        ]);
-    }
-    print(render(table, 3..4));
-    if roots.len() < all {
-        print(format!("\nThe first {} of {}; --limit shows more.", roots.len(), grouped(all as u64)));
-    }
-    print(format!("\nTo mend them: cargo xtask quarantine export --out FOLDER{}", on(env)));
     Ok(Exit::Done)
 }
 
-fn money(root: &RootSum) -> String {
-    let held: Vec<String> = root.money.iter().map(|(currency, amount)| format!("{currency} {amount}")).collect();
-    if held.is_empty() { "-".to_owned() } else { held.join(", ") }
+fn text(db: &mut Db, codes: &[CodeSum], roots: &[RootSum], all: usize, env: &str) -> Result<String, Error> {
+    let exponents = Exponents::of(db)?;
+    let mut parts = Vec::new();
+    if !codes.is_empty() {
+        parts.push(codes_table(codes, &exponents));
+    }
+    if !roots.is_empty() {
+        let legacy = history::known_steps(db)?;
+        let mut table = table(&["waits for", "key", "code", "rows", "money"]);
+        for root in roots {
+            let known = legacy.iter().find(|step| step.name == root.step);
+            table.add_row([
+                known.map_or_else(|| root.step.clone(), |step| step.legacy_table.clone()),
+                root.legacy_key.to_string(),
+                root.code.clone().unwrap_or_else(|| "-".to_owned()),
+                grouped(root.rows),
+                exponents.all(&root.money),
+            ]);
+        }
+        parts.push(format!("What they wait for, the rows that hold back the most first:\n\n{}", render(table, 3..4)));
+        if roots.len() < all {
+            parts.push(format!("The first {} of {}; --limit shows more.", roots.len(), grouped(all as u64)));
+        }
+    }
+    if parts.is_empty() {
+        return Ok("No such row is quarantined.".to_owned());
+    }
+    let on = on(env);
+    parts.push(format!(
+        "Row by row: cargo xtask quarantine list --by row{on}\n\
+         A whole row: cargo xtask quarantine show TABLE KEY{on}\n\
+         To mend them: cargo xtask quarantine export --out FOLDER{on}"
+    ));
+    Ok(parts.join("\n\n"))
+}
+
+fn codes_table(codes: &[CodeSum], exponents: &Exponents) -> String {
+    let rows: u64 = codes.iter().map(|code| code.rows).sum();
+    let mut table = table(&["code", "rows", "oldest", "money"]);
+    for code in codes {
+        table.add_row([
+            code.code.clone(),
+            grouped(code.rows),
+            code.oldest.0.strftime("%Y-%m-%d %H:%MZ").to_string(),
+            exponents.all(&code.money),
+        ]);
+    }
+    format!("Quarantined: {} rows.\n\n{}", grouped(rows), render(table, 1..2))
 }

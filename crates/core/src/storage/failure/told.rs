@@ -350,7 +350,7 @@ CREATE TABLE days (id BIGINT, day DATE) PARTITION BY RANGE (day)";
         let odd = "DateStyle = 'SQL, DMY'; IntervalStyle = 'iso_8601'; TimeZone = 'Asia/Tokyo'; quote_all_identifiers = on; \
                    bytea_output = escape; extra_float_digits = -3; search_path = pg_catalog; statement_timeout = '5min'; \
                    idle_session_timeout = '1s'; default_transaction_isolation = serializable; \
-                   default_transaction_read_only = on; standard_conforming_strings = off";
+                   standard_conforming_strings = off";
         let odd: String =
             odd.split(';').map(|setting| format!("ALTER DATABASE {name} SET {};", setting.trim())).collect();
         open(&database).batch_execute(&odd).unwrap();
@@ -361,11 +361,11 @@ CREATE TABLE days (id BIGINT, day DATE) PARTITION BY RANGE (day)";
         }
         let sql = "SELECT concat_ws(' ', TIMESTAMPTZ '2024-07-01 12:00:00+00', INTERVAL '1 day 1 hour', '\\x01'::bytea, 0.1::float4, \
                    format_type('text'::regtype, NULL), current_setting('search_path'), current_setting('transaction_isolation'), \
-                   current_setting('transaction_read_only'), current_setting('statement_timeout'), current_setting('idle_session_timeout')) AS shown";
+                   current_setting('statement_timeout'), current_setting('idle_session_timeout')) AS shown";
         let Shown { shown } = diesel::sql_query(sql).get_result(&mut open(&database)).unwrap();
         assert_eq!(
             shown,
-            "2024-07-01 12:00:00+00 1 day 01:00:00 \\x01 0.1 text public, replant read committed off 0 0"
+            "2024-07-01 12:00:00+00 1 day 01:00:00 \\x01 0.1 text public, replant read committed 0 0"
         );
     }
 

@@ -59,7 +59,7 @@ impl Alive {
     pub fn file(target: &DbUrl, owner: &Owner) -> Result<Self, HeldError> {
         let Some(path) = target.sqlite_path() else { return Ok(Self::Unseen) };
         let mut name = path.into_os_string();
-        name.push(".replant-lock");
+        name.push(LOCK);
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(name)?;
         match file.try_lock() {
             Ok(()) => {
@@ -145,6 +145,43 @@ fn is_gone_here(owner: &str) -> bool {
     let own = processes.join(std::process::id().to_string());
     Owner::process_here(owner).is_some_and(|pid| own.exists() && !processes.join(pid.to_string()).exists())
 }
+
+/// Those of some runs that live. Takes no lock.
+///
+/// # Errors
+/// The database fails.
+pub fn living(db: &mut Db, runs: &[String]) -> Result<Vec<String>, LedgerError> {
+    if let Db::Pg(_) = db {
+        let mut living = Vec::new();
+        for run in runs {
+            if lives(db, run).attempt("read")? {
+                living.push(run.clone());
+            }
+        }
+        return Ok(living);
+    }
+    let holder = holder(db).attempt("read")?;
+    Ok(runs.iter().filter(|run| holder.as_deref() == Some(run.as_str())).cloned().collect())
+}
+
+/// Who holds the lock beside a SQLite target.
+fn holder(db: &mut Db) -> QueryResult<Option<String>> {
+    #[derive(QueryableByName)]
+    struct Main {
+        #[diesel(sql_type = Text)]
+        file: String,
+    }
+    let main: Main =
+        diesel::sql_query("SELECT file FROM pragma_database_list WHERE name = 'main'").get_result::<Main>(db)?;
+    let Ok(mut file) = File::open(format!("{}{LOCK}", main.file)) else { return Ok(None) };
+    let is_held = matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock));
+    let mut said = String::new();
+    let is_known = is_held && file.read_to_string(&mut said).is_ok();
+    Ok(said.split_once(" since ").filter(|_| is_known).map(|(owner, _)| owner.to_owned()))
+}
+
+/// What the name of a SQLite target's lock has behind that of the database.
+const LOCK: &str = ".replant-lock";
 
 /// Ends the sessions of a worker that lost its chunks. It may have been stopped, or cut off from the network, in the middle
 /// of a transaction: whoever does its chunks again would wait for that. If it comes back it finds its sessions gone and its

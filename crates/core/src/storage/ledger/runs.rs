@@ -163,7 +163,7 @@ pub fn is_over(db: &mut Db, run: &str) -> Result<bool, LedgerError> {
 /// Why a run ended that did not end itself.
 const KILLED: &str = "killed";
 
-pub use alive::Alive;
+pub use alive::{Alive, living};
 
 /// Makes sure that nobody else replays on this target for as long as the connection that comes back is kept. In SQLite
 /// the lock of the file sees to it.

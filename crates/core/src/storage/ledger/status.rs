@@ -68,6 +68,15 @@ pub struct RunStatus {
     pub reason: Option<String>,
 }
 
+/// How fast the migration is, whoever works on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Pace {
+    /// Legacy rows that were committed since a given time.
+    pub rows: u64,
+    /// When a chunk was committed last.
+    pub last_commit: Option<Instant>,
+}
+
 type Sums = (String, i64, i64, i64, i64, i64, i64, i64, i64);
 
 /// How far each planned step is, in the order of the run.
@@ -149,6 +158,27 @@ pub fn rows_done(db: &mut Db, step: &str) -> Result<u64, LedgerError> {
     Ok(rows.cast_unsigned())
 }
 
+/// What was committed since `from`, by the clocks of those who did it.
+///
+/// # Errors
+/// The database fails.
+pub fn pace(db: &mut Db, from: Instant) -> Result<Pace, LedgerError> {
+    let done = c::table.filter(c::state.eq("done"));
+    let rows: i64 = done
+        .filter(c::done_at.gt(from))
+        .select(sql::<BigInt>("CAST(coalesce(sum(rows_read), 0) AS bigint)"))
+        .first(db)
+        .attempt("read")?;
+    let last: Option<Option<Instant>> = done
+        .filter(c::done_at.is_not_null())
+        .order(c::done_at.desc())
+        .select(c::done_at)
+        .first(db)
+        .optional()
+        .attempt("read")?;
+    Ok(Pace { rows: rows.cast_unsigned(), last_commit: last.flatten() })
+}
+
 /// The codes of every step, the most frequent first.
 ///
 /// # Errors
@@ -184,6 +214,20 @@ pub fn runs(db: &mut Db, limit: i64) -> Result<Vec<RunStatus>, LedgerError> {
     runs::table
         .order(runs::started_at.desc())
         .limit(limit)
+        .select((runs::id, runs::environment, runs::started_at, runs::ended_at, runs::state, runs::reason))
+        .load(db)
+        .attempt("read")
+}
+
+/// The runs and workers that the ledger takes to be under way, the earliest first. One that was killed is among them until
+/// the next run finds out: [`super::runs::living`] tells.
+///
+/// # Errors
+/// The database fails.
+pub fn running(db: &mut Db) -> Result<Vec<RunStatus>, LedgerError> {
+    runs::table
+        .filter(runs::state.eq("running"))
+        .order(runs::started_at)
         .select((runs::id, runs::environment, runs::started_at, runs::ended_at, runs::state, runs::reason))
         .load(db)
         .attempt("read")
