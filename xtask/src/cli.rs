@@ -18,7 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   cargo xtask demo                          migrate the sample into SQLite files, here and now
   cargo xtask plan --env uat                check everything and show what would be done
-  cargo xtask migrate --env uat --dry-run   do everything but commit
+  cargo xtask migrate --env uat --dry-run   do everything on copies of the tables, and commit nothing
   cargo xtask migrate --env prod            asks for the name of the environment before it writes
   cargo xtask trace user 4711               what became of a row
   cargo xtask test                          run every test
@@ -158,8 +158,9 @@ Stop it at any time with Ctrl-C or SIGTERM: the chunks under way are finished, a
 command goes on. Killed in any other way it goes on as well: rows and the record of them commit
 together.
 
---dry-run does everything but commit. It works in one transaction that holds the locks of all
-that it wrote until it ends: on a live target choose a quiet time, or one domain (--only).
+--dry-run does everything but commit, on copies of the target's tables that never are: nobody who
+uses the target waits for it, and none of its ids is taken. It needs room for the copies for as long
+as it runs. Triggers of the target are not asked.
 
 {}",
         Exit::help()
@@ -226,7 +227,7 @@ pub(crate) struct Migrate {
     /// A domain or a step, with all that it waits for; may be repeated [default: all]
     #[arg(long, value_name = "DOMAIN")]
     pub(crate) only: Vec<String>,
-    /// Do everything but commit; needs no confirmation
+    /// Do everything but commit, on copies of the target's tables
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Threads that read, and as many that write [default: run.readers and run.writers of the environment]

@@ -63,6 +63,11 @@ impl Exponents {
     }
 }
 
+/// Totals, by currency.
+pub(crate) fn of_totals(totals: &MoneyTotals) -> Vec<MoneyLine> {
+    lines(None, totals)
+}
+
 /// The money of all tables, by currency.
 pub(crate) fn of_all(db: &mut Db) -> Result<Vec<MoneyLine>, Error> {
     Ok(lines(None, &close::money(db, None).map_err(query_failed)?))

@@ -28,9 +28,8 @@ pub(crate) struct Account {
     /// Whether earlier runs had done it all, so that this one wrote nothing.
     pub(crate) nothing_to_do: bool,
     pub(crate) steps: Vec<StepLine>,
-    /// Not known of a dry run, whose ledger is gone.
     pub(crate) codes: Option<Vec<CodeCount>>,
-    /// Not known of a dry run. In exact minor units.
+    /// In exact minor units.
     pub(crate) money: Option<Vec<MoneyLine>>,
     #[serde(skip)]
     exponents: Exponents,
@@ -89,8 +88,9 @@ impl Account {
         })
     }
 
-    /// The account of a dry run, which leaves no ledger behind.
-    pub(crate) fn of_dry_run(environment: &str, report: &Report) -> Self {
+    /// The account of a dry run, which leaves no ledger behind: the run itself has looked into it.
+    pub(crate) fn of_dry_run(environment: &str, report: &Report, exponents: Exponents) -> Self {
+        let rehearsed = report.rehearsed.as_ref();
         let step = |done: &replant_core::StepReport| StepLine {
             step: done.step.to_owned(),
             counts: done.counts,
@@ -102,9 +102,9 @@ impl Account {
             complete: report.complete,
             nothing_to_do: report.complete && report.steps.iter().all(|step| step.already_done),
             steps: report.steps.iter().map(step).collect(),
-            codes: None,
-            money: None,
-            exponents: Exponents::default(),
+            codes: rehearsed.map(|found| found.codes.clone()),
+            money: rehearsed.map(|found| money::of_totals(&found.money)),
+            exponents,
             intruders: Vec::new(),
             missing: Vec::new(),
             next: vec![format!("cargo xtask migrate{}", on(environment))],
@@ -134,7 +134,8 @@ impl Account {
         parts.push(steps_table(&self.steps));
         if self.dry_run {
             parts.push(
-                "A dry run: nothing was committed. Codes and money are in the ledger, which went with it.".to_owned(),
+                "A dry run, on copies of the target's tables: nothing was committed. Triggers of the target were not asked."
+                    .to_owned(),
             );
         }
         if let Some(codes) = &self.codes {
@@ -257,12 +258,12 @@ mod tests {
         let counts = Counts { read: 10, migrated: 9, skipped: 1, ..Counts::default() };
         let counts = if already_done { Counts::default() } else { counts };
         let step = StepReport { step: "users.accounts", already_done, counts, elapsed: Duration::from_secs(2) };
-        Report { complete: true, steps: vec![step], intruders: Vec::new() }
+        Report { complete: true, steps: vec![step], intruders: Vec::new(), rehearsed: None }
     }
 
     #[test]
     fn a_dry_run_says_what_it_is() {
-        let text = Account::of_dry_run("uat", &report(false)).text();
+        let text = Account::of_dry_run("uat", &report(false), Exponents::default()).text();
         assert!(text.contains("nothing was committed") && text.contains("cargo xtask migrate --env uat"), "{text}");
         let line = text.lines().find(|line| line.contains("users.accounts")).unwrap();
         let cells: Vec<&str> = line.split_whitespace().collect();
@@ -271,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_run_that_found_all_done_says_so() {
-        let text = Account::of_dry_run("local", &report(true)).text();
+        let text = Account::of_dry_run("local", &report(true), Exponents::default()).text();
         assert!(text.starts_with("All is done already: nothing was written."), "{text}");
     }
 }

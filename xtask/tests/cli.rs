@@ -72,7 +72,8 @@ fn prod_is_not_written_without_its_name() {
     program.run(&["migrate", "--env", "prod"]).refused(3, "nobody is here to confirm");
     program.run(&["migrate", "--env", "prod", "--confirm", "uat"]).refused(3, "--confirm says `uat`");
     program.run(&["migrate", "--env", "prod", "--confirm", "prod"]).done();
-    program.run(&["migrate", "--env", "prod", "--dry-run"]).done();
+    program.run(&["migrate", "--env", "prod", "--dry-run"]).refused(3, "nobody is here to confirm");
+    program.run(&["migrate", "--env", "prod", "--dry-run", "--confirm", "prod"]).done();
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub use engine::event::{Event, Reporter, Silent};
 pub use engine::preflight::Forecast;
 pub use engine::rejudge::Rejudged;
 pub use engine::replay::Replay;
-pub use engine::report::{Outlook, Plan, Report, StepReport};
+pub use engine::report::{Outlook, Plan, Rehearsed, Report, StepReport};
 pub use engine::run::{Migration, ReadSnapshot};
 pub use engine::settings::{Offline, Settings};
 pub use engine::step::AnyStep;

@@ -9,6 +9,7 @@ use crate::cli::Migrate;
 use crate::config::Environment;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::money::Exponents;
 use crate::output::{self, grouped, json, print};
 use crate::progress::Progress;
 use crate::registry::registry;
@@ -23,7 +24,7 @@ pub(crate) fn run(args: Migrate, at: &At) -> Result<Exit, Error> {
     if let Some(run) = &other {
         join(&environment, run, &args)?;
     }
-    confirm(&environment, args.confirm.as_deref(), Some(args.dry_run))?;
+    confirm(&environment, args.confirm.as_deref(), args.dry_run)?;
     let again = again(&args);
     let settings = environment.settings(args.only, args.dry_run, args.workers.map(usize::from));
     carry_out(Work { legacy, target, settings, again }, args.form.json)
@@ -60,7 +61,10 @@ pub(super) fn carry_out(work: Work, as_json: bool) -> Result<Exit, Error> {
             });
         }
         match dry_run {
-            true => Account::of_dry_run(&environment, &report),
+            true => {
+                let exponents = Exponents::of(&mut Db::open(&target, Role::Target)?)?;
+                Account::of_dry_run(&environment, &report, exponents)
+            }
             false => Account::of(&mut Db::open(&target, Role::Target)?, &environment, Some(&report), Some(&progress))?,
         }
     };
@@ -124,13 +128,11 @@ fn again(args: &Migrate) -> String {
     format!("cargo xtask migrate{}{only}{dry_run}{workers}{join}", on(&args.on.env))
 }
 
-/// Makes sure that a protected environment is meant before anything is written into it. `dry_run`: whether it is one, where
-/// the command has any.
-pub(super) fn confirm(environment: &Environment, given: Option<&str>, dry_run: Option<bool>) -> Result<(), Error> {
+/// Makes sure that a protected environment is meant before anything is written into it, or copied there for a dry run.
+pub(super) fn confirm(environment: &Environment, given: Option<&str>, dry_run: bool) -> Result<(), Error> {
     let name = &environment.name;
     let refused = |what: String| {
-        let neither = if dry_run.is_some() { "; --dry-run needs neither" } else { "" };
-        let hint = format!("type `{name}` on a terminal, or pass --confirm {name}{neither}");
+        let hint = format!("type `{name}` on a terminal, or pass --confirm {name}");
         Err(Error::Refused { what, hint })
     };
     match given {
@@ -138,12 +140,13 @@ pub(super) fn confirm(environment: &Environment, given: Option<&str>, dry_run: O
         Some(given) => {
             refused(format!("--confirm says `{given}`, but the environment is `{name}`: nothing was written"))
         }
-        None if dry_run == Some(true) || !environment.confirm => Ok(()),
+        None if !environment.confirm => Ok(()),
         None if !output::can_ask() => {
             refused(format!("`{name}` is protected and nobody is here to confirm: nothing was written"))
         }
         None => {
-            let question = format!("{}Type the name of the environment, `{name}`, to go on: ", meant(environment)?);
+            let question =
+                format!("{}Type the name of the environment, `{name}`, to go on: ", meant(environment, dry_run)?);
             let answer = output::ask(question).map_err(Error::io("read the answer from the terminal"))?;
             if answer == *name { Ok(()) } else { refused(format!("`{name}` was not confirmed: nothing was written")) }
         }
@@ -151,7 +154,7 @@ pub(super) fn confirm(environment: &Environment, given: Option<&str>, dry_run: O
 }
 
 /// What is about to be written, and into what, for who has to confirm it.
-fn meant(environment: &Environment) -> Result<String, Error> {
+fn meant(environment: &Environment, dry_run: bool) -> Result<String, Error> {
     let (legacy, target) = (environment.legacy()?, environment.target()?);
     // Who confirms sees all that can be told; what cannot be, the run itself says in full.
     let snapshot = Db::open(&legacy, Role::Legacy).ok().and_then(|mut db| reference::snapshot(&mut db).ok());
@@ -161,8 +164,9 @@ fn meant(environment: &Environment) -> Result<String, Error> {
         let known = |(table, rows): (&str, u64)| format!("{} {table}", grouped(rows));
         format!(", where there are {}", there.map(known).join(", "))
     });
+    let does = if dry_run { "A dry run on copies of the tables of" } else { "This writes into" };
     Ok(format!(
-        "This writes into `{}`: {}{}\nfrom {}{snapshot}.\n",
+        "{does} `{}`: {}{}\nfrom {}{snapshot}.\n",
         environment.name,
         target.place(),
         there.unwrap_or_default(),

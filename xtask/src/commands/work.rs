@@ -19,7 +19,7 @@ pub(crate) fn run(args: &Work, at: &At) -> Result<Exit, Error> {
     let environment = at.environment(&args.on.env)?;
     let (legacy, target) = (environment.legacy()?, environment.target()?);
     tracing::info!("from {}, into {}", legacy.place(), target.place());
-    migrate::confirm(&environment, args.confirm.as_deref(), None)?;
+    migrate::confirm(&environment, args.confirm.as_deref(), false)?;
     let settings = environment.settings(args.only.clone(), false, args.workers.map(usize::from));
     let stop = Stop::default();
     signals::install(&stop).map_err(Error::io("listen for signals"))?;

@@ -41,10 +41,8 @@ const TIMEOUTS: &[&str] = &[
 ];
 
 /// What a transaction may do and see.
-const TRANSACTIONS: &[&str] = &[
-    "default_transaction_isolation = 'serializable'",
-    "default_transaction_deferrable = on",
-];
+const TRANSACTIONS: &[&str] =
+    &["default_transaction_isolation = 'serializable'", "default_transaction_deferrable = on"];
 
 /// Longer than a session may be idle.
 const LONG: Duration = Duration::from_secs(3);

@@ -43,7 +43,7 @@ impl Databases {
         let legacy =
             Pool::open(&migration.legacy, Role::Legacy, s.legacy_pool, None)?.giving_up_after(s.legacy_patience);
         let target = match s.dry_run {
-            true => Pool::rehearse(&migration.target, Role::Target)?,
+            true => Pool::rehearse(&migration.target, Role::Target, touched(migration))?,
             false => {
                 let name = owner.map(|owner| Owner::session_name(owner.as_str()));
                 Pool::open(&migration.target, Role::Target, s.target_pool, name)?
@@ -51,4 +51,17 @@ impl Databases {
         };
         Ok(Self { legacy, target })
     }
+}
+
+/// The tables of the target that the steps read, fill or change.
+fn touched(migration: &Migration<'_>) -> Vec<String> {
+    let tables = migration.registry.steps().flat_map(|step| {
+        let read = step.writes().into_iter().map(|table| table.name);
+        let filled = step.also().iter().copied().chain([step.target_table()]);
+        let parts = step.parts().iter().map(|(table, _)| *table);
+        let changed = step.changes().iter().map(|(table, _)| *table);
+        read.chain(filled).chain(parts).chain(changed).collect::<Vec<_>>()
+    });
+    let tables: std::collections::BTreeSet<String> = tables.map(str::to_owned).collect();
+    tables.into_iter().collect()
 }

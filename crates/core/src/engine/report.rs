@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::preflight::Forecast;
 use crate::contract::inspect::Finding;
-use crate::words::Counts;
+use crate::storage::ledger::status::CodeCount;
+use crate::words::{Counts, MoneyTotals};
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,17 @@ pub struct Report {
     pub steps: Vec<StepReport>,
     /// Sessions of others that may have written to an offline target while it had no foreign keys.
     pub intruders: Vec<String>,
+    /// What a rehearsal found; none of a run, whose ledger stays.
+    pub rehearsed: Option<Rehearsed>,
+}
+
+/// What the ledger of a rehearsal said before it went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rehearsed {
+    /// The codes of every step, the most frequent first.
+    pub codes: Vec<CodeCount>,
+    /// Where the money went.
+    pub money: MoneyTotals,
 }
 
 /// What a run did of a step.

@@ -11,7 +11,7 @@ use super::event::Event;
 use super::finish::End;
 use super::limits::{Budget, Limits};
 use super::pipeline::{self, Line};
-use super::report::{Report, StepReport};
+use super::report::{Rehearsed, Report, StepReport};
 use super::run::Running;
 use super::step::AnyStep;
 use super::stop::Stop;
@@ -134,11 +134,21 @@ impl Running<'_> {
         match failed {
             Some(error) => Err(error),
             None => Ok(Report {
+                rehearsed: self.rehearsed()?,
                 complete: ended.values().all(|done| *done),
                 steps: steps.iter().filter_map(|step| reports.remove(step.name())).collect(),
                 intruders: self.intruders(),
             }),
         }
+    }
+
+    fn rehearsed(&self) -> Result<Option<Rehearsed>, RunError> {
+        if !self.databases.target.is_rehearsal() {
+            return Ok(None);
+        }
+        let mut target = self.databases.target.get()?;
+        let codes = ledger::status::codes(&mut target)?;
+        Ok(Some(Rehearsed { codes, money: ledger::close::money(&mut target, None)? }))
     }
 
     fn tell_planned(&self, plan: &StepPlan, step: &'static str, of: usize) {

@@ -10,6 +10,7 @@ pub(crate) mod indexes;
 pub mod ledger;
 pub(crate) mod place;
 pub(crate) mod pool;
+mod rehearsal;
 mod session;
 pub mod shape;
 pub(crate) mod types;

@@ -9,6 +9,8 @@ use diesel::Connection;
 use diesel::r2d2::{self, ManageConnection};
 
 use super::db::{Backend, Db, DbUrl, OpenError, Role};
+use super::failure::Failure;
+use super::rehearsal;
 
 /// A pool of connections to one database.
 #[derive(Clone)]
@@ -71,6 +73,9 @@ impl Drop for Permit {
     }
 }
 
+const NO_COPIES: &str = "its tables could not be copied for a rehearsal: that needs the right to create a schema in the database \
+     (GRANT CREATE ON DATABASE), SELECT on every table that the steps write and on what those point to, and room for the copies";
+
 /// So many connections may be given up before the others wait for them.
 const GIVEN_UP: u32 = 8;
 
@@ -112,6 +117,8 @@ pub(crate) struct Manager {
     role: Role,
     name: Option<String>,
     rehearsal: bool,
+    /// What a rehearsal copies.
+    copied: Vec<String>,
 }
 
 impl ManageConnection for Manager {
@@ -121,8 +128,14 @@ impl ManageConnection for Manager {
     fn connect(&self) -> Result<Db, OpenError> {
         let mut db = named(&self.url, self.role, self.name.as_deref())?;
         if self.rehearsal {
-            db.begin_test_transaction()
-                .map_err(|_| OpenError::new(&self.url, self.role, "it did not begin a transaction", true))?;
+            let refused = |reason, transient| OpenError::new(&self.url, self.role, reason, transient);
+            db.begin_test_transaction().map_err(|_| refused("it did not begin a transaction", true))?;
+            if let Db::Pg(pg) = &mut db {
+                rehearsal::copy(pg, &self.copied).map_err(|error| {
+                    tracing::debug!(failure = Failure::of(&error).kind(), "tables could not be copied");
+                    refused(NO_COPIES, false)
+                })?;
+            }
         }
         Ok(db)
     }
@@ -164,19 +177,28 @@ impl Pool {
     /// # Errors
     /// The database cannot be opened.
     pub fn open(url: &DbUrl, role: Role, size: u32, name: Option<String>) -> Result<Self, PoolError> {
-        Self::build(url, role, size, name, false)
+        Self::build(url, role, size, name, None)
     }
 
-    /// Opens a pool for a rehearsal: its one connection lives in a transaction that is never committed.
+    /// Opens a pool for a rehearsal: its one connection lives in a transaction that is never committed, and has copies of
+    /// `tables` in PostgreSQL.
     ///
     /// # Errors
     /// The database cannot be opened.
-    pub fn rehearse(url: &DbUrl, role: Role) -> Result<Self, PoolError> {
-        Self::build(url, role, 1, None, true)
+    pub fn rehearse(url: &DbUrl, role: Role, tables: Vec<String>) -> Result<Self, PoolError> {
+        Self::build(url, role, 1, Some("replant rehearsal".to_owned()), Some(tables))
     }
 
-    fn build(url: &DbUrl, role: Role, size: u32, name: Option<String>, rehearsal: bool) -> Result<Self, PoolError> {
-        let manager = Manager { url: url.clone(), role, name: name.clone(), rehearsal };
+    fn build(
+        url: &DbUrl,
+        role: Role,
+        size: u32,
+        name: Option<String>,
+        copied: Option<Vec<String>>,
+    ) -> Result<Self, PoolError> {
+        let rehearsal = copied.is_some();
+        let copied = copied.unwrap_or_default();
+        let manager = Manager { url: url.clone(), role, name: name.clone(), rehearsal, copied };
         // r2d2 tries again in silence until its time is over, and logs the client library's text: look once first.
         drop(Db::open(url, role)?);
         let inner = r2d2::Pool::builder()

@@ -55,7 +55,9 @@ pub(super) fn parsed(kind: Kind, text: &str) -> Result<Value, &'static str> {
     let word = text.trim();
     match kind {
         Kind::Text => Ok(Value::from(text)),
-        Kind::SmallInt | Kind::Integer | Kind::BigInt => word.parse::<i64>().map(Value::from).map_err(|_| "an integer is expected"),
+        Kind::SmallInt | Kind::Integer | Kind::BigInt => {
+            word.parse::<i64>().map(Value::from).map_err(|_| "an integer is expected")
+        }
         Kind::Float | Kind::Double => match word.parse::<f64>() {
             Ok(value) if value.is_finite() => Ok(Value::from(value)),
             _ => Err("a number is expected"),

@@ -42,7 +42,7 @@ pub(super) fn run(args: &QuarantineReplay, at: &At) -> Result<Exit, Error> {
         None => Vec::new(),
         Some(folder) => read(&mut db, &registry, folder, args.exact, &mut mended)?,
     };
-    migrate::confirm(&environment, args.confirm.as_deref(), None)?;
+    migrate::confirm(&environment, args.confirm.as_deref(), false)?;
     let stop = Stop::default();
     signals::install(&stop).map_err(Error::io("listen for signals"))?;
     let (legacy, target) = (environment.legacy()?, environment.target()?);

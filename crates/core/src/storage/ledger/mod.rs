@@ -108,10 +108,12 @@ pub fn install(db: &mut Db) -> Result<(), LedgerError> {
             if diesel::sql_query(SCHEMA).get_results::<Found>(pg).attempt("looked for")?.is_empty() {
                 pg.batch_execute("CREATE SCHEMA replant").attempt("made")?;
             }
-            pg.batch_execute("SET LOCAL search_path = replant, public").attempt("made")?;
+            // A rehearsal goes on in the same transaction, with a path of its own.
+            let keep = "SELECT set_config('replant.path', current_setting('search_path'), true)";
+            pg.batch_execute(&format!("{keep}; SET LOCAL search_path = replant, public")).attempt("made")?;
             migrate(pg, POSTGRES, hint)?;
-            // A rehearsal goes on in the same transaction.
-            pg.batch_execute("SET LOCAL search_path = public, replant").attempt("made")
+            let back = "SELECT set_config('search_path', current_setting('replant.path'), true)";
+            pg.batch_execute(back).attempt("made")
         }),
         Db::Lite(lite) => migrate(lite, SQLITE, hint),
         #[cfg(feature = "mysql")]
