@@ -19,6 +19,9 @@ pub(crate) use problem::SettingsError;
 /// The variables of the process that may be settings.
 pub(crate) type Vars = HashMap<String, String>;
 
+/// Gigabytes of the target's disk that are kept free where its size is known.
+const RESERVE_GB: u64 = 10;
+
 const DEFAULT: &str = "default";
 
 /// The settings of an environment.
@@ -56,6 +59,8 @@ struct Database {
     live: Option<bool>,
     /// Of the target alone: what its disk holds.
     disk_gb: Option<u64>,
+    /// Of the target alone: how much of it is kept free.
+    disk_reserve_gb: Option<u64>,
     /// Of the target alone: what becomes of columns that point to merged rows and that the migration does not know.
     #[serde(default)]
     pointers: PointerRules,
@@ -117,6 +122,7 @@ impl Environment {
         let of_target = [
             ("live", legacy.live.is_some()),
             ("disk_gb", legacy.disk_gb.is_some()),
+            ("disk_reserve_gb", legacy.disk_reserve_gb.is_some()),
             ("pointers", !legacy.pointers.is_empty()),
         ];
         if let Some((field, _)) = of_target.iter().find(|(_, given)| *given) {
@@ -166,6 +172,7 @@ impl Environment {
             building: self.building(),
             pointers: self.target.pointers.clone(),
             disk_gb: self.target.disk_gb,
+            disk_reserve_gb: self.target.disk_reserve_gb.unwrap_or(RESERVE_GB),
         }
     }
 

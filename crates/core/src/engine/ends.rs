@@ -111,7 +111,7 @@ impl<S: Step> Judged<S> {
     ) {
         let key = row.key();
         if let (Outcome::Migrated, None) = (end.outcome, end.table) {
-            let target = end.target.unwrap_or_default();
+            let target = end.target.expect("a migrated row has a target: its unit's verdict");
             result.migrated.push(Migrated { key, target, fingerprint, also: Vec::new() });
             return;
         }
@@ -209,7 +209,7 @@ impl<S: Step> Judged<S> {
 
 /// A row that stays as it was recorded: it is in the target, of itself or in another one's row.
 fn keep<S: Step>(recorded: &Recorded, chunk: i64, key: Key, result: &mut ChunkResult) {
-    let target = recorded.target.unwrap_or_default();
+    let target = recorded.target.expect("a row that stays is in the target");
     match (recorded.outcome, recorded.fingerprint) {
         (Outcome::Migrated, Some(fingerprint)) => {
             result.migrated.push(Migrated { key, target, fingerprint, also: recorded.also.clone() });

@@ -299,7 +299,7 @@ fn refusals(findings: &[Finding]) -> String {
 
 fn of(failure: &Failure) -> Kind {
     match failure {
-        Failure::Lost | Failure::Full | Failure::Contention(_) | Failure::TooSlow(_) => Kind::Unavailable,
+        Failure::Lost | Failure::Full(_) | Failure::Contention(_) | Failure::TooSlow(_) => Kind::Unavailable,
         Failure::Constraint(_) | Failure::Value(_) | Failure::Refused(_) | Failure::Other(_) | Failure::Untold(_) => {
             Kind::Failed
         }

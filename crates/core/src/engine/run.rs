@@ -1,6 +1,7 @@
 //! A run: one invocation against one environment.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use backon::BlockingRetryable;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
@@ -22,11 +23,16 @@ use crate::contract::inspect::Finding;
 use crate::contract::prepare::{Again, LookupCache, Prepare};
 use crate::storage::db::{Backend, Db, DbUrl, Role};
 use crate::storage::ledger;
-use crate::storage::ledger::alive::{self, BEAT};
+use crate::storage::ledger::alive::{self, BEAT, Watched};
 use crate::storage::ledger::mends::{self, Mend, Mends};
 use crate::storage::ledger::plan::{self, NewStep, StepPlan};
 use crate::storage::ledger::runs::{self, Alive, End, Owner};
 use crate::storage::pool::PoolError;
+
+/// How often a run looks after what it waits for, and how much room there is.
+const LOOK: Duration = Duration::from_secs(5);
+
+const GIGABYTE: u64 = 1_000_000_000;
 
 /// Reads when the legacy database was frozen.
 pub type ReadSnapshot = fn(&mut Db) -> Result<Timestamp, String>;
@@ -232,13 +238,43 @@ impl Running<'_> {
     /// session that held it was lost.
     fn heart(&self, mut alive: Alive, ends: &Receiver<()>) {
         let lease = self.migration.settings.lease;
+        let mut looked = Instant::now();
         while ends.recv_timeout(BEAT.min(lease / 4)) == Err(RecvTimeoutError::Timeout) {
             let Alive::Session(session) = &mut alive else { continue };
             // A beat that a lock kept from its row is made up for by the next one; what is lost is opened again.
             if alive::beat(session, self.owner, lease).is_err() && session.batch_execute("SELECT 1").is_err() {
                 let again = self.databases.target.dedicated().ok().and_then(|db| Alive::session(db, self.owner).ok());
                 alive = again.unwrap_or(alive);
+                continue;
             }
+            if looked.elapsed() > LOOK {
+                looked = Instant::now();
+                if let Ok(watched) = alive::watched(session, self.owner) {
+                    self.look_after(watched);
+                }
+            }
+        }
+    }
+
+    /// Says what the whole run waits for, and stops it before the target's disk is full.
+    fn look_after(&self, Watched { waiting, bytes }: Watched) {
+        let tell = |reason| self.reporter.event(&Event::Throttled { step: "target", reason });
+        if waiting > 0 {
+            tell(format!(
+                "{waiting} commits wait for a standby that does not answer (synchronous_standby_names): nothing is lost, and \
+                 they go on when it does, or when the setting is taken back"
+            ));
+        }
+        let Some(disk_gb) = self.migration.settings.disk_gb else { return };
+        let reserve_gb = self.migration.settings.disk_reserve_gb;
+        let most = disk_gb.saturating_sub(reserve_gb).saturating_mul(GIGABYTE);
+        if bytes.cast_unsigned() > most && !self.stop.requested() {
+            tell(format!(
+                "the database has {} GB and the disk {disk_gb}: of these {reserve_gb} are kept for the site (`disk_reserve_gb`), so \
+                 the run stops here. Make room, then run the same command again",
+                bytes.cast_unsigned() / GIGABYTE
+            ));
+            self.stop.request();
         }
     }
 

@@ -53,6 +53,8 @@ pub struct Settings {
     pub pointers: PointerRules,
     /// What the disk of the target holds, in gigabytes, where a run is to be held against it.
     pub disk_gb: Option<u64>,
+    /// Gigabytes of that disk that are kept free: a run stops before it takes them.
+    pub disk_reserve_gb: u64,
 }
 
 /// How steps load where nobody else writes to the target: without foreign keys and secondary indexes, which are built again
@@ -117,6 +119,7 @@ impl Default for Settings {
             building: Building::default(),
             pointers: PointerRules::default(),
             disk_gb: None,
+            disk_reserve_gb: 10,
         }
     }
 }

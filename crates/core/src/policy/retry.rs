@@ -51,7 +51,7 @@ pub(crate) enum Action {
 pub(crate) fn action(failure: &Failure, tries_left: bool) -> Action {
     match failure {
         Failure::Lost if tries_left => Action::Again,
-        Failure::Lost | Failure::Full => Action::StopRun,
+        Failure::Lost | Failure::Full(_) => Action::StopRun,
         Failure::Contention(_) if tries_left => Action::Again,
         // Nobody has asked the server what it was: it may have been any of these.
         Failure::Untold(_) if tries_left => Action::Again,
@@ -72,7 +72,7 @@ mod tests {
     fn only_what_may_pass_is_tried_again() {
         assert_eq!(action(&Failure::Lost, true), Action::Again);
         assert_eq!(action(&Failure::Lost, false), Action::StopRun);
-        assert_eq!(action(&Failure::Full, true), Action::StopRun);
+        assert_eq!(action(&Failure::Full("the server"), true), Action::StopRun);
         assert_eq!(action(&Failure::Contention("deadlock"), true), Action::Again);
         assert_eq!(action(&Failure::Contention("deadlock"), false), Action::Cut);
         assert_eq!(action(&Failure::TooSlow("too long"), true), Action::Cut);

@@ -90,6 +90,115 @@ fn a_chunk_that_is_stolen_is_not_written_by_the_one_who_lost_it() {
     assert_same_state("a stolen chunk", &expected, &state(&target));
 }
 
+/// What a crash of the server makes of the claim of the chunk with thing 22, and of what was cut off for it, when neither had
+/// reached the disk: the chunk is free again, as it was before, and what was cut off is not there.
+const TAKEN_BACK: &str = "
+WITH mine AS (SELECT * FROM replant_chunks WHERE step = 'toy.things' AND 22 BETWEEN lo AND hi AND state = 'claimed'),
+     rest AS (DELETE FROM replant_chunks c USING mine WHERE c.step = mine.step AND c.state = 'free'
+                 AND c.lo = (SELECT min(lo) FROM replant_chunks n WHERE n.step = mine.step AND n.lo > mine.hi) RETURNING c.hi, c.keys)
+UPDATE replant_chunks c SET state = 'free', epoch = c.epoch - 1, token = NULL, hi = rest.hi, keys = c.keys + rest.keys
+  FROM mine, rest WHERE c.id = mine.id";
+
+#[test]
+fn a_claim_that_a_crash_of_the_server_took_back_closes_nothing() {
+    let Some(target) = postgres() else { return };
+    let world = World::new(&ordinary(60));
+    let expected = world.undisturbed(&|| postgres().unwrap());
+    let (url, times) = (target.url.clone(), Arc::new(AtomicU32::new(0)));
+    let count_times = Arc::clone(&times);
+    world.gate(move |key| {
+        if key == 22 && count_times.fetch_add(1, Ordering::SeqCst) < 3 {
+            site(&url, TAKEN_BACK);
+        }
+    });
+    let watch = Watch::new(|_| {});
+    // Chunks are cut off ranges of forty, and never of the same size twice.
+    let settings = Settings {
+        chunk_time: Duration::from_millis(3),
+        chunk_rows: 10,
+        chunk_most: 40,
+        readers: 1,
+        writers: 1,
+        ..chunks_of(10)
+    };
+    let report = world.watched(&target, settings, &watch).unwrap_or_else(|error| panic!("the run fails: {error}"));
+    assert!(report.complete);
+    assert!(watch.any(|event| matches!(event, Event::LeaseLost { .. })), "a claim that was taken back is noticed");
+    assert_eq!(read(&[report], 0), 60);
+    assert_same_state("claims that were taken back", &expected, &state(&target));
+}
+
+#[test]
+fn a_step_whose_chunks_are_not_its_keys_is_not_called_done() {
+    let Some(target) = postgres() else { return };
+    let world = World::new(&ordinary(60));
+    let url = target.url.clone();
+    let watch = at_chunk(4, || {
+        site(
+            &url,
+            "UPDATE replant_chunks SET keys = keys - 1, rows_read = rows_read - 1, migrated = migrated - 1 \
+                 WHERE id = (SELECT min(id) FROM replant_chunks WHERE state = 'done' AND migrated > 0)",
+        )
+    });
+    let error = world.watched(&target, Settings { writers: 1, ..chunks_of(10) }, &watch).expect_err("a row is missing");
+    let said = error.to_string();
+    assert!(said.contains("toy.things") && said.contains("its chunks have 59 keys and read 59 rows"), "{said}");
+    assert_eq!(count(&target, "replant_steps WHERE state = 'done'"), 0);
+}
+
+fn running_runs(db: &mut replant_core::db::Db) -> Vec<String> {
+    use diesel::RunQueryDsl;
+    #[derive(diesel::QueryableByName)]
+    struct Run {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        id: String,
+    }
+    let runs: Vec<Run> = diesel::sql_query("SELECT id FROM replant_runs WHERE state = 'running'").load(db).unwrap();
+    runs.into_iter().map(|run| run.id).collect()
+}
+
+#[test]
+fn a_living_run_whose_sessions_are_all_ended_is_never_taken_for_dead() {
+    let Some(target) = postgres() else { return };
+    let world = World::new(&ordinary(120));
+    world.gate(|_| std::thread::sleep(Duration::from_millis(10)));
+    let expected = world.undisturbed(&|| postgres().unwrap());
+    let (url, over) = (target.url.clone(), AtomicBool::new(false));
+    let dead = std::thread::scope(|scope| {
+        // Who looks is of another machine: the process of the run may not be asked.
+        let looks = scope.spawn(|| {
+            let mut db = replant_core::db::Db::open(&url, replant_core::db::Role::Target).unwrap();
+            let mut dead = 0;
+            while !over.load(Ordering::SeqCst) {
+                if replant_core::ledger::exists(&mut db).unwrap_or(false) {
+                    let running = running_runs(&mut db);
+                    let living = replant_core::ledger::runs::living(&mut db, &running).unwrap();
+                    let still = running_runs(&mut db);
+                    dead += running.iter().filter(|run| still.contains(run) && !living.contains(run)).count();
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            dead
+        });
+        scope.spawn(|| {
+            while !over.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(300));
+                site(
+                    &url,
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                      WHERE datname = current_database() AND application_name LIKE 'replant %'",
+                );
+            }
+        });
+        let report = world.run(&target, chunks_of(10));
+        over.store(true, Ordering::SeqCst);
+        assert!(report.unwrap_or_else(|error| panic!("the run fails: {error}")).complete);
+        looks.join().unwrap()
+    });
+    assert_eq!(dead, 0, "a living run was taken for dead");
+    assert_same_state("sessions that were ended", &expected, &state(&target));
+}
+
 /// Runs until the n-th chunk is done, then asks to stop.
 fn stopped_at(world: &World, target: &Target, chunk_rows: u64, n: u32) -> Report {
     let stop = Stop::default();

@@ -85,7 +85,13 @@ pub(super) fn forecast(
     legacy: &mut Db,
     target: &mut Db,
 ) -> QueryResult<(Vec<Finding>, Option<Forecast>)> {
-    let known = if exists(target).unwrap_or(false) { status::steps(target).unwrap_or_default() } else { Vec::new() };
+    let known = match exists(target).and_then(|there| if there { status::steps(target) } else { Ok(Vec::new()) }) {
+        Ok(known) => known,
+        Err(error) => {
+            let what = format!("it cannot be told what is left to do: {error}");
+            return Ok((vec![Finding::refusal(Role::Target, what)], None));
+        }
+    };
     let is_known = |step: &&dyn AnyStep| known.iter().any(|known| known.step == step.name());
     // The ids of steps that are planned are taken.
     let new: Vec<&dyn AnyStep> = checked.steps.iter().copied().filter(|step| !is_known(step)).collect();

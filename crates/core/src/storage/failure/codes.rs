@@ -7,6 +7,7 @@ const DEADLOCK: Failure = Failure::Contention("the target broke a deadlock");
 const LOCKED: Failure = Failure::Contention("a lock was not to be had in time");
 const TOO_LONG: Failure = Failure::TooSlow("the statement took too long");
 const NO_MEMORY: Failure = Failure::TooSlow("the server ran out of memory");
+const FULL: Failure = Failure::Full("the target server (PostgreSQL)");
 const UNFIT: &str = "a value does not fit its column";
 const TOO_LARGE: &str = "a value is larger than the server can hold there";
 const MISSING: &str = "a table, a column or a function is missing";
@@ -23,7 +24,7 @@ pub(super) fn by_sqlstate(of: &Told) -> Failure {
         (_, "55P03") => return LOCKED,
         ("40", _) => return Failure::Contention("the target could not serialize the transaction"),
         (_, "57014") => return TOO_LONG,
-        (_, "53100") => return Failure::Full,
+        (_, "53100") => return FULL,
         (_, "53200") => return NO_MEMORY,
         ("53", _) => return Failure::Contention("the server is short of something that others use"),
         _ => {}
@@ -71,7 +72,7 @@ pub(super) fn by_mariadb(told: &Told) -> Failure {
         1412 | 1615 => Failure::Contention("a table was changed meanwhile"),
         1969 | 3024 | 1317 | 1028 => TOO_LONG,
         1037 | 1038 | 1041 => NO_MEMORY,
-        1021 | 1114 => Failure::Full,
+        1021 | 1114 => Failure::Full("the legacy server (MariaDB)"),
         1040 | 1042 | 1043 | 1053 | 1077 | 1079 | 1080 | 1152..=1161 | 1184 | 1203 | 1226 | 1927 | 2000..=2999 => {
             Failure::Lost
         }
@@ -95,7 +96,7 @@ pub(super) const SQLITE_FOREIGN_KEY: &str = "FOREIGN KEY constraint failed";
 #[rustfmt::skip]
 const LIBRARIES: &[(&str, fn() -> Failure)] = &[
     // SQLite
-    ("database or disk is full", || Failure::Full),
+    ("database or disk is full", || Failure::Full("the folder of the SQLite file")),
     ("database is locked", || LOCKED),
     ("database table is locked", || LOCKED),
     ("database schema is locked", || LOCKED),
@@ -147,7 +148,7 @@ mod tests {
             ("40P01", DEADLOCK),
             ("55P03", LOCKED),
             ("57014", TOO_LONG),
-            ("53100", Failure::Full),
+            ("53100", FULL),
             ("53200", NO_MEMORY),
         ] {
             assert_eq!(by_sqlstate(&told(code)), expected, "{code}");

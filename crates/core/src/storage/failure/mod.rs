@@ -26,8 +26,8 @@ pub enum Failure {
     Value(String),
     /// Something of the site's own refused a row: a trigger.
     Refused(String),
-    /// The server has no disk space left.
-    Full,
+    /// There is no disk space left: whose.
+    Full(&'static str),
     /// Anything else: the statement is wrong, a table is missing, a right is missing. With the server's code where it is known,
     /// and the statement that was refused.
     Other(String),
@@ -79,7 +79,7 @@ impl Failure {
             Self::Constraint(_) => "constraint violated",
             Self::Value(_) => "value refused",
             Self::Refused(_) => "row refused",
-            Self::Full => "no space left",
+            Self::Full(_) => "no space left",
             Self::Other(_) => "statement failed",
             Self::Untold(_) => "not told",
         }
@@ -93,7 +93,7 @@ impl Failure {
             Self::Value(why) | Self::Other(why) => why.clone(),
             Self::Constraint(name) => format!("the constraint `{name}` was violated"),
             Self::Refused(by) => format!("it was refused by {by}"),
-            Self::Full => "the server has no disk space left".to_owned(),
+            Self::Full(whose) => format!("{whose} has no disk space left"),
             Self::Untold(None) => "the database refused a statement; its log says why".to_owned(),
             Self::Untold(Some(statement)) => format!("the database refused a statement; its log says why: {statement}"),
         }

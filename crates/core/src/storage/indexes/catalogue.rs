@@ -122,6 +122,7 @@ fn look_lite(db: &mut Db, index: &UniqueIndex) -> Result<Found, IndexError> {
     match found {
         None => Ok(Found::Missing),
         Some(found) if !found.is_index => Err(index.taken("it is no index")),
+        Some(found) if !plain(&found.sql).starts_with("createunique") => Err(index.taken("it is not unique")),
         Some(found) if plain(&found.sql) == plain(&index.declared()) => Ok(Found::Valid),
         Some(_) => Err(index.taken("it is defined otherwise")),
     }
@@ -130,6 +131,6 @@ fn look_lite(db: &mut Db, index: &UniqueIndex) -> Result<Found, IndexError> {
 /// A statement without what its writer may do in one way or another.
 fn plain(sql: &str) -> String {
     let bare: String =
-        sql.chars().filter(|sign| !sign.is_whitespace() && !['"', '`', '[', ']'].contains(sign)).collect();
+        sql.chars().filter(|sign| !sign.is_whitespace() && !['"', '`', '[', ']', '(', ')'].contains(sign)).collect();
     bare.to_lowercase().replace("ifnotexists", "")
 }

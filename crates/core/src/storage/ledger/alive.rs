@@ -45,6 +45,8 @@ impl Alive {
         let take = diesel::sql_query("SELECT pg_try_advisory_lock($1) AS taken").bind::<BigInt, _>(key);
         let Taken { taken } = take.get_result(&mut db).attempt("locked")?;
         if taken {
+            // A sign of life must not wait for a standby.
+            diesel::sql_query("SET synchronous_commit = off").execute(&mut db).attempt("set up")?;
             return Ok(Self::Session(Box::new(db)));
         }
         let end = format!("SELECT pg_terminate_backend(pid) FROM ({HOLDERS}) holders");
@@ -94,6 +96,27 @@ pub(crate) fn beat(db: &mut Db, owner: &Owner, lease: Duration) -> Result<(), Le
         .execute(db)
         .attempt("written")?;
     claim::renew(db, owner, lease).map(|_| ())
+}
+
+/// Commits of a process that wait for a standby, and how large the database is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
+pub(crate) struct Watched {
+    /// Its sessions whose commit waits for a synchronous standby.
+    #[diesel(sql_type = BigInt)]
+    pub(crate) waiting: i64,
+    /// Bytes of the database.
+    #[diesel(sql_type = BigInt)]
+    pub(crate) bytes: i64,
+}
+
+/// What a process looks after while it works.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn watched(db: &mut Db, owner: &Owner) -> Result<Watched, LedgerError> {
+    let sql = "SELECT count(*) FILTER (WHERE wait_event = 'SyncRep' AND starts_with(application_name, $1)) AS waiting, \
+               pg_database_size(current_database()) AS bytes FROM pg_stat_activity WHERE datname = current_database()";
+    diesel::sql_query(sql).bind::<Text, _>(Owner::session_name(owner.as_str())).get_result(db).attempt("read")
 }
 
 /// Names a session after what its transaction is about, until that ends: a DBA sees it in `pg_stat_activity`.

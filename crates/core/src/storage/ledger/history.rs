@@ -103,7 +103,8 @@ fn chunks(db: &mut Db, step: &str) -> Result<Vec<i64>, LedgerError> {
 
 pub(super) fn record(db: &mut Db, step: &str, chunk: i64) -> Result<Vec<Migrated>, LedgerError> {
     let record: Option<Vec<u8>> = c::table.find(chunk).select(c::record).first(db).attempt("read")?;
-    decode(step, &record.unwrap_or_default())
+    let unreadable = || LedgerError::Unreadable { what: "record of a chunk", of: step.to_owned() };
+    decode(step, &record.ok_or_else(unreadable)?)
 }
 
 /// The committed chunk in whose range a key lies.
@@ -190,17 +191,6 @@ pub fn lineage<E: From<LedgerError>>(
     step: &KnownStep,
     mut each: impl FnMut(Lineage) -> Result<(), E>,
 ) -> Result<(), E> {
-    // Repairs that later steps noted belong to no chunk of this one.
-    let late: Vec<(Key, String)> = r::table
-        .filter(r::step.eq(step.name.clone()))
-        .filter(r::chunk_id.is_null())
-        .select((r::legacy_key, r::code))
-        .load(db)
-        .attempt("read")?;
-    let mut late_of: BTreeMap<Key, Vec<String>> = BTreeMap::new();
-    for (key, code) in late {
-        late_of.entry(key).or_default().push(code);
-    }
     for chunk in chunks(db, &step.name)? {
         let mut repairs: Vec<(Key, String)> = r::table
             .filter(r::chunk_id.eq(chunk))
@@ -213,8 +203,11 @@ pub fn lineage<E: From<LedgerError>>(
             record(db, &step.name, chunk)?.into_iter().map(|row| migrated(step, chunk, row)).collect();
         let others: Vec<OutcomeRow> =
             o::table.filter(o::chunk_id.eq(chunk)).select(OUTCOME).load(db).attempt("read")?;
-        rows.extend(others.into_iter().map(|row| other_row(step, chunk, row)));
+        for row in others {
+            rows.push(other_row(step, chunk, row)?);
+        }
         rows.sort_unstable_by_key(|row| row.legacy_id);
+        let mut late_of = late_repairs(db, &step.name, chunk, &rows)?;
         for mut row in rows {
             let from = repairs.partition_point(|(key, _)| *key < row.legacy_id);
             let own = repairs[from..].iter().take_while(|(key, _)| *key == row.legacy_id);
@@ -228,6 +221,32 @@ pub fn lineage<E: From<LedgerError>>(
         }
     }
     Ok(())
+}
+
+/// Repairs that later steps noted of the rows of a chunk: they belong to no chunk of this step. Rows outside of the range of the
+/// chunk are few: they follow one of it.
+fn late_repairs(
+    db: &mut Db,
+    step: &str,
+    chunk: i64,
+    rows: &[Lineage],
+) -> Result<BTreeMap<Key, Vec<String>>, LedgerError> {
+    let (lo, hi): (Key, Key) = c::table.find(chunk).select((c::lo, c::hi)).first(db).attempt("read")?;
+    let late = || r::table.filter(r::step.eq(step.to_owned())).filter(r::chunk_id.is_null());
+    let columns = (r::legacy_key, r::code);
+    let mut found: Vec<(Key, String)> =
+        late().filter(r::legacy_key.between(lo, hi)).select(columns).load(db).attempt("read")?;
+    let outside: Vec<Key> = rows.iter().map(|row| row.legacy_id).filter(|key| !(lo..=hi).contains(key)).collect();
+    for some in outside.chunks(1_000) {
+        let more: Vec<(Key, String)> =
+            late().filter(r::legacy_key.eq_any(some.to_vec())).select(columns).load(db).attempt("read")?;
+        found.extend(more);
+    }
+    let mut late_of: BTreeMap<Key, Vec<String>> = BTreeMap::new();
+    for (key, code) in found {
+        late_of.entry(key).or_default().push(code);
+    }
+    Ok(late_of)
 }
 
 fn migrated(step: &KnownStep, chunk: i64, row: Migrated) -> Lineage {
@@ -245,18 +264,31 @@ fn migrated(step: &KnownStep, chunk: i64, row: Migrated) -> Lineage {
     }
 }
 
-fn other_row(step: &KnownStep, chunk: i64, (key, outcome, code, table, target): OutcomeRow) -> Lineage {
+/// An outcome as the ledger writes it.
+///
+/// # Errors
+/// No build of Replant writes it so.
+pub(super) fn outcome_of(step: &str, written: &str) -> Result<Outcome, LedgerError> {
+    written.parse().map_err(|_| LedgerError::Unreadable { what: "outcome of a row", of: step.to_owned() })
+}
+
+fn other_row(
+    step: &KnownStep,
+    chunk: i64,
+    (key, outcome, code, table, target): OutcomeRow,
+) -> Result<Lineage, LedgerError> {
     let table = table.unwrap_or_else(|| step.target_table.clone());
-    Lineage {
+    let outcome = outcome_of(&step.name, &outcome)?;
+    Ok(Lineage {
         legacy_table: step.legacy_table.clone(),
         legacy_id: key,
-        outcome: outcome.parse().unwrap_or(Outcome::Quarantined),
+        outcome,
         code,
         targets: target.map(|id| (table, id)).into_iter().collect(),
         repairs: Vec::new(),
         chunk,
         fingerprint: None,
-    }
+    })
 }
 
 /// What became of one legacy row of a step; `None` where it is not done yet or there is no such row.
@@ -267,7 +299,7 @@ pub fn of_legacy(db: &mut Db, step: &KnownStep, key: Key) -> Result<Option<Linea
     let other: Option<(i64, OutcomeRow)> =
         o::table.find((step.name.clone(), key)).select((o::chunk_id, OUTCOME)).first(db).optional().attempt("read")?;
     let mut found = match other {
-        Some((chunk, row)) => Some(other_row(step, chunk, row)),
+        Some((chunk, row)) => Some(other_row(step, chunk, row)?),
         None => match chunk_of(db, &step.name, key)? {
             None => None,
             Some(chunk) => record(db, &step.name, chunk)?

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use rustc_hash::FxHashMap;
 
 use super::close::Migrated;
-use super::history::{OUTCOME, OutcomeRow, chunk_of, record};
+use super::history::{OUTCOME, OutcomeRow, chunk_of, outcome_of, record};
 use super::tables::{replant_chunks as c, replant_outcomes as o, replant_quarantine as q};
 use super::{Attempt, LedgerError};
 use crate::storage::db::Db;
@@ -74,14 +74,18 @@ pub(crate) fn of_chunk(db: &mut Db, step: &str, chunk: i64) -> Result<FxHashMap<
     let others: Vec<OutcomeRow> = o::table.filter(o::chunk_id.eq(chunk)).select(OUTCOME).load(db).attempt("read")?;
     for row in others {
         let (root, legacy_row) = roots.remove(&row.0).unzip();
-        rows.insert(row.0, Recorded { legacy_row, ..other(row, root) });
+        rows.insert(row.0, Recorded { legacy_row, ..other(step, row, root)? });
     }
     Ok(rows)
 }
 
-fn other((_, outcome, code, table, target): OutcomeRow, root: Option<Root>) -> Recorded {
-    Recorded {
-        outcome: outcome.parse().unwrap_or(Outcome::Quarantined),
+fn other(
+    step: &str,
+    (_, outcome, code, table, target): OutcomeRow,
+    root: Option<Root>,
+) -> Result<Recorded, LedgerError> {
+    Ok(Recorded {
+        outcome: outcome_of(step, &outcome)?,
         code,
         target,
         table,
@@ -89,7 +93,7 @@ fn other((_, outcome, code, table, target): OutcomeRow, root: Option<Root>) -> R
         also: Vec::new(),
         root,
         legacy_row: None,
-    }
+    })
 }
 
 /// What one row was recorded as, in whatever chunk.
@@ -106,7 +110,7 @@ pub(crate) fn of_row(db: &mut Db, step: &str, key: Key) -> Result<Option<Recorde
             .first(db)
             .optional()
             .attempt("read")?;
-        return Ok(Some(other(found, root.map(|(step, key)| Root { step, key }))));
+        return other(step, found, root.map(|(step, key)| Root { step, key })).map(Some);
     }
     match chunk_of(db, step, key)? {
         None => Ok(None),

@@ -1,0 +1,113 @@
+//! Customers beside a whole run on a live platform: none of them waits for a lock of ours, whatever transactions of theirs are
+//! open meanwhile.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail, and says what it saw")]
+
+mod world;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Double;
+use replant_core::db::{Db, Role};
+use replant_core::diesel;
+use replant_testkit::sample;
+
+use world::{Target, migrate, postgres};
+
+/// The longest that a customer may wait for us.
+const MOST: f64 = 1.2;
+
+#[derive(QueryableByName)]
+struct Longest {
+    #[diesel(sql_type = Double)]
+    seconds: f64,
+}
+
+/// For how long the customer has waited who waits longest for one of our sessions at this moment.
+const WAITING: &str = "
+SELECT coalesce(max(extract(epoch FROM clock_timestamp() - a.query_start)), 0)::float8 AS seconds FROM pg_stat_activity a
+ WHERE a.datname = current_database() AND a.application_name LIKE 'site%'
+   AND EXISTS (SELECT FROM unnest(pg_blocking_pids(a.pid)) b JOIN pg_stat_activity o ON o.pid = b
+                WHERE o.application_name LIKE 'replant%')";
+
+/// What customers do, each in a transaction of its own: log in, sign up, plant, pay, look at a plan.
+const CUSTOMERS: [&str; 4] = [
+    "UPDATE accounts SET last_seen_at = now() WHERE id = (SELECT id FROM accounts WHERE merged_into IS NULL ORDER BY random() LIMIT 1)",
+    "INSERT INTO accounts (kind, email, display_name, marketing_consent, status, created_at, updated_at)
+     VALUES ('person', 'new-' || gen_random_uuid() || '@trees.org', 'New', false, 'active', now(), now())",
+    "INSERT INTO plantings (account_id, project_id, trees, kind, status, planted_at)
+     SELECT a.id, p.id, 1, 'purchase', 'pending', now() FROM (SELECT id FROM accounts WHERE merged_into IS NULL ORDER BY random() LIMIT 1) a,
+            (SELECT min(id) AS id FROM projects) p",
+    "UPDATE subscriptions SET next_billing_at = next_billing_at WHERE id = (SELECT id FROM subscriptions ORDER BY random() LIMIT 1)",
+];
+
+fn open(target: &Target) -> Db {
+    let mut db = Db::open(&target.url, Role::Target).unwrap();
+    db.batch_execute("SET application_name = 'site'; SET lock_timeout = 0").unwrap();
+    db
+}
+
+/// Holds what some statements take for a while, lets go, and again.
+fn holds(target: &Target, over: &AtomicBool, sql: &str, long: Duration) {
+    let mut db = open(target);
+    while !over.load(Ordering::SeqCst) {
+        db.batch_execute(&format!("BEGIN; {sql}")).unwrap();
+        let began = Instant::now();
+        while began.elapsed() < long && !over.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        db.batch_execute("COMMIT").unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+fn nobody_waits_beside(held: &str, long: Duration) {
+    let Some(target) = postgres() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    sample::sqlite_legacy_sample(folder.path());
+    let over = AtomicBool::new(false);
+    let longest = std::thread::scope(|scope| {
+        scope.spawn(|| holds(&target, &over, held, long));
+        for sql in CUSTOMERS {
+            let (target, over) = (&target, &over);
+            scope.spawn(move || {
+                let mut db = open(target);
+                while !over.load(Ordering::SeqCst) {
+                    // Another customer may have been quicker.
+                    let _ = db.batch_execute(sql);
+                    std::thread::sleep(Duration::from_millis(30));
+                }
+            });
+        }
+        let watch = scope.spawn(|| {
+            let (mut db, mut longest) = (open(&target), 0_f64);
+            while !over.load(Ordering::SeqCst) {
+                longest = longest.max(diesel::sql_query(WAITING).get_result::<Longest>(&mut db).unwrap().seconds);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            longest
+        });
+        let mut run = migrate(&folder.path().join("legacy.db"), &target);
+        let end = run.wait().unwrap();
+        over.store(true, Ordering::SeqCst);
+        assert!(end.success(), "the run beside {held} ends with {end}");
+        watch.join().unwrap()
+    });
+    println!("{held}: the longest wait was {longest:.3} s");
+    assert!(longest <= MOST, "a customer waited {longest:.3} s beside {held}");
+}
+
+#[test]
+fn beside_a_transaction_that_holds_rows() {
+    let rows =
+        "UPDATE accounts SET display_name = display_name WHERE id IN (SELECT id FROM accounts ORDER BY id LIMIT 3)";
+    nobody_waits_beside(rows, Duration::from_secs(4));
+}
+
+#[test]
+fn beside_a_transaction_that_holds_a_table() {
+    nobody_waits_beside("LOCK TABLE account_emails IN SHARE ROW EXCLUSIVE MODE", Duration::from_secs(3));
+}
