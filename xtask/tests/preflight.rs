@@ -140,7 +140,7 @@ fn a_platform_that_has_changed_is_refused_by_name() {
         ("ALTER TABLE legacy_user_map ENABLE ROW LEVEL SECURITY", "row-level security of `legacy_user_map`"),
         (
             "CREATE INDEX accounts_one_per_email ON accounts (lower(email))",
-            "an index `accounts_one_per_email` is there already",
+            "`accounts_one_per_email` is there, but it is not unique",
         ),
         (
             "CREATE TABLE wishlists (account_id bigint NOT NULL UNIQUE REFERENCES accounts)",
@@ -305,7 +305,7 @@ fn plan_prints_a_list_with_what_mends_each_refusals_first() {
     let from = legacy.place();
     let expected = format!(
         "from  {from}
-into  {db} on 127.0.0.1:{port} as {me} (PostgreSQL)
+into  {db} at 127.0.0.1:{port} as {me}
 
 2 things keep a run from beginning; nothing was written.
 

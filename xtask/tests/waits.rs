@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Double;
-use replant_core::db::{Db, Role};
+use replant_core::db::{Db, DbUrl, Role};
 use replant_core::diesel;
 use replant_testkit::sample;
 
-use world::{Target, migrate, postgres};
+use world::{migrate, postgres};
 
 /// The longest that a customer may wait for us.
 const MOST: f64 = 1.2;
@@ -44,14 +44,14 @@ const CUSTOMERS: [&str; 4] = [
     "UPDATE subscriptions SET next_billing_at = next_billing_at WHERE id = (SELECT id FROM subscriptions ORDER BY random() LIMIT 1)",
 ];
 
-fn open(target: &Target) -> Db {
-    let mut db = Db::open(&target.url, Role::Target).unwrap();
+fn open(target: &DbUrl) -> Db {
+    let mut db = Db::open(target, Role::Target).unwrap();
     db.batch_execute("SET application_name = 'site'; SET lock_timeout = 0").unwrap();
     db
 }
 
 /// Holds what some statements take for a while, lets go, and again.
-fn holds(target: &Target, over: &AtomicBool, sql: &str, long: Duration) {
+fn holds(target: &DbUrl, over: &AtomicBool, sql: &str, long: Duration) {
     let mut db = open(target);
     while !over.load(Ordering::SeqCst) {
         db.batch_execute(&format!("BEGIN; {sql}")).unwrap();
@@ -68,11 +68,11 @@ fn nobody_waits_beside(held: &str, long: Duration) {
     let Some(target) = postgres() else { return };
     let folder = tempfile::tempdir().unwrap();
     sample::sqlite_legacy_sample(folder.path());
-    let over = AtomicBool::new(false);
+    let (over, url) = (AtomicBool::new(false), target.url.clone());
     let longest = std::thread::scope(|scope| {
-        scope.spawn(|| holds(&target, &over, held, long));
+        scope.spawn(|| holds(&url, &over, held, long));
         for sql in CUSTOMERS {
-            let (target, over) = (&target, &over);
+            let (target, over) = (&url, &over);
             scope.spawn(move || {
                 let mut db = open(target);
                 while !over.load(Ordering::SeqCst) {
@@ -83,7 +83,7 @@ fn nobody_waits_beside(held: &str, long: Duration) {
             });
         }
         let watch = scope.spawn(|| {
-            let (mut db, mut longest) = (open(&target), 0_f64);
+            let (mut db, mut longest) = (open(&url), 0_f64);
             while !over.load(Ordering::SeqCst) {
                 longest = longest.max(diesel::sql_query(WAITING).get_result::<Longest>(&mut db).unwrap().seconds);
                 std::thread::sleep(Duration::from_millis(20));

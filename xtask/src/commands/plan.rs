@@ -13,7 +13,6 @@ use crate::report::{on, render, table};
 pub(crate) fn run(args: Plan, at: &At) -> Result<Exit, Error> {
     let environment = at.environment(&args.on.env)?;
     let (legacy, target) = (environment.legacy()?, environment.target()?);
-    tracing::info!("from {}, into {}", legacy.place(), target.place());
     let registry = registry();
     let settings = environment.settings(args.only, false, None);
     let migration = Migration { registry: &registry, snapshot: reference::snapshot, legacy, target, settings };
