@@ -190,12 +190,12 @@ mod tests {
     fn a_server_that_refuses_is_understood_in_any_language() {
         let at = "connection to server at \"127.0.0.1\", port 5432 failed: ";
         for (answer, about, transient) in [
-            ("FATAL:  password authentication failed for user \"joe\"", "password", false),
-            ("FATAL:  Passwort-Authentifizierung für Benutzer »joe« fehlgeschlagen", "password", false),
-            ("FATAL:  database \"trees\" does not exist", "no database", false),
-            ("FATAL:  Datenbank »trees« existiert nicht", "no database", false),
-            ("FATAL:  sorry, too many clients already", "no connection left", true),
-            ("FATAL:  das Datenbanksystem startet", "starting", true),
+            ("FATAL:  not you, \"joe\"", "password", false),
+            ("FATAL:  »joe« kommt hier nicht herein", "password", false),
+            ("FATAL:  \"trees\" is not here", "no database", false),
+            ("FATAL:  »trees« gibt es hier nicht", "no database", false),
+            ("FATAL:  no room", "no connection left", true),
+            ("FATAL:  noch nicht so weit", "starting", true),
         ] {
             let (reason, may_pass) = said(&format!("{at}{answer}"));
             assert!(reason.contains(about) && may_pass == transient, "{answer}: {reason}");
