@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use super::error::RunError;
 use super::event::Reporter;
 use super::report::Report;
-use super::run::{Migration, Running};
+use super::run::{Migration, Running, Scope};
 use super::stop::Stop;
 use crate::storage::db::{Backend, Db, Role};
 use crate::storage::ledger::{self, runs};
@@ -41,7 +41,7 @@ impl Migration<'_> {
                 report
             })
         };
-        self.attended(&steps, stop, reporter, only, |_, _| Ok(()), work, |report| report.complete)
+        self.attended(&Scope { steps: &steps, only }, stop, reporter, |_, _| Ok(()), work, |report| report.complete)
     }
 
     /// The run that is under way, and the domains or steps to which it is limited.

@@ -11,7 +11,8 @@ use super::ends::{ByTarget, Kept, RowEnd, static_name};
 use super::error::ChunkError;
 use crate::contract::legacy::LegacyRow;
 use crate::contract::step::Step;
-use crate::storage::bulk::{Change, Rows as _, UnitIndex, Writing, settle, whole_row};
+use crate::storage::bulk::{Change, Rows as _, UnitIndex, Writing, not_taken, quoted, settle, whole_row};
+use crate::storage::caught;
 use crate::storage::db::Db;
 use crate::storage::failure::Failure;
 use crate::storage::ledger::plan::{self, Ours};
@@ -270,11 +271,12 @@ impl<S: Step> Judged<S> {
         let mut changes = Vec::new();
         let deleted = db.write(|db| {
             for (table, id, key) in &targets {
-                changes.push(taken_out::<S>(db, table, *id, *key)?);
+                let change = taken_out::<S>(db, table, *id, *key)?;
                 for (part, column) in S::PARTS.iter().filter(|_| table == S::TARGET) {
                     delete(db, part, column, *id)?;
                 }
-                delete(db, table, "id", *id)?;
+                delete_row(db, &change, *id)?;
+                changes.push(change);
             }
             Ok::<_, diesel::result::Error>(())
         });
@@ -303,7 +305,7 @@ impl<S: Step> Judged<S> {
         for (table, id) in was.also.iter().filter(|(table, id)| !still(table, *id) && ours.made(table, *id)) {
             let deleted = db.write(|db| {
                 let change = taken_out::<S>(db, table, *id, leader)?;
-                delete(db, table, "id", *id)?;
+                delete_row(db, &change, *id)?;
                 Ok::<_, diesel::result::Error>(change)
             });
             match deleted {
@@ -330,8 +332,18 @@ fn taken_out<S: Step>(db: &mut Db, table: &str, id: i64, key: Key) -> QueryResul
 
 /// The rows of a table that only the ledger, or a constant of the step, names.
 fn delete(db: &mut Db, table: &str, column: &str, id: i64) -> QueryResult<usize> {
-    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    diesel::sql_query(format!("DELETE FROM {} WHERE {} = {id}", quoted(table), quoted(column))).execute(db)
+    let sql = format!("DELETE FROM {} WHERE {} = {id}", quoted(table), quoted(column));
+    match db {
+        Db::Pg(pg) => caught::execute(pg, &sql),
+        db => diesel::sql_query(sql).execute(db),
+    }
+}
+
+/// Deletes a row of the target by its id. What was there, and is there still although nothing refused to let it go, is kept by
+/// something of the site's own.
+fn delete_row(db: &mut Db, change: &Change, id: i64) -> QueryResult<()> {
+    let gone = delete(db, change.table, "id", id)?;
+    if gone == 0 && change.before.is_some() { Err(not_taken(change.table)) } else { Ok(()) }
 }
 
 /// Whether a row comes out as it was recorded.

@@ -106,8 +106,8 @@ impl Migration<'_> {
     /// Why it cannot begin or go on. All that was committed stays.
     pub fn run(&self, stop: &Stop, reporter: &dyn Reporter) -> Result<Report, RunError> {
         let steps = self.registry.selected(&self.settings.only)?;
-        let only = &self.settings.only;
-        self.attended(&steps, stop, reporter, only, |_, _| Ok(()), |run| run.steps(&steps), |report| report.complete)
+        let scope = Scope { steps: &steps, only: &self.settings.only };
+        self.attended(&scope, stop, reporter, |_, _| Ok(()), |run| run.steps(&steps), |report| report.complete)
     }
 
     /// Judges every row again, mended rows in the place of legacy ones, and writes what comes out otherwise than the ledger
@@ -130,7 +130,8 @@ impl Migration<'_> {
             Ok(mends::save(db, mends)?)
         };
         let replay = |run: &Running<'_>| run.replay(&steps);
-        let replayed = self.attended(&steps, stop, reporter, &[], begin, replay, |replay| replay.complete);
+        let scope = Scope { steps: &steps, only: &[] };
+        let replayed = self.attended(&scope, stop, reporter, begin, replay, |replay| replay.complete);
         drop(alone);
         replayed
     }
@@ -138,20 +139,19 @@ impl Migration<'_> {
     /// Does something with both databases as a run of the ledger: checked before, alive meanwhile, closed afterwards.
     pub(super) fn attended<T>(
         &self,
-        steps: &[&dyn AnyStep],
+        scope: &Scope<'_>,
         stop: &Stop,
         reporter: &dyn Reporter,
-        only: &[String],
         begin: impl FnOnce(&Databases, &mut Db) -> Result<(), RunError>,
         work: impl FnOnce(&Running<'_>) -> Result<T, RunError>,
         complete: impl FnOnce(&T) -> bool,
     ) -> Result<T, RunError> {
         let owner = Owner::of_this_process();
         let databases = Databases::open(self, Some(&owner))?;
-        for finding in self.preflight(steps, &databases, false)?.findings {
+        for finding in self.preflight(scope.steps, &databases, false)?.findings {
             reporter.event(&Event::Noted { finding });
         }
-        offline::check(&self.settings, steps, &databases.target)?;
+        offline::check(&self.settings, scope.steps, &databases.target)?;
         // The lock of a SQLite target comes before the first write; that of PostgreSQL is between workers, not runs.
         let file = match databases.target.backend() {
             Backend::Sqlite => Some(Alive::file(databases.target.url(), &owner).map_err(RunError::Held)?),
@@ -171,7 +171,7 @@ impl Migration<'_> {
             if chunks > 0 {
                 reporter.event(&Event::Reaped { chunks });
             }
-            runs::begin(&mut target, &owner, &self.settings.environment, only, snapshot)?;
+            runs::begin(&mut target, &owner, &self.settings.environment, scope.only, snapshot)?;
             reporter.event(&Event::Began { run: owner.to_string() });
             mends::load(&mut target)?
         };
@@ -218,6 +218,12 @@ impl Migration<'_> {
             _ => Ok(found),
         }
     }
+}
+
+/// What a run does: its steps, in order, and the domains or steps to which its operator limited it (none: all).
+pub(super) struct Scope<'a> {
+    pub(super) steps: &'a [&'a dyn AnyStep],
+    pub(super) only: &'a [String],
 }
 
 /// A run under way.

@@ -205,8 +205,8 @@ impl<S: Step> AnyStep for Erased<S> {
 
 /// Rows of the first page of a chunk: nobody knows what they weigh.
 const FIRST_PAGE: u64 = 256;
-/// Rows a page, at the least and at the most.
-const A_PAGE: (u64, u64) = (32, 4_096);
+/// Rows a page, at the least and at the most: heavy rows may stand behind light ones, and a page is read whole.
+const A_PAGE: (u64, u64) = (32, 1_024);
 
 impl<S: Step> Ready<S> {
     /// The rows of a range, page by page, until they weigh too much.

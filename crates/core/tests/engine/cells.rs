@@ -8,7 +8,7 @@ use replant_core::{KeyRange, Settings};
 use replant_testkit::mariadb;
 use serde::{Deserialize, Serialize};
 
-use crate::world::{World, chunks_of, on_both, quarantine, thing, totals};
+use crate::world::{World, chunks_of, count, on_both, quarantine, thing, totals};
 
 fn quarantined_as(cells: &str, column: &str, raw: &str) {
     let mut rows = thing(1, "good", "1", "");
@@ -158,4 +158,26 @@ fn keys_beyond_what_a_key_can_be_are_refused_when_the_step_is_planned() {
     on_both(|fresh| {
         world.complete(&fresh(), Settings::default());
     });
+}
+
+#[test]
+fn rows_that_weigh_much_come_in_smaller_chunks() {
+    let note = |id: i64| if id <= 700 { "x".repeat(40_000) } else { String::new() };
+    let rows: String = (1..=1_000).map(|id| thing(id, &format!("thing {id}"), "1", &note(id))).collect();
+    let world = World::new(&rows);
+    let target = crate::world::sqlite();
+    let settings = Settings {
+        chunk_rows: 1_000,
+        chunk_time: std::time::Duration::from_secs(60),
+        queue_bytes: 4 << 20,
+        ..Settings::default()
+    };
+    world.complete(&target, settings);
+    // A chunk may have a megabyte, and ends behind the page that is more: its first one, of 256 rows.
+    let first = "replant_chunks WHERE step = 'toy.things' AND lo = 1";
+    assert_eq!(count(&target, &format!("{first} AND rows_read = 256")), 1);
+    let heavy = "replant_chunks WHERE step = 'toy.things' AND lo > 256 AND lo <= 700";
+    assert_eq!(count(&target, &format!("{heavy} AND rows_read > 256")), 0);
+    assert!(count(&target, heavy) >= 2, "{} chunks", count(&target, heavy));
+    assert_eq!(totals(&target, "toy.things").0.migrated, 1_000);
 }

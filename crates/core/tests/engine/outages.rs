@@ -172,6 +172,26 @@ struct Counted {
 }
 
 #[test]
+fn an_operator_is_told_that_commits_wait_for_a_standby() {
+    let Some((server, target)) = own_server() else { return };
+    let world = World::new(&ordinary(60));
+    let main: DbUrl = server.url("postgres").parse().unwrap();
+    site(&target.url, "ALTER DATABASE replant_0 SET synchronous_commit = on");
+    let wait = |standby: &str| {
+        site(&main, &format!("ALTER SYSTEM SET synchronous_standby_names = '{standby}'"));
+        site(&main, "SELECT pg_reload_conf()");
+    };
+    let (chunks, told) = (AtomicU32::new(0), AtomicBool::new(false));
+    let watch = Watch::new(|event| match event {
+        Event::ChunkDone { .. } if chunks.fetch_add(1, Ordering::SeqCst) == 2 => wait("nobody"),
+        Event::Throttled { reason, .. } if reason.contains("standby") && !told.swap(true, Ordering::SeqCst) => wait(""),
+        _ => {}
+    });
+    let report = world.watched(&target, chunks_of(10), &watch).unwrap_or_else(|error| panic!("the run fails: {error}"));
+    assert!(report.complete && told.load(Ordering::SeqCst));
+}
+
+#[test]
 fn a_server_that_crashes_and_recovers_in_mid_run_is_waited_for() {
     let Some((_server, target)) = own_server() else { return };
     let world = World::new(&ordinary(120));

@@ -21,13 +21,17 @@ const STALE_AFTER: Duration = Duration::from_secs(60);
 const LOG_LINES: usize = 12;
 
 /// `$1` the folder, `$2` the signal that stops the server, then its command line. A server that ends by itself ends the
-/// shell as well, which is how we notice.
+/// shell as well, which is how we notice; one that is stopped for a while has not ended (`jobs` takes notice of the dead).
 const SHELL: &str = r#"
 dir=$1 signal=$2; shift 2
-trap 'exit 1' CHLD
+trap 'jobs >/dev/null; [ -z "$server" ] || kill -0 "$server" 2>/dev/null || exit 1' CHLD
 "$@" </dev/null >>"$dir/log" 2>&1 &
 server=$!
-read -r _
+kill -0 "$server" 2>/dev/null || exit 1
+exec 3<&0
+cat <&3 >/dev/null 2>&1 &
+ours=$!
+while kill -0 "$ours" 2>/dev/null; do wait "$ours"; done
 trap - CHLD
 kill -s "$signal" "$server"
 wait "$server"

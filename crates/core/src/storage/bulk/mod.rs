@@ -15,7 +15,7 @@ use super::shape::TableShape;
 use crate::words::Money;
 
 pub(crate) use settle::{Writing, settle};
-pub(crate) use stage::quoted;
+pub(crate) use stage::{not_taken, quoted};
 pub(crate) use tx::Refused;
 pub use tx::{Change, Tx};
 pub(crate) use upsert::whole_row;

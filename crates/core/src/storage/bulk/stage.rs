@@ -286,7 +286,7 @@ impl Stage {
 }
 
 /// Nothing refused a row, but the target did not take it either.
-pub(super) fn not_taken(table: &str) -> Error {
+pub(crate) fn not_taken(table: &str) -> Error {
     Told { code: NOT_TAKEN.to_owned(), table: table.to_owned(), ..Told::default() }
         .into_error(DatabaseErrorKind::Unknown)
 }

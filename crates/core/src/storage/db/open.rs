@@ -168,7 +168,7 @@ fn reason(error: &ConnectionError, place: &Place) -> (&'static str, bool) {
     }
     // The address itself stands in front of the server's answer.
     let answer = text.rsplit_once("failed: ").map_or(text.as_str(), |(_, answer)| answer);
-    let names = |name: &str| !name.is_empty() && answer.contains(&format!("{name}"));
+    let names = |name: &str| !name.is_empty() && answer.contains(name);
     match (names(&place.database), names(&place.user)) {
         (true, false) => ("the server has no database of that name, or the user may not connect to it", false),
         (false, true) => ("the server refuses the user or the password", false),

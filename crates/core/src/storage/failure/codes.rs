@@ -91,10 +91,12 @@ pub(super) const SQLITE_CONSTRAINT: &str = "constraint failed";
 /// A foreign key has no name there.
 pub(super) const SQLITE_FOREIGN_KEY: &str = "FOREIGN KEY constraint failed";
 
+type Said = (&'static str, fn() -> Failure);
+
 /// The texts of libraries that run in this process, and so always speak English: SQLite itself, and the client libraries of
 /// PostgreSQL and MariaDB where they have lost their server. How a text begins, or what it has in it.
 #[rustfmt::skip]
-const LIBRARIES: &[(&str, fn() -> Failure)] = &[
+const LIBRARIES: &[Said] = &[
     // SQLite
     ("database or disk is full", || Failure::Full("the folder of the SQLite file")),
     ("database is locked", || LOCKED),

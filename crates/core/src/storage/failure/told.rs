@@ -254,7 +254,7 @@ fn name_of(statement: &str) -> String {
     let kind = first_word(statement);
     let leads =
         |word: &&str| ["FROM", "INTO", "UPDATE", "TABLE", "COPY", "ON"].contains(&word.to_ascii_uppercase().as_str());
-    let table = words.iter().position(|word| leads(&word)).and_then(|place| words.get(place + 1));
+    let table = words.iter().position(leads).and_then(|place| words.get(place + 1));
     match table {
         Some(table) => format!("{kind} of `{}`", table.replace('"', "")),
         None => kind,

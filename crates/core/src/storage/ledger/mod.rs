@@ -25,7 +25,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::bulk::{Change, Insert};
+use super::bulk::{Change, Insert, not_taken};
 use super::db::Db;
 use super::failure::Failure;
 use tables::replant_changes;
@@ -173,7 +173,10 @@ pub(crate) fn bulk<T: Insert>(db: &mut Db, rows: &[T]) -> QueryResult<()> {
         return Ok(());
     }
     match db {
-        Db::Pg(pg) => T::copy(pg, rows).map(|_| ()),
+        Db::Pg(pg) => match T::copy(pg, rows)? == rows.len() {
+            true => Ok(()),
+            false => Err(not_taken(T::shape().name)),
+        },
         Db::Lite(lite) => rows.iter().try_for_each(|row| T::insert(lite, row).map(|_| ())),
         #[cfg(feature = "mysql")]
         Db::My(_) => Err(diesel::result::Error::QueryBuilderError("MariaDB is no target".into())),
