@@ -23,7 +23,7 @@ const LOG_LINES: usize = 12;
 /// `$1` the folder, `$2` the signal that stops the server, then its command line. A server that ends by itself ends the
 /// shell as well, which is how we notice; one that is stopped for a while has not ended (`jobs` takes notice of the dead).
 const SHELL: &str = r#"
-dir=$1 signal=$2; shift 2
+dir=$1 signal=$2 server=; shift 2
 trap 'jobs >/dev/null; [ -z "$server" ] || kill -0 "$server" 2>/dev/null || exit 1' CHLD
 "$@" </dev/null >>"$dir/log" 2>&1 &
 server=$!
