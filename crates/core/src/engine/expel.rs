@@ -12,7 +12,7 @@ use super::ends::Kept;
 use super::error::{ChunkError, RunError};
 use super::rejudge::is_in;
 use super::run::Running;
-use super::step::{AnyStep, PreparedStep};
+use super::step::{AnyStep, PreparedStep, Weight};
 use crate::contract::legacy::LegacyRow;
 use crate::contract::step::Step;
 use crate::storage::bulk::{Refused, Rows as _, UnitIndex, Writing, settle};
@@ -69,7 +69,8 @@ impl Running<'_> {
                     }
                     source => RunError::Chunk { step: step.name(), lo: range.lo, hi: range.hi, source },
                 };
-                let (rows, _) = prepared.read(&self.databases.legacy, &self.mends, range, u64::MAX).map_err(failed)?;
+                let (rows, _) =
+                    prepared.read(&self.databases.legacy, &self.mends, range, Weight::ANY).map_err(failed)?;
                 rows.transform().and_then(|judged| judged.expel(db, chunk, &out, started)).map_err(failed)?;
             }
             Ok(out)

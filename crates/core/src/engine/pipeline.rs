@@ -12,7 +12,7 @@ use super::chunk::{Committed, ReadyChunk};
 use super::error::{ChunkError, RunError};
 use super::event::{Event, Reporter};
 use super::limits::{Limits, Share};
-use super::step::PreparedStep;
+use super::step::{PreparedStep, Weight};
 use super::stop::Stop;
 use crate::policy::retry::{Action, Retries, action};
 use crate::policy::sizing::{Measured, Sizing};
@@ -239,8 +239,8 @@ impl Shared<'_> {
 
     fn read(&self, claim: &mut Claim) -> Result<Box<dyn ReadyChunk>, ChunkError> {
         let line = self.line;
-        let (range, most_bytes) = (claim.range, line.sizing.bytes);
-        let (rows, read) = self.retried(|| line.prepared.read(line.legacy, line.mends, range, most_bytes))?;
+        let (range, weight) = (claim.range, Weight { most: line.sizing.bytes, a_row: self.state().a_row_bytes });
+        let (rows, read) = self.retried(|| line.prepared.read(line.legacy, line.mends, range, weight))?;
         self.state().silences = 0;
         if read != range {
             let keys = &line.plan.keys;

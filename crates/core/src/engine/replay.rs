@@ -7,7 +7,7 @@ use super::error::RunError;
 use super::event::Event;
 use super::rejudge::{Moved, Rejudged};
 use super::run::Running;
-use super::step::{AnyStep, PreparedStep};
+use super::step::{AnyStep, PreparedStep, Weight};
 use crate::contract::prepare::{Again, LookupCache};
 use crate::storage::ledger::plan;
 use crate::storage::ledger::recorded;
@@ -107,7 +107,7 @@ impl Running<'_> {
         let failed = |source| RunError::Chunk { step: step.name(), lo: range.lo, hi: range.hi, source };
         self.patiently(step.name(), || {
             let started = Instant::now();
-            let (rows, _) = prepared.read(&self.databases.legacy, &self.mends, range, u64::MAX).map_err(failed)?;
+            let (rows, _) = prepared.read(&self.databases.legacy, &self.mends, range, Weight::ANY).map_err(failed)?;
             let judged = rows.transform().map_err(failed)?;
             judged.commit_again(&mut *self.databases.target.get()?, chunk, moved, started).map_err(failed)
         })

@@ -68,17 +68,39 @@ pub trait AnyStep: Send + Sync {
     fn prepare(&self, cx: &Prepare<'_>) -> Result<Box<dyn PreparedStep>, PrepareError>;
 }
 
+/// What the rows of a chunk may weigh.
+#[derive(Debug, Clone, Copy)]
+pub struct Weight {
+    /// Bytes, in all; `u64::MAX`: as many as there are.
+    pub(crate) most: u64,
+    /// Bytes of a row of this step, as far as it is known.
+    pub(crate) a_row: Option<u64>,
+}
+
+impl Weight {
+    pub(crate) const ANY: Self = Self { most: u64::MAX, a_row: None };
+
+    /// How many rows may be read at once where `bytes` are read already.
+    fn page(self, bytes: u64) -> u64 {
+        match self.a_row {
+            _ if self.most == u64::MAX => u64::MAX,
+            None => FIRST_PAGE,
+            Some(a_row) => (self.most.saturating_sub(bytes) / a_row.max(1)).clamp(LEAST_PAGE, MOST_PAGE),
+        }
+    }
+}
+
 /// A step with its lookups.
 pub trait PreparedStep: Send + Sync {
     /// Reads the rows of a chunk: those of its range, with the followers of its leaders; mended rows in the place of
-    /// legacy ones. Rows that weigh more than `most_bytes` are too many at once: the range ends where that is so, and comes back
-    /// as it was read.
+    /// legacy ones. Rows that weigh more than `weight` allows are too many at once: the range ends where that is so, and comes
+    /// back as it was read.
     fn read(
         &self,
         legacy: &Pool,
         mends: &Mends,
         range: KeyRange,
-        most_bytes: u64,
+        weight: Weight,
     ) -> Result<(Box<dyn ReadRows>, KeyRange), ChunkError>;
     /// The keys of its legacy table.
     fn keys(&self) -> &KeySet;
@@ -203,21 +225,26 @@ impl<S: Step> AnyStep for Erased<S> {
     }
 }
 
-/// Rows of the first page of a chunk: nobody knows what they weigh.
+/// Rows of a page where nobody knows what they weigh.
 const FIRST_PAGE: u64 = 256;
-/// Rows a page, at the least and at the most: heavy rows may stand behind light ones, and a page is read whole.
-const A_PAGE: (u64, u64) = (32, 1_024);
+/// Rows of a page, at the least and at the most: heavy rows may stand behind light ones, and a page is read whole.
+const LEAST_PAGE: u64 = 32;
+const MOST_PAGE: u64 = 4_096;
 
 impl<S: Step> Ready<S> {
     /// The rows of a range, page by page, until they weigh too much.
-    fn pages(&self, legacy: &Pool, range: KeyRange, most_bytes: u64) -> Result<(Vec<S::Legacy>, KeyRange), ChunkError> {
+    fn pages(
+        &self,
+        legacy: &Pool,
+        range: KeyRange,
+        mut allowed: Weight,
+    ) -> Result<(Vec<S::Legacy>, KeyRange), ChunkError> {
         let planned = usize::try_from(self.plan.keys.count(range)).unwrap_or(0);
         let mut rows: Vec<S::Legacy> = Vec::with_capacity(planned);
-        let (mut bytes, mut size) = (0, if most_bytes == u64::MAX { u64::MAX } else { FIRST_PAGE });
-        let mut from = range.lo;
+        let (mut bytes, mut from) = (0, range.lo);
         loop {
             let rest = KeyRange { lo: from, hi: range.hi };
-            let next = self.plan.keys.cut(rest, size).map(|(_, next)| next);
+            let next = self.plan.keys.cut(rest, allowed.page(bytes)).map(|(_, next)| next);
             // Up to the next key: a row that nobody planned would stand between.
             let page = KeyRange { lo: from, hi: next.map_or(range.hi, |next| next - 1) };
             let expected = usize::try_from(self.plan.keys.count(page)).unwrap_or(0);
@@ -228,11 +255,10 @@ impl<S: Step> Ready<S> {
             bytes += weight(&read);
             rows.extend(read);
             let Some(next) = next else { return Ok((rows, range)) };
-            if bytes >= most_bytes {
+            if bytes >= allowed.most {
                 return Ok((rows, KeyRange { lo: range.lo, hi: page.hi }));
             }
-            let a_row = bytes / (rows.len() as u64).max(1) + 1;
-            size = if most_bytes == u64::MAX { size } else { ((most_bytes - bytes) / a_row).clamp(A_PAGE.0, A_PAGE.1) };
+            allowed.a_row = bytes.checked_div(rows.len() as u64);
             from = next;
         }
     }
@@ -244,9 +270,9 @@ impl<S: Step> PreparedStep for Ready<S> {
         legacy: &Pool,
         mends: &Mends,
         range: KeyRange,
-        most_bytes: u64,
+        weight: Weight,
     ) -> Result<(Box<dyn ReadRows>, KeyRange), ChunkError> {
-        let (mut rows, range) = self.pages(legacy, range, most_bytes)?;
+        let (mut rows, range) = self.pages(legacy, range, weight)?;
         let found = rows.len() as u64;
         let planned = self.plan.keys.count(range);
         let mut as_planned = self.plan.keys.range(range).eq(rows.iter().map(S::Legacy::key));

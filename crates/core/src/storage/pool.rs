@@ -214,11 +214,11 @@ impl Pool {
         Ok(Self { inner, url: url.clone(), role, name, rehearsal, permits, size, patience: None })
     }
 
-    /// Gives a connection up whose server has not answered a question of [`Pool::ask`] for so long. Only of MariaDB: its client
+    /// Gives a connection up whose server has not answered a question of [`Pool::ask`] for so long; zero: never. Only of MariaDB: its client
     /// library waits for ever, and that of PostgreSQL looks after its connections itself.
     #[must_use]
     pub(crate) fn giving_up_after(mut self, patience: Duration) -> Self {
-        self.patience = (self.backend() == Backend::MariaDb).then_some(patience);
+        self.patience = (self.backend() == Backend::MariaDb && !patience.is_zero()).then_some(patience);
         self
     }
 
