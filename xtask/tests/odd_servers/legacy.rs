@@ -1,13 +1,22 @@
 //! A MariaDB whose settings would change how a query is read, how far its answer goes, or how long it may take.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use replant_core::db::{Db, DbUrl, Role};
+use replant_core::diesel;
 use replant_core::diesel::connection::SimpleConnection;
+use replant_core::diesel::prelude::*;
+use replant_core::diesel::sql_query;
+use replant_core::diesel::sql_types::Text;
 use replant_testkit::sample;
 use replant_testkit::servers::{self, Kind, ServerOptions};
 
-use crate::{assert_ends_as_ordinary, program, restricted, until_done};
+use crate::{assert_ends_as_ordinary, legacy, program, restricted, until_done, words};
 
 /// Settings of every session that does not have its own.
 fn ends_as_ordinary_with(settings: &[&str]) {
@@ -63,6 +72,82 @@ fn a_server_that_does_not_answer_for_a_while() {
     std::thread::sleep(Duration::from_millis(1_700));
     signal("-CONT");
     let end = run.wait_with_output().unwrap();
-    assert!(crate::words(&end).contains("has not answered for 1 s"), "{}", crate::words(&end));
+    assert!(words(&end).contains("has not answered for 1 s"), "{}", words(&end));
     assert_ends_as_ordinary("a legacy server that was stopped", &target, &end);
 }
+
+/// A name that an address holds only encoded.
+#[test]
+fn a_database_whose_name_has_a_space() {
+    let Some((target, _)) = restricted() else { return };
+    let Some(server) = servers::own(Kind::MariaDb, &ServerOptions::new()) else { return };
+    let database = sample::legacy_in(&server);
+    let name = database.address().rsplit_once('/').unwrap().1;
+    database.open().batch_execute(&moved_to(&mut database.open(), "a legacy; `of` more trees")).unwrap();
+    let encoded = "a%20legacy%3B%20%60of%60%20more%20trees";
+    let mut migrate = program(&["migrate", "--env", "local"], &target);
+    migrate.env("REPLANT__LEGACY__URL", database.address().replace(name, encoded));
+    assert_ends_as_ordinary("a name with spaces", &target, &migrate.output().unwrap());
+}
+
+#[derive(QueryableByName)]
+struct Table {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+/// What moves every table of a database into another one.
+fn moved_to(db: &mut Db, name: &str) -> String {
+    let name = name.replace('`', "``");
+    let tables = "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()";
+    let tables: Vec<Table> = sql_query(tables).load(db).unwrap();
+    let moved = tables.iter().map(|Table { name: table }| format!("RENAME TABLE `{table}` TO `{name}`.`{table}`;"));
+    format!("CREATE DATABASE `{name}`; {}", moved.collect::<String>())
+}
+
+/// A backup on a mount that nobody may write to.
+#[test]
+fn a_file_in_wal_mode_beside_which_nobody_may_write() {
+    let Some((target, _)) = restricted() else { return };
+    let backup = tempfile::tempdir().unwrap();
+    let file = backup.path().join("legacy.db");
+    fs::copy(legacy(), &file).unwrap();
+    let mut writer = Db::open(&DbUrl::sqlite(&file), Role::Target).unwrap();
+    writer.batch_execute("PRAGMA journal_mode = WAL").unwrap();
+    drop(writer);
+    let mode = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    mode(&file, 0o444);
+    mode(backup.path(), 0o555);
+    // Root may write anywhere, so it runs as somebody else, from where everybody may.
+    let place = tempfile::tempdir().unwrap();
+    mode(place.path(), 0o755);
+    let own = place.path().join("xtask");
+    fs::copy(env!("CARGO_BIN_EXE_xtask"), &own).unwrap();
+    let config = place.path().join("config");
+    fs::create_dir(&config).unwrap();
+    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/config")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), config.join(entry.file_name())).unwrap();
+    }
+    let plan = |address: String| {
+        let ours = program(&["plan", "--env", "local", "--config-dir"], &target);
+        let mut plan = Command::new(&own);
+        plan.args(ours.get_args()).arg(&config).current_dir(place.path());
+        plan.envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        plan.env("REPLANT__LEGACY__URL", address);
+        if place.path().metadata().unwrap().uid() == 0 {
+            plan.uid(NOBODY).gid(NOBODY);
+        }
+        plan.output().unwrap()
+    };
+    let address = format!("sqlite://{}", file.display());
+    let refused = plan(address.clone());
+    assert!(!refused.status.success() && words(&refused).contains("it is in WAL mode"), "{}", words(&refused));
+    let planned = plan(address + "?immutable=1");
+    assert!(planned.status.success(), "{}", words(&planned));
+    assert_eq!(fs::read_dir(backup.path()).unwrap().count(), 1);
+    mode(backup.path(), 0o755);
+}
+
+/// The user and the group that own nothing.
+const NOBODY: u32 = 65_534;

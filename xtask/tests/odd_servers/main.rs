@@ -11,6 +11,7 @@ mod world;
 
 mod language;
 mod legacy;
+mod live;
 mod refusals;
 mod settings;
 mod versions;
