@@ -56,7 +56,7 @@ pub(super) fn run(args: &QuarantineReplay, at: &At) -> Result<Exit, Error> {
     };
     let again = format!("cargo xtask quarantine replay{}", on(&args.on.env));
     let replay = migration.replay(&mends, &stop, &Progress::of_replay(again))?;
-    let quarantined = quarantine::list(&mut db, &quarantine::QuarantineFilter::default())?.len() as u64;
+    let quarantined = quarantine::count(&mut db)?;
     let account = account(environment.name, replay, mended, quarantined);
     match args.form.json {
         true => json(&account),

@@ -65,6 +65,15 @@ pub fn list(db: &mut Db, filter: &QuarantineFilter) -> Result<Vec<QuarantineEntr
     .attempt("read")
 }
 
+/// How many rows are quarantined.
+///
+/// # Errors
+/// The database fails.
+pub fn count(db: &mut Db) -> Result<u64, LedgerError> {
+    let rows: i64 = q::table.count().get_result(db).attempt("read")?;
+    Ok(rows.cast_unsigned())
+}
+
 /// A quarantined row that is to blame itself, with what it holds back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RootSum {
