@@ -1,12 +1,13 @@
 //! Why a run ends without being done, and what the operator does then.
 
+use super::preflight::UNCHECKED;
 use crate::contract::domain::OrderError;
 use crate::contract::inspect::Finding;
 use crate::contract::prepare::PrepareError;
 use crate::contract::step::FinishError;
 use crate::policy::retry::{Action, action};
 use crate::storage::constraints::OfflineError;
-use crate::storage::db::Db;
+use crate::storage::db::{Db, Role};
 use crate::storage::failure::{Failure, told};
 use crate::storage::ledger::LedgerError;
 use crate::storage::ledger::runs::HeldError;
@@ -26,6 +27,14 @@ pub enum RunError {
     Preflight {
         /// What was found, notes among it: the refusals first.
         findings: Vec<Finding>,
+    },
+    /// A database went away, or was too busy, while it was checked. Nothing was written.
+    #[error("{UNCHECKED}: {side}: {}", .failure.describe())]
+    Unchecked {
+        /// The side.
+        side: Role,
+        /// What became of the question.
+        failure: Failure,
     },
     /// The legacy database is not the one that the ledger speaks of.
     #[error(
@@ -200,6 +209,7 @@ impl RunError {
         match self {
             Self::Order(_) | Self::Settings(_) => Kind::Usage,
             Self::Preflight { .. } | Self::OtherSnapshot { .. } => Kind::Refused,
+            Self::Unchecked { failure, .. } => of(failure),
             Self::Held(_) => Kind::Held,
             // What waiting does not mend is a mistake in an address or a right.
             Self::Pool(PoolError::Open(error)) if !error.transient => Kind::Usage,
@@ -225,6 +235,7 @@ impl RunError {
                 ..
             }
             | Self::Finish { source: FinishError::Database(source), .. } => Some(Failure::of(source)),
+            Self::Unchecked { failure, .. } => Some(failure.clone()),
             Self::Chunk { source, .. } => source.failure(),
             Self::Offline(error) => error.failure(),
             _ => None,

@@ -22,6 +22,7 @@ use crate::contract::domain::Registry;
 use crate::contract::inspect::Finding;
 use crate::contract::prepare::{Again, LookupCache, Prepare};
 use crate::storage::db::{Backend, Db, DbUrl, Role};
+use crate::storage::failure::{Failure, told};
 use crate::storage::ledger;
 use crate::storage::ledger::alive::{self, BEAT, Watched};
 use crate::storage::ledger::mends::{self, Mend, Mends};
@@ -209,8 +210,12 @@ impl Migration<'_> {
     }
 
     fn check_snapshot(&self, databases: &Databases) -> Result<Timestamp, RunError> {
-        let found = (self.snapshot)(&mut *databases.legacy.get()?)
-            .map_err(|problem| RunError::Preflight { findings: vec![Finding::refusal(Role::Legacy, problem)] })?;
+        let mut legacy = databases.legacy.get()?;
+        let found = (self.snapshot)(&mut legacy).map_err(|problem| match told::lost(&mut legacy) {
+            Some(error) => RunError::Unchecked { side: Role::Legacy, failure: Failure::of(&error) },
+            None => RunError::Preflight { findings: vec![Finding::refusal(Role::Legacy, problem)] },
+        })?;
+        drop(legacy);
         let mut target = databases.target.get()?;
         let begun = if ledger::exists(&mut target)? { runs::snapshot(&mut target)? } else { None };
         match begun {

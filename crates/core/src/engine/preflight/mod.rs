@@ -27,7 +27,7 @@ use crate::contract::domain::Registry;
 use crate::contract::inspect::{Finding, Inspect, PointerRule, Right, unknown_settings};
 use crate::storage::db::{Db, Role};
 use crate::storage::failure::Failure;
-use crate::storage::ledger::{exists, stage};
+use crate::storage::ledger::{LedgerError, exists, stage};
 use crate::storage::pool::Pool;
 
 /// What the checks of a run have found.
@@ -62,16 +62,16 @@ pub(super) fn look(checked: &Checked<'_>) -> Result<Preflight, RunError> {
     {
         let mut legacy = checked.legacy.get()?;
         let look = legacy_side(checked, &mut legacy);
-        take(&mut findings, Role::Legacy, look);
+        take(&mut findings, Role::Legacy, look)?;
     }
     // First of all: what a pooler does to sessions makes every other answer worthless.
     let look = sessions::are_kept(checked.target)?;
     let kept = !look.as_ref().is_ok_and(|found| !found.is_empty());
-    take(&mut findings, Role::Target, look);
+    take(&mut findings, Role::Target, look)?;
     let mut forecast = None;
     if kept {
         let mut target = checked.target.get()?;
-        findings.extend(target_side(checked, &mut target));
+        findings.extend(target_side(checked, &mut target)?);
         let mut legacy = checked.legacy.get()?;
         // Without a ledger that can be read, nobody knows what is left.
         if !findings.iter().any(Finding::refuses) {
@@ -80,7 +80,7 @@ pub(super) fn look(checked: &Checked<'_>) -> Result<Preflight, RunError> {
                     findings.extend(found);
                     forecast = expected;
                 }
-                Err(error) => findings.push(unable(Role::Target, &error)),
+                Err(error) => findings.push(unable(Role::Target, &error)?),
             }
         }
     }
@@ -101,16 +101,28 @@ pub(super) fn check(checked: &Checked<'_>) -> Result<Preflight, RunError> {
     Ok(preflight)
 }
 
-fn take(findings: &mut Vec<Finding>, side: Role, look: QueryResult<Vec<Finding>>) {
+/// # Errors
+/// The database went away.
+fn take(findings: &mut Vec<Finding>, side: Role, look: QueryResult<Vec<Finding>>) -> Result<(), RunError> {
     match look {
         Ok(found) => findings.extend(found),
-        Err(error) => findings.push(unable(side, &error)),
+        Err(error) => findings.push(unable(side, &error)?),
+    }
+    Ok(())
+}
+
+/// What could not be asked is a refusal; but a database that is busy or went away is not one that has to be mended.
+///
+/// # Errors
+/// It may be answered later.
+fn unable(side: Role, error: &diesel::result::Error) -> Result<Finding, RunError> {
+    match Failure::of(error) {
+        failure @ (Failure::Lost | Failure::Contention(_)) => Err(RunError::Unchecked { side, failure }),
+        failure => Ok(Finding::refusal(side, format!("{UNCHECKED}: {}", failure.describe()))),
     }
 }
 
-fn unable(side: Role, error: &diesel::result::Error) -> Finding {
-    Finding::refusal(side, format!("it cannot be checked whether a run can begin: {}", Failure::of(error).describe()))
-}
+pub(super) const UNCHECKED: &str = "it cannot be checked whether a run can begin";
 
 fn legacy_side(checked: &Checked<'_>, legacy: &mut Db) -> QueryResult<Vec<Finding>> {
     let mut found = shapes::legacy(checked.steps, legacy)?;
@@ -125,7 +137,10 @@ fn legacy_side(checked: &Checked<'_>, legacy: &mut Db) -> QueryResult<Vec<Findin
 }
 
 /// What cannot be asked, because something else is amiss, hides nothing of the rest.
-fn target_side(checked: &Checked<'_>, target: &mut Db) -> Vec<Finding> {
+///
+/// # Errors
+/// The target went away.
+fn target_side(checked: &Checked<'_>, target: &mut Db) -> Result<Vec<Finding>, RunError> {
     let needs = needs(checked);
     let named: BTreeSet<String> = needs.keys().cloned().collect();
     let looks: [&Look<'_>; 9] = [
@@ -144,7 +159,7 @@ fn target_side(checked: &Checked<'_>, target: &mut Db) -> Vec<Finding> {
         match look(target) {
             // What one thing amiss keeps from being asked is asked when that is mended.
             Err(_) if found.iter().any(Finding::refuses) => {}
-            look => take(&mut found, Role::Target, look),
+            look => take(&mut found, Role::Target, look)?,
         }
     }
     let done = match exists(target) {
@@ -152,21 +167,27 @@ fn target_side(checked: &Checked<'_>, target: &mut Db) -> Vec<Finding> {
         Ok(true) => stage::done(target),
         Err(error) => Err(error),
     };
-    let done = done.unwrap_or_else(|error| {
-        let what = format!("it cannot be told which steps are done: {error}");
-        found.push(Finding::refusal(Role::Target, what));
-        Vec::new()
-    });
+    let done = match done {
+        Ok(done) => done,
+        Err(LedgerError::Database { source, .. }) => {
+            found.push(unable(Role::Target, &source)?);
+            Vec::new()
+        }
+        Err(error) => {
+            found.push(Finding::refusal(Role::Target, format!("it cannot be told which steps are done: {error}")));
+            Vec::new()
+        }
+    };
     let refused = found.iter().any(Finding::refuses);
     for step in checked.steps {
         let is_done = done.iter().any(|done| done == step.name());
         match step.inspect(&mut Inspect { target, pointers: &checked.settings.pointers, is_done }) {
             // What a step asks of its tables can only be asked where these are as they must be.
             Err(_) if refused => {}
-            look => take(&mut found, Role::Target, look),
+            look => take(&mut found, Role::Target, look)?,
         }
     }
-    found
+    Ok(found)
 }
 
 /// The tables that the steps touch. Those into which a step writes whole rows need every right: a replay takes rows out again.

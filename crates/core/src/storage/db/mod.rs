@@ -212,4 +212,17 @@ mod tests {
             assert_eq!(before, bytes(&copies), "with a log: {with_log}");
         }
     }
+
+    #[test]
+    fn a_file_whose_log_holds_rows_is_not_taken_for_one_that_never_changes() {
+        for with_log in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let file = copied_live(folder.path(), with_log).join("legacy.db");
+            let url: DbUrl = format!("sqlite://{}?immutable=1", file.display()).parse().unwrap();
+            let opened = Db::open(&url, Role::Legacy);
+            let refused = opened.err().map(|error| error.to_string());
+            assert_eq!(refused.is_some(), with_log, "{refused:?}");
+            assert!(refused.is_none_or(|error| error.contains("-wal")));
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Opening a connection, and why one cannot be opened.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
@@ -113,6 +113,11 @@ fn read_only(path: &Path, immutable: bool) -> Result<String, &'static str> {
         ErrorKind::PermissionDenied => "the file may not be read",
         _ => "the file cannot be read",
     })?;
+    // Whoever opens a file as one that never changes does not look at its log.
+    let has_log = || fs::metadata(format!("{}-wal", path.display())).is_ok_and(|log| log.len() > 0);
+    if immutable && has_log() {
+        return Err(LOG);
+    }
     let encoded = utf8_percent_encode(&path.to_string_lossy(), IN_A_PATH).to_string();
     Ok(format!("file:{encoded}?mode=ro{}", if immutable { "&immutable=1" } else { "" }))
 }
@@ -125,6 +130,9 @@ fn is_wal(path: &Path) -> bool {
 
 const WAL: &str = "it is in WAL mode, and the index of its log cannot be made beside it: give the folder write permission; or, \
      where nobody writes to the file and its log is empty, put ?immutable=1 behind its path";
+
+const LOG: &str = "its log (the file beside it that ends in -wal) is not empty, and ?immutable=1 would leave out the rows in it: copy both \
+     to where the folder can be written, or have them joined (PRAGMA wal_checkpoint(TRUNCATE))";
 
 /// A SQLite file is opened when it is first read.
 fn is_readable(db: &mut Db, role: Role) -> diesel::QueryResult<()> {

@@ -173,6 +173,12 @@ pub(crate) fn ask<T>(db: &mut Db, result: QueryResult<T>) -> QueryResult<T> {
     })
 }
 
+/// Whether the database of this session has gone away: what it answers to a question that nothing can be wrong with.
+pub(crate) fn lost(db: &mut Db) -> Option<Error> {
+    let asked = diesel::sql_query("SELECT 1").execute(db).map(|_| ());
+    ask(db, asked).err()
+}
+
 /// Asks PostgreSQL, on a session of its own, what it has against the statement of this thread that failed last: the statement
 /// is tried without its values, and undone. A failure that is not of the statement itself (a lock, a lost connection, a row)
 /// stays untold, but its statement is named. None where no statement of this thread failed.

@@ -27,7 +27,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::bulk::{Change, Insert, not_taken};
 use super::db::Db;
-use super::failure::Failure;
+use super::failure::{Failure, told};
 use tables::replant_changes;
 
 const POSTGRES: EmbeddedMigrations = embed_migrations!("../../schemas/ledger/postgres");
@@ -100,7 +100,7 @@ pub(crate) fn known_versions() -> Vec<String> {
 /// A right is missing, or a later version wrote the ledger.
 pub fn install(db: &mut Db) -> Result<(), LedgerError> {
     let hint = "the user needs the right to create a schema and tables there";
-    match db {
+    let installed = match db {
         Db::Pg(pg) => pg.transaction(|pg| {
             // diesel keeps its own table where the search path points first: not among the platform's.
             pg.batch_execute("SELECT pg_advisory_xact_lock(7364129880112)").attempt("locked")?;
@@ -126,7 +126,15 @@ pub fn install(db: &mut Db) -> Result<(), LedgerError> {
             LedgerError::Install { hint }
         }
         other => other,
-    })
+    });
+    match installed {
+        // diesel does not tell why a migration failed: a database that went away gives another answer than one that refuses.
+        Err(LedgerError::Install { hint }) => match told::lost(db) {
+            Some(source) => Err(LedgerError::Database { attempted: "made", source }),
+            None => Err(LedgerError::Install { hint }),
+        },
+        other => other,
+    }
 }
 
 impl From<diesel::result::Error> for LedgerError {
