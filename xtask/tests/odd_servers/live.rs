@@ -40,3 +40,39 @@ fn instants_beyond_every_calendar() {
     expected::assert_ends_as_expected(&mut db);
     expected::assert_money_as_expected(&mut db);
 }
+
+/// Of a row that the ledger calls migrated it says where it is.
+const NOWHERE: &str =
+    "SELECT count(*) AS number FROM replant.replant_outcomes o LEFT JOIN {table} t ON t.id = o.target_id
+    WHERE o.target_table = '{table}' AND t.id IS NULL";
+
+#[test]
+fn a_trigger_that_drops_rows() {
+    let Some((target, _)) = restricted() else { return };
+    let mut db = target.open();
+    let dropped =
+        [("plantings", "trees % 10 = 3"), ("payments", "amount_minor % 10 = 7"), ("refunds", "amount_minor % 10 = 0")];
+    for (table, rows) in dropped {
+        db.batch_execute(&format!(
+            "CREATE FUNCTION no_{table}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+               IF NEW.{rows} THEN RETURN NULL; END IF; RETURN NEW; END $$;
+             CREATE TRIGGER no_{table} BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION no_{table}()"
+        ))
+        .unwrap();
+    }
+    let mut count = |sql: &str| number(&mut db, &format!("SELECT count(*) AS number FROM {sql}")).unwrap();
+    let before: Vec<i64> = dropped.iter().map(|(table, rows)| count(&format!("{table} WHERE {rows}"))).collect();
+    let end = migrate(&target);
+    assert!(end.status.success(), "{}", words(&end));
+    for ((table, rows), before) in dropped.into_iter().zip(before) {
+        assert_eq!(count(&format!("{table} WHERE {rows}")), before, "{table}");
+        let reason = format!("replant.replant_quarantine WHERE reason LIKE '%of `{table}`%'");
+        assert!(count(&reason) > 0, "nothing waits for {table}");
+        let nowhere = NOWHERE.replace("{table}", table);
+        let (_, nowhere) = nowhere.split_once("FROM").unwrap();
+        assert_eq!(count(nowhere), 0, "{table}");
+    }
+    // Every legacy row has one end.
+    let all = "replant.replant_chunks WHERE state <> 'done' OR rows_read <> migrated + merged + skipped + quarantined";
+    assert_eq!(count(all), 0);
+}
