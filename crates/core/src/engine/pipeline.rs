@@ -27,7 +27,7 @@ use crate::words::Counts;
 /// How long a worker that found no free chunk waits before it looks again, unless one of this process ends sooner.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// How often the legacy database may be without an answer before the run ends.
-const SILENCES: u32 = 3;
+const SILENCES: usize = 3;
 /// How long others may hold the last chunks before they are looked after and the operator is told.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -77,7 +77,7 @@ struct State {
     /// Bytes that a row of the last chunk took.
     a_row_bytes: Option<u64>,
     /// How often the legacy database did not answer since it last did.
-    silences: u32,
+    silences: usize,
 }
 
 struct Shared<'a> {
@@ -215,7 +215,8 @@ impl Shared<'_> {
     fn may_be_silent(&self) -> bool {
         let mut state = self.state();
         state.silences += 1;
-        state.silences < SILENCES
+        // One silence is met by every reader.
+        state.silences < SILENCES * self.line.readers
     }
 
     fn next(&self) -> Result<Next, RunError> {

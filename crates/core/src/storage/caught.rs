@@ -131,8 +131,9 @@ struct Trigger {
 const TRIGGER_IN: &str = "
 SELECT t.relname::text AS of_table
   FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid JOIN pg_proc p ON p.oid = g.tgfoid
- WHERE NOT g.tgisinternal AND position(p.proname || '(' IN $1) > 0
- ORDER BY position(p.proname || '(' IN $1) DESC, g.oid LIMIT 1";
+ CROSS JOIN LATERAL (SELECT greatest(position(' ' || quote_ident(p.proname) || '(' IN $1), position('.' || quote_ident(p.proname) || '(' IN $1))) AS at (place)
+ WHERE NOT g.tgisinternal AND at.place > 0
+ ORDER BY at.place DESC, g.oid LIMIT 1";
 
 /// The table of the trigger in whose function something was refused; none where it was not in one.
 fn trigger_in(pg: &mut PgConnection, context: &str) -> QueryResult<Option<String>> {

@@ -2,7 +2,8 @@
 //!
 //! The copies have the target's rows, columns, defaults and constraints, and foreign keys among themselves, so whatever the
 //! target would refuse, they refuse. No row, sequence or table of the target is locked against a customer, and none of its ids is
-//! taken. Triggers are not copied: they may reach beyond the tables.
+//! taken (a column beside the id that counts by itself takes numbers). Triggers are not copied, for they may reach beyond the
+//! tables; nor are foreign keys to tables of another schema, which would lock those.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -63,6 +64,7 @@ struct ForeignKey {
 const FOREIGN_KEYS: &str = "
 SELECT format('ALTER TABLE $SCHEMA.%I ADD CONSTRAINT %I %s', c.relname, k.conname, pg_get_constraintdef(k.oid)) AS statement
   FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
+  JOIN pg_class f ON f.oid = k.confrelid AND f.relnamespace = c.relnamespace
  WHERE k.contype = 'f' AND k.conparentid = 0 AND c.relnamespace = current_schema()::regnamespace
    AND quote_ident(c.relname) = ANY ($1)
  ORDER BY 1";

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 
 use super::tables::replant_steps as s;
 use super::{Attempt, LedgerError};
+use crate::storage::caught::{self, literal};
 use crate::storage::db::Db;
 use crate::storage::types::Instant;
 
@@ -61,8 +62,12 @@ pub(crate) fn lock(db: &mut Db, step: &str) -> QueryResult<Option<Stage>> {
 pub(crate) fn lock_end(db: &mut Db, step: &str) -> QueryResult<Option<(Stage, u64)>> {
     let end = s::table.find(step.to_owned()).select((s::state, s::parts_done));
     let found: Option<(String, i64)> = match db {
-        // Rows of the ledger that point to it do not wait for it.
-        Db::Pg(pg) => end.for_no_key_update().first(pg).optional()?,
+        // Rows of the ledger that point to it do not wait for it. Where another worker has it, the code tells so.
+        Db::Pg(pg) => {
+            let step = literal(step);
+            caught::text(pg, &format!("SELECT name FROM replant_steps WHERE name = {step} FOR NO KEY UPDATE"))?;
+            end.first(pg).optional()?
+        }
         db => end.first(db).optional()?,
     };
     Ok(found.map(|(state, parts)| (Stage::of(&state), parts.cast_unsigned())))
