@@ -181,8 +181,13 @@ fn a_living_run_whose_sessions_are_all_ended_is_never_taken_for_dead() {
             dead
         });
         scope.spawn(|| {
+            let mut db = replant_core::db::Db::open(&url, replant_core::db::Role::Target).unwrap();
             while !over.load(Ordering::SeqCst) {
                 std::thread::sleep(Duration::from_millis(300));
+                // One that has not begun yet may end, and be started again.
+                if !replant_core::ledger::exists(&mut db).unwrap() || running_runs(&mut db).is_empty() {
+                    continue;
+                }
                 site(
                     &url,
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
