@@ -8,6 +8,7 @@ mod legacy;
 mod person;
 mod platform;
 mod schema;
+mod sharing;
 mod target;
 mod transform;
 mod write;
