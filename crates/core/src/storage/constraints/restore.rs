@@ -13,6 +13,7 @@ use diesel::sql_types::{BigInt, Bool};
 
 use super::{Missing, OfflineError, Orphans, missing, orphans};
 use crate::storage::bulk::quoted;
+use crate::storage::caught::literal;
 use crate::storage::db::Db;
 use crate::storage::failure::Failure;
 
@@ -285,9 +286,4 @@ fn alone<E: From<diesel::result::Error>>(
         work(pg)?;
         Ok(true)
     })
-}
-
-/// A text as SQL: statements that define take no parameters.
-fn literal(text: &str) -> String {
-    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
