@@ -119,6 +119,8 @@ pub(crate) struct Manager {
     rehearsal: bool,
     /// What a rehearsal copies.
     copied: Vec<String>,
+    /// The connection with which the address was tried: it becomes the pool's first.
+    first: Mutex<Option<Db>>,
 }
 
 impl ManageConnection for Manager {
@@ -126,7 +128,11 @@ impl ManageConnection for Manager {
     type Error = OpenError;
 
     fn connect(&self) -> Result<Db, OpenError> {
-        let mut db = named(&self.url, self.role, self.name.as_deref())?;
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut db = match first {
+            Some(db) => db,
+            None => named(&self.url, self.role, self.name.as_deref())?,
+        };
         if self.rehearsal {
             let refused = |reason, transient| OpenError::new(&self.url, self.role, reason, transient);
             db.begin_test_transaction().map_err(|_| refused("it did not begin a transaction", true))?;
@@ -198,9 +204,9 @@ impl Pool {
     ) -> Result<Self, PoolError> {
         let rehearsal = copied.is_some();
         let copied = copied.unwrap_or_default();
-        let manager = Manager { url: url.clone(), role, name: name.clone(), rehearsal, copied };
         // r2d2 tries again in silence until its time is over, and logs the client library's text: look once first.
-        drop(Db::open(url, role)?);
+        let first = Mutex::new(Some(named(url, role, name.as_deref())?));
+        let manager = Manager { url: url.clone(), role, name: name.clone(), rehearsal, copied, first };
         let inner = r2d2::Pool::builder()
             .max_size(size + GIVEN_UP)
             .min_idle(Some(0))

@@ -32,9 +32,15 @@ pub(super) fn are_kept(target: &Pool) -> Result<QueryResult<Vec<Finding>>, RunEr
     if target.backend() != Backend::Postgres {
         return Ok(Ok(Vec::new()));
     }
-    let mut one = target.dedicated().map_err(PoolError::from)?;
-    let mut other = target.dedicated().map_err(PoolError::from)?;
-    Ok(compare(&mut one, &mut other).map(|same| if same { Vec::new() } else { vec![refusal()] }))
+    let same = if target.is_rehearsal() {
+        // It has one connection, inside a transaction.
+        let [mut one, mut other] =
+            [target.dedicated().map_err(PoolError::from)?, target.dedicated().map_err(PoolError::from)?];
+        compare(&mut one, &mut other)
+    } else {
+        compare(&mut *target.get()?, &mut *target.get()?)
+    };
+    Ok(same.map(|same| if same { Vec::new() } else { vec![refusal()] }))
 }
 
 fn refusal() -> Finding {
