@@ -9,16 +9,16 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use jiff::Timestamp;
 use replant_clean as clean;
-use replant_core::Repair;
 use replant_core::db::Db;
 use replant_core::prelude::*;
+use replant_core::{Ours, Repair, literal};
 use rust_decimal::Decimal;
 use rustc_hash::FxHashSet;
 use serde_json::json;
 
 use crate::prelaunch::migrated_users;
 use crate::schema::credit_entries as c;
-use crate::target::{NewCreditEntry, Reason};
+use crate::target::Reason;
 use crate::transform::Code;
 
 /// An account's credit in a currency.
@@ -87,7 +87,7 @@ pub(crate) fn adjust(
             if before != Some(after) {
                 match before {
                     Some(_) => put_right(tx, after)?,
-                    None => added.push(entry(*purse, after)),
+                    None => added.push((*purse, after)),
                 }
                 changes.push(adjusted(*purse, user, id, before, Some(after)));
             }
@@ -103,7 +103,7 @@ pub(crate) fn adjust(
     tx.repairs(users::Accounts::NAME, repairs)?;
     tx.adjusted(&given)?;
     // Last, and many at once: whoever changes the address of an account waits from its entry on until this is committed.
-    add(tx.db(), added)
+    add(tx, &added)
 }
 
 /// The balances that are below zero, or were.
@@ -134,25 +134,20 @@ type Found = (i64, i64, String, i64, Instant);
 const FOUND: (c::id, c::account_id, c::currency, c::delta_minor, c::occurred_at) =
     (c::id, c::account_id, c::currency, c::delta_minor, c::occurred_at);
 
-/// Rows a page.
-const PAGE: i64 = 20_000;
-
 /// What customers did since the first time: ids grow, and those of the migration are known.
 fn since(tx: &mut Tx<'_>, balances: &mut Balances) -> QueryResult<()> {
     let last = |db: &mut _| c::table.select(diesel::dsl::max(c::id)).first::<Option<i64>>(db);
-    let mut after = tx.frozen("credits.first_finish", last)?.unwrap_or(0);
+    let after = tx.frozen("credits.first_finish", last)?.unwrap_or(0);
     let ours = tx.ours()?;
-    loop {
-        let page = c::table.filter(c::id.gt(after)).order(c::id).limit(PAGE);
-        let page: Vec<Found> = page.select(FOUND).load(tx.db())?;
-        let Some((last, ..)) = page.last() else { return Ok(()) };
-        after = *last;
-        for (_, account, currency, delta, _) in page.into_iter().filter(|(id, ..)| !ours.made("credit_entries", *id)) {
-            if let Some(currency) = Currency::new(&currency) {
-                balances.entry((account, currency)).or_default().since += i128::from(delta);
-            }
+    let page = |db: &mut Db, after: i64| {
+        let next = c::table.filter(c::id.gt(after)).order(c::id).limit(Ours::PAGE);
+        next.select((c::id, (c::account_id, c::currency, c::delta_minor))).load(db)
+    };
+    ours.natives(tx.db(), "credit_entries", after, page, |_, (account, currency, delta): (i64, String, i64)| {
+        if let Some(currency) = Currency::new(&currency) {
+            balances.entry((account, currency)).or_default().since += i128::from(delta);
         }
-    }
+    })
 }
 
 #[derive(QueryableByName)]
@@ -192,21 +187,21 @@ fn put_right(tx: &mut Tx<'_>, after: Adjustment) -> QueryResult<()> {
         .map(|_| ())
 }
 
-fn entry((account_id, currency): Purse, adjustment: Adjustment) -> NewCreditEntry {
-    let Adjustment { id, delta_minor, occurred_at } = adjustment;
-    let reason = Reason::Adjustment.into();
-    NewCreditEntry { id, account_id, currency: currency.as_str().to_owned(), delta_minor, reason, occurred_at }
-}
-
-fn add(db: &mut Db, entries: Vec<NewCreditEntry>) -> QueryResult<()> {
-    match db {
-        Db::Pg(pg) => entries
-            .chunks(1_000)
-            .try_for_each(|some| diesel::insert_into(c::table).values(some).execute(pg).map(|_| ())),
-        other => {
-            entries.iter().try_for_each(|entry| diesel::insert_into(c::table).values(entry).execute(other).map(|_| ()))
-        }
+fn add(tx: &mut Tx<'_>, entries: &[(Purse, Adjustment)]) -> QueryResult<()> {
+    let row = |((account, currency), entry): &(Purse, Adjustment)| {
+        let Adjustment { id, delta_minor, occurred_at } = entry;
+        let (currency, at) = (literal(currency.as_str()), occurred_at.as_sql());
+        format!("({id}, {account}, {currency}, '{}', {delta_minor}, '{at}')", <&str>::from(Reason::Adjustment))
+    };
+    for some in entries.chunks(1_000) {
+        let rows: Vec<String> = some.iter().map(row).collect();
+        let sql = format!(
+            "INSERT INTO credit_entries (id, account_id, currency, reason, delta_minor, occurred_at) VALUES {}",
+            rows.join(", ")
+        );
+        tx.execute_on("credit_entries", some.len(), &sql)?;
     }
+    Ok(())
 }
 
 fn adjusted(

@@ -65,16 +65,25 @@ impl Frozen for NativeCharges {
     const NAME: &'static str = "cross_charges.native";
 
     fn read(db: &mut Db, ours: &Ours) -> QueryResult<Self> {
-        // A DATE has no type that all connections can read; as a text it looks alike on all of them.
-        let period = sql::<Text>("CAST(period AS TEXT)");
-        let columns = (cross_charges::id, cross_charges::brand_id, period, cross_charges::cost_centre);
-        let rows: Vec<(i64, i64, String, String)> = cross_charges::table.select(columns).load(db)?;
-        let native = rows.into_iter().filter(|(id, ..)| !ours.made("cross_charges", *id));
-        // A day that is none of this calendar (infinity) is no charge's.
-        let place = |(_, brand_id, period, cost_centre): (i64, i64, String, String)| {
-            Some(Place { brand_id, period: period.parse().ok()?, cost_centre })
+        let page = |db: &mut Db, after: i64| {
+            // A DATE has no type that all connections can read; as a text it looks alike on all of them.
+            let period = sql::<Text>("CAST(period AS TEXT)");
+            let next =
+                cross_charges::table.filter(cross_charges::id.gt(after)).order(cross_charges::id).limit(Ours::PAGE);
+            next.select((cross_charges::id, (cross_charges::brand_id, period, cross_charges::cost_centre))).load(db)
         };
-        Ok(Self(native.filter_map(place).collect()))
+        let mut places = FxHashSet::default();
+        ours.natives(
+            db,
+            "cross_charges",
+            i64::MIN,
+            page,
+            |_, (brand_id, period, cost_centre): (i64, String, String)| {
+                // A day that is none of this calendar (infinity) is no charge's.
+                places.extend(period.parse().ok().map(|period| Place { brand_id, period, cost_centre }));
+            },
+        )?;
+        Ok(Self(places))
     }
 
     fn extend(&mut self, now: Self) {

@@ -16,9 +16,15 @@ impl Frozen for NativeNumbers {
     const NAME: &'static str = "invoices.native";
 
     fn read(db: &mut Db, ours: &Ours) -> QueryResult<Self> {
-        let invoices: Vec<(i64, String)> = invoices::table.select((invoices::id, invoices::number)).load(db)?;
-        let native = invoices.into_iter().filter(|(id, _)| !ours.made("invoices", *id));
-        Ok(Self(native.map(|(_, number)| number).collect()))
+        let page = |db: &mut Db, after: i64| {
+            let next = invoices::table.filter(invoices::id.gt(after)).order(invoices::id).limit(Ours::PAGE);
+            next.select((invoices::id, invoices::number)).load(db)
+        };
+        let mut numbers = FxHashSet::default();
+        ours.natives(db, "invoices", i64::MIN, page, |_, number: String| {
+            numbers.insert(number);
+        })?;
+        Ok(Self(numbers))
     }
 
     fn extend(&mut self, now: Self) {

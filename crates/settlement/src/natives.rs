@@ -17,10 +17,16 @@ impl Frozen for Natives {
     const NAME: &'static str = "settlement.native_payments";
 
     fn read(db: &mut Db, ours: &Ours) -> QueryResult<Self> {
-        let found: Vec<(i64, Option<String>, Option<String>)> =
-            payments::table.select((payments::id, payments::gateway, payments::gateway_ref)).load(db)?;
-        let native = found.into_iter().filter(|(id, ..)| !ours.made("payments", *id));
-        Ok(Self::new(native.filter_map(|(_, gateway, reference)| Some((gateway?, reference?)))))
+        let columns = (payments::id, (payments::gateway, payments::gateway_ref));
+        let page = |db: &mut Db, after: i64| {
+            let next = payments::table.filter(payments::id.gt(after)).order(payments::id).limit(Ours::PAGE);
+            next.select(columns).load(db)
+        };
+        let mut references = Vec::new();
+        let mut take =
+            |_, (gateway, reference): (Option<String>, Option<String>)| references.extend(gateway.zip(reference));
+        ours.natives(db, "payments", i64::MIN, page, &mut take)?;
+        Ok(Self::new(references))
     }
 
     fn extend(&mut self, now: Self) {

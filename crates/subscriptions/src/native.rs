@@ -22,26 +22,23 @@ pub(crate) struct NativeSubscription {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Native(pub(crate) Vec<NativeSubscription>);
 
-type Found = (i64, i64, String, String, Instant, Option<String>);
+type Found = (i64, String, String, Instant, Option<String>);
 
 impl Frozen for Native {
     const NAME: &'static str = "subscriptions.native";
 
     fn read(db: &mut Db, ours: &Ours) -> QueryResult<Self> {
-        let found: Vec<Found> = s::table
-            .order(s::id)
-            .select((s::id, s::account_id, s::plan, s::status, s::started_at, s::gateway_ref))
-            .load(db)?;
-        let native = found.into_iter().filter(|(id, ..)| !ours.made("subscriptions", *id));
-        let native = native.map(|(id, account_id, plan, status, started_at, gateway_ref)| NativeSubscription {
-            id,
-            account_id,
-            plan,
-            active: status == "active",
-            started_at,
-            gateway_ref,
-        });
-        Ok(Self(native.collect()))
+        let page = |db: &mut Db, after: i64| {
+            let next = s::table.filter(s::id.gt(after)).order(s::id).limit(Ours::PAGE);
+            next.select((s::id, (s::account_id, s::plan, s::status, s::started_at, s::gateway_ref))).load(db)
+        };
+        let mut native = Vec::new();
+        ours.natives(db, "subscriptions", i64::MIN, page, |id, row: Found| {
+            let (account_id, plan, status, started_at, gateway_ref) = row;
+            let active = status == "active";
+            native.push(NativeSubscription { id, account_id, plan, active, started_at, gateway_ref });
+        })?;
+        Ok(Self(native))
     }
 
     /// A subscription stays as it was, but for its account: that may have gone into another one since.

@@ -65,7 +65,15 @@ pub fn mariadb_legacy_sample() -> Option<&'static Database> {
 /// # Panics
 /// The sample is broken, or the server refuses.
 pub fn platform_in(server: &Server) -> Database {
-    loaded(new_in(server), "platform", create_platform)
+    platform_into(new_in(server))
+}
+
+/// An empty PostgreSQL database, with the platform's sample in it.
+///
+/// # Panics
+/// The sample is broken, or the server refuses.
+pub fn platform_into(database: Database) -> Database {
+    loaded(database, "platform", create_platform)
 }
 
 /// A database of one's own with the legacy sample, in a MariaDB server of one's own.

@@ -16,7 +16,7 @@ use replant_core::diesel::sql_types::Text;
 use replant_testkit::sample;
 use replant_testkit::servers::{self, Kind, ServerOptions};
 
-use crate::{assert_ends_as_ordinary, legacy, program, restricted, until_done, words};
+use crate::{assert_ends_as_ordinary, copy_of_legacy, legacy, program, read, restricted, until_done, words};
 
 /// Settings of every session that does not have its own.
 fn ends_as_ordinary_with(settings: &[&str]) {
@@ -103,6 +103,35 @@ fn moved_to(db: &mut Db, name: &str) -> String {
     let tables: Vec<Table> = sql_query(tables).load(db).unwrap();
     let moved = tables.iter().map(|Table { name: table }| format!("RENAME TABLE `{table}` TO `{name}`.`{table}`;"));
     format!("CREATE DATABASE `{name}`; {}", moved.collect::<String>())
+}
+
+/// A copy of a file that is in use: a table of it is in the log alone.
+#[test]
+fn a_file_whose_log_holds_rows() {
+    let Some((target, _)) = restricted() else { return };
+    let [live, copied] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let (file, mut writer) = copy_of_legacy(live.path());
+    let logged = "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0;
+        CREATE TABLE kept AS SELECT * FROM subscription; DELETE FROM subscription; PRAGMA wal_checkpoint(TRUNCATE);
+        INSERT INTO subscription SELECT * FROM kept; DROP TABLE kept";
+    writer.batch_execute(logged).unwrap();
+    let files = ["legacy.db", "legacy.db-wal"].map(|name| copied.path().join(name));
+    for (from, to) in [file.clone(), file.with_extension("db-wal")].iter().zip(&files) {
+        fs::copy(from, to).unwrap();
+    }
+    drop(writer);
+    let before = files.each_ref().map(|file| read(file));
+    assert!(!before[1].is_empty());
+    for command in ["plan", "migrate", "status", "plan"] {
+        let mut program = program(&[command, "--env", "local"], &target);
+        program.env("REPLANT__LEGACY__URL", format!("sqlite://{}", files[0].display()));
+        let end = program.output().unwrap();
+        assert!(end.status.success(), "{command}: {}", words(&end));
+        if command == "migrate" {
+            assert_ends_as_ordinary("rows in the log", &target, &end);
+        }
+        assert!(before == files.each_ref().map(|file| read(file)), "{command} changes a file");
+    }
 }
 
 /// A backup on a mount that nobody may write to.

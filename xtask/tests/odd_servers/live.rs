@@ -1,8 +1,8 @@
-//! Rows of the site with instants that hardly any program can hold: they stay as they are, and stop nothing.
+//! What the site has of its own: instants that hardly any program can hold, and triggers.
 
 use replant_core::diesel::connection::SimpleConnection;
 
-use crate::{expected, migrate, number, restricted, words};
+use crate::{assert_ends_as_ordinary, expected, migrate, number, restricted, words};
 
 /// Of accounts and subscriptions of the site: a column, and the value that it is given.
 const BEYOND: &[(&str, &str, &str)] = &[
@@ -75,4 +75,32 @@ fn a_trigger_that_drops_rows() {
     // Every legacy row has one end.
     let all = "replant.replant_chunks WHERE state <> 'done' OR rows_read <> migrated + merged + skipped + quarantined";
     assert_eq!(count(all), 0);
+}
+
+/// What a trigger of the site lacks, for every row: nobody can be blamed for it but whoever runs the site, who mends it.
+#[test]
+fn a_trigger_that_lacks_something() {
+    let lacks = [
+        ("TABLE audit", "INSERT INTO audit VALUES (NEW.id)", "42501", "GRANT INSERT ON audit TO {role}"),
+        ("TABLE seen", "PERFORM current_setting('app.user_id')", "42704", "ALTER ROLE {role} SET app.user_id = '1'"),
+    ];
+    for (table, body, code, mend) in lacks {
+        let Some((target, role)) = restricted() else { return };
+        let mut db = target.open();
+        let trigger = format!(
+            "CREATE {table} (planting bigint);
+             CREATE FUNCTION audits() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NULL; END $$;
+             CREATE TRIGGER audits AFTER INSERT ON plantings FOR EACH ROW EXECUTE FUNCTION audits()"
+        );
+        db.batch_execute(&trigger).unwrap();
+        let end = migrate(&target);
+        let told = words(&end);
+        assert!(!end.status.success() && told.contains("a trigger of `plantings`") && told.contains(code), "{told}");
+        let blamed = "SELECT count(*) AS number FROM replant.replant_quarantine WHERE reason LIKE '%trigger%'";
+        assert_eq!(number(&mut db, blamed), Some(0));
+        db.batch_execute(&mend.replace("{role}", role.role())).unwrap();
+        let end = migrate(&target);
+        db.batch_execute(&format!("DROP FUNCTION audits CASCADE; DROP {table}")).unwrap();
+        assert_ends_as_ordinary(code, &target, &end);
+    }
 }

@@ -9,6 +9,8 @@ mod expected;
 #[path = "../world/mod.rs"]
 mod world;
 
+mod addresses;
+mod keys;
 mod language;
 mod legacy;
 mod live;
@@ -24,7 +26,7 @@ use std::time::{Duration, Instant};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use jiff::Timestamp;
-use replant_core::db::Db;
+use replant_core::db::{Db, DbUrl, Role};
 use replant_core::diesel;
 use replant_testkit::state::{State, assert_same_state};
 use replant_testkit::{Restricted, sample};
@@ -42,6 +44,14 @@ fn legacy() -> PathBuf {
         folder
     });
     folder.path().join("legacy.db")
+}
+
+/// The legacy sample for a test that changes it: its file in a folder, opened.
+fn copy_of_legacy(folder: &Path) -> (PathBuf, Db) {
+    let file = folder.join("legacy.db");
+    std::fs::copy(legacy(), &file).unwrap();
+    let db = Db::open(&DbUrl::sqlite(&file), Role::Target).unwrap();
+    (file, db)
 }
 
 fn began() -> Timestamp {

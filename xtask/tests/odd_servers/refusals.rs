@@ -1,21 +1,29 @@
 //! What a platform must not be: it is refused by `plan` and by `migrate`, before anything is written.
 
+use std::path::Path;
+
 use replant_core::diesel::connection::SimpleConnection;
 use replant_testkit::servers::{self, Kind};
 use replant_testkit::{dump, schema};
 
 use crate::world::Target;
-use crate::{number, program, restricted, words};
+use crate::{copy_of_legacy, legacy, number, program, restricted, words};
 
 /// Exit code of what is refused before anything is written.
 const REFUSED: i32 = 3;
 
-/// Both commands refuse the target, with these words, and leave it as it was.
 #[track_caller]
 fn is_refused(target: &Target, reason: &str) {
+    is_refused_from(&legacy(), target, reason);
+}
+
+/// Both commands refuse to go from this file into the target, with these words, and leave it as it was.
+#[track_caller]
+fn is_refused_from(legacy: &Path, target: &Target, reason: &str) {
     let before = dump::dump_all(&mut target.open()).unwrap();
     for command in ["plan", "migrate"] {
-        let end = program(&[command, "--env", "local"], target).output().unwrap();
+        let mut program = program(&[command, "--env", "local"], target);
+        let end = program.env("REPLANT__LEGACY__URL", format!("sqlite://{}", legacy.display())).output().unwrap();
         let words = words(&end);
         assert_eq!(end.status.code(), Some(REFUSED), "{command}: {words}");
         assert!(words.contains(reason), "{command} does not say {reason}: {words}");
@@ -54,4 +62,19 @@ fn rows_that_a_policy_hides_from_others_than_the_owner() {
     let Some((target, _)) = restricted() else { return };
     target.open().batch_execute("ALTER TABLE legacy_user_map ENABLE ROW LEVEL SECURITY").unwrap();
     is_refused(&target, "legacy_user_map");
+}
+
+#[test]
+fn a_legacy_database_that_says_that_it_is_another_one() {
+    for (name, value, reason) in [
+        ("app_timezone", "America/New_York", "not Europe/London"),
+        ("snapshot_at", "2042-03-20T23:40:00Z", "yet to come"),
+    ] {
+        let Some((target, _)) = restricted() else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let (file, mut db) = copy_of_legacy(folder.path());
+        db.batch_execute(&format!("UPDATE meta SET value = '{value}' WHERE name = '{name}'")).unwrap();
+        drop(db);
+        is_refused_from(&file, &target, reason);
+    }
 }

@@ -7,7 +7,7 @@ use replant_core::diesel::connection::SimpleConnection;
 use replant_testkit::Restricted;
 
 use crate::world::Target;
-use crate::{assert_ends_as_ordinary, migrate, program, read, restricted, until_done, words};
+use crate::{assert_ends_as_ordinary, migrate, number, program, read, restricted, until_done, words};
 
 /// How values come as text.
 const FORMATS: &[&str] = &[
@@ -32,10 +32,20 @@ const OTHER_FORMATS: &[&str] = &[
     "search_path = 'pg_catalog'",
 ];
 
-/// What ends a session or a statement that takes its time.
+/// The same once more.
+const YET_OTHER_FORMATS: &[&str] = &[
+    "datestyle = 'Postgres, YMD'",
+    "intervalstyle = 'postgres_verbose'",
+    "timezone = 'Pacific/Chatham'",
+    "bytea_output = 'escape'",
+    "backslash_quote = off",
+    "client_min_messages = 'debug1'",
+];
+
+/// What ends a session or a statement that takes its time: hardly any does not.
 const TIMEOUTS: &[&str] = &[
-    "statement_timeout = '2s'",
-    "lock_timeout = '1s'",
+    "statement_timeout = '10ms'",
+    "lock_timeout = '10ms'",
     "idle_session_timeout = '1s'",
     "idle_in_transaction_session_timeout = '1s'",
 ];
@@ -67,6 +77,11 @@ fn formats() {
 #[test]
 fn other_formats() {
     migrates_as_ordinary(OTHER_FORMATS);
+}
+
+#[test]
+fn yet_other_formats() {
+    migrates_as_ordinary(YET_OTHER_FORMATS);
 }
 
 #[test]
@@ -118,7 +133,7 @@ fn reports_are_the_same_whatever_the_settings_are() {
     assert!(end.status.success(), "{}", words(&end));
     let expected = reports(&target);
     let mut differing = Vec::new();
-    for settings in [FORMATS, OTHER_FORMATS, TIMEOUTS, TRANSACTIONS] {
+    for settings in [FORMATS, OTHER_FORMATS, YET_OTHER_FORMATS, TIMEOUTS, TRANSACTIONS] {
         set(&target, &role, settings);
         let found = reports(&target);
         assert_eq!(found.len(), expected.len());
@@ -141,10 +156,23 @@ fn a_run_whose_sessions_are_idle_for_long_is_alive() {
     other.batch_execute("BEGIN; LOCK TABLE plantings, accounts IN EXCLUSIVE MODE").unwrap();
     std::thread::sleep(LONG);
     let mut joined = program(&["work", "--env", "local", "--wait", "2"], &target).spawn().unwrap();
+    let mut second = program(&["migrate", "--env", "local"], &target).spawn().unwrap();
     std::thread::sleep(LONG);
-    let gave_up = joined.try_wait().unwrap();
+    let gave_up = [joined.try_wait().unwrap(), second.try_wait().unwrap()];
+    let told_dead = number(&mut other, NOT_ALIVE);
     other.batch_execute("ROLLBACK").unwrap();
-    let joined = joined.wait_with_output().unwrap();
-    assert!(gave_up.is_none() && joined.status.success(), "it does not join: {}", words(&joined));
-    assert_ends_as_ordinary("idle sessions, joined", &target, &run.wait_with_output().unwrap());
+    let [joined, second] = [joined, second].map(|child| child.wait_with_output().unwrap());
+    let first = run.wait_with_output().unwrap();
+    assert_eq!(gave_up, [None, None], "{}{}", words(&joined), words(&second));
+    assert_eq!(told_dead, Some(0), "{}", words(&second));
+    assert!(joined.status.success(), "{}", words(&joined));
+    assert!(words(&second).contains("which is under way"), "{}", words(&second));
+    for end in [&first, &second] {
+        // What ends a session for another's sake is said.
+        assert!(!words(end).contains("connection was lost"), "{}", words(end));
+    }
+    assert_ends_as_ordinary("idle sessions, the second", &target, &second);
+    assert_ends_as_ordinary("idle sessions, the first", &target, &first);
 }
+
+const NOT_ALIVE: &str = "SELECT count(*) AS number FROM replant.replant_runs WHERE state <> 'running'";

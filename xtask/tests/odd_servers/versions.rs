@@ -1,7 +1,8 @@
 //! Versions of PostgreSQL, the rights of the role, and how its sequences count.
 
 use replant_core::diesel::connection::SimpleConnection;
-use replant_testkit::{sample, servers};
+use replant_testkit::sample;
+use replant_testkit::servers::{self, Kind};
 
 use crate::world::Target;
 use crate::{assert_ends_as_ordinary, migrate, number, restricted};
@@ -24,6 +25,18 @@ fn on_postgres_13() {
 #[test]
 fn on_postgres_18() {
     ends_as_ordinary_on(18);
+}
+
+/// In Turkish, the small letter of I is not i.
+#[test]
+fn in_a_turkish_database() {
+    let Some(server) = servers::available(Kind::Postgres) else { return };
+    let options = "TEMPLATE template0 ENCODING UTF8 LOCALE 'C' LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR'";
+    let database = sample::platform_into(server.database_with(options).unwrap());
+    let role = database.restricted_role().unwrap();
+    let target = Target::of(database).used_by(&role);
+    assert_eq!(number(&mut target.open(), "SELECT (lower('I') <> 'i')::int::bigint AS number"), Some(1));
+    assert_ends_as_ordinary("Turkish", &target, &migrate(&target));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::legacy::{LegacyRow, weight};
 use super::standing::Standings;
 use super::step::Step;
 use crate::storage::db::Db;
-use crate::storage::failure::{Failure, told};
+use crate::storage::failure::Failure;
 use crate::storage::ledger::mends::Mends;
 use crate::storage::ledger::plan::{Ours, StepPlan};
 use crate::storage::ledger::{self, LedgerError};
@@ -217,10 +217,7 @@ impl Prepare<'_> {
     }
 
     fn page<L: LegacyRow>(&self, after: Option<Key>, rows: i64) -> Result<Vec<L>, PrepareError> {
-        let page = self.legacy.ask(move |db| {
-            let page = L::page(db, after, rows);
-            told::ask(db, page)
-        })?;
+        let page = self.legacy.ask(move |db| L::page(db, after, rows))?;
         let mut page = page.map_err(|source| self.query(L::TABLE, source))?;
         self.mends.apply(&mut page)?;
         Ok(page)
@@ -234,10 +231,7 @@ impl Prepare<'_> {
         let keys: Vec<Key> = keys.iter().collect();
         for some in keys.chunks(PAGE as usize) {
             let some = some.to_vec();
-            let rows = self.legacy.ask(move |db| {
-                let rows = L::with_keys(db, &some);
-                told::ask(db, rows)
-            })?;
+            let rows = self.legacy.ask(move |db| L::with_keys(db, &some))?;
             let mut rows = rows.map_err(|source| self.query(L::TABLE, source))?;
             self.mends.apply(&mut rows)?;
             rows.into_iter().for_each(&mut each);

@@ -248,10 +248,7 @@ impl<S: Step> Ready<S> {
             // Up to the next key: a row that nobody planned would stand between.
             let page = KeyRange { lo: from, hi: next.map_or(range.hi, |next| next - 1) };
             let expected = usize::try_from(self.plan.keys.count(page)).unwrap_or(0);
-            let read = legacy.ask(move |db| {
-                let page = S::Legacy::range(db, page, expected);
-                told::ask(db, page)
-            })??;
+            let read = legacy.ask(move |db| S::Legacy::range(db, page, expected))??;
             bytes += weight(&read);
             rows.extend(read);
             let Some(next) = next else { return Ok((rows, range)) };
@@ -282,10 +279,7 @@ impl<S: Step> PreparedStep for Ready<S> {
             rows.retain(|row| followers.leader_of(row.key()).is_none_or(|leader| range.contains(leader)));
             let joining = followers.joining(&self.plan.keys, range);
             let wanted = joining.len();
-            let joined = legacy.ask(move |db| {
-                let joined = S::Legacy::with_keys(db, &joining);
-                told::ask(db, joined)
-            })??;
+            let joined = legacy.ask(move |db| S::Legacy::with_keys(db, &joining))??;
             as_planned &= joined.len() == wanted;
             rows.extend(joined);
             rows.sort_by_cached_key(|row| {

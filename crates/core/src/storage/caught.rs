@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
-use diesel::sql_types::Text;
+use diesel::sql_types::{Bool, Text};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -110,7 +110,8 @@ END $replant$",
         Left::Refused { code, constraint, table, column, context } => {
             let mut told = Told { code, constraint, table, column, ..Told::default() };
             told.trigger = trigger_in(pg, &context)?;
-            told.no_partition = told.code == "23514" && told.constraint.is_empty() && told.trigger.is_none();
+            let may_be = told.code == "23514" && told.constraint.is_empty() && told.trigger.is_none();
+            told.no_partition = may_be && is_partitioned(pg, &told.table)?;
             Err(told.into_error(DatabaseErrorKind::Unknown))
         }
     }
@@ -134,6 +135,15 @@ SELECT t.relname::text AS of_table
  CROSS JOIN LATERAL (SELECT greatest(position(' ' || quote_ident(p.proname) || '(' IN $1), position('.' || quote_ident(p.proname) || '(' IN $1))) AS at (place)
  WHERE NOT g.tgisinternal AND at.place > 0
  ORDER BY at.place DESC, g.oid LIMIT 1";
+
+/// Whether a table has partitions, or is one.
+fn is_partitioned(pg: &mut PgConnection, table: &str) -> QueryResult<bool> {
+    use diesel::dsl::{select, sql};
+    let found = sql::<Bool>("EXISTS (SELECT FROM pg_class WHERE (relkind = 'p' OR relispartition) AND relname = ")
+        .bind::<Text, _>(table)
+        .sql(")");
+    select(found).get_result(pg)
+}
 
 /// The table of the trigger in whose function something was refused; none where it was not in one.
 fn trigger_in(pg: &mut PgConnection, context: &str) -> QueryResult<Option<String>> {

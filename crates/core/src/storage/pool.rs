@@ -5,11 +5,11 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
-use diesel::Connection;
 use diesel::r2d2::{self, ManageConnection};
+use diesel::{Connection, QueryResult};
 
 use super::db::{Backend, Db, DbUrl, OpenError, Role};
-use super::failure::Failure;
+use super::failure::{Failure, told};
 use super::rehearsal;
 
 /// A pool of connections to one database.
@@ -228,21 +228,26 @@ impl Pool {
         self
     }
 
-    /// Asks the database something, on a thread of its own where the server may never answer.
+    /// Asks the database something, on a thread of its own where the server may never answer. What MariaDB refuses is told by
+    /// its code.
     ///
     /// # Errors
     /// No connection is to be had, or the server does not answer in time.
     pub(crate) fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&mut Db) -> T + Send + 'static,
-    ) -> Result<T, PoolError> {
-        let Some(patience) = self.patience else { return Ok(question(&mut *self.get()?)) };
+        question: impl FnOnce(&mut Db) -> QueryResult<T> + Send + 'static,
+    ) -> Result<QueryResult<T>, PoolError> {
+        let told = move |db: &mut Db| {
+            let answer = question(db);
+            told::ask(db, answer)
+        };
+        let Some(patience) = self.patience else { return Ok(told(&mut *self.get()?)) };
         let _permit = self.permits.take().ok_or_else(|| self.timeout())?;
         let (answer, answered) = bounded(1);
         let pool = self.clone();
         std::thread::spawn(move || {
             // Whoever asked may have given up.
-            let _ = answer.send(pool.connection().map(|mut connection| question(&mut connection)));
+            let _ = answer.send(pool.connection().map(|mut connection| told(&mut connection)));
         });
         match answered.recv_timeout(patience) {
             Ok(answer) => answer,

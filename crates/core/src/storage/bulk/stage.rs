@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::Text;
 use serde::Deserialize;
 
 use super::tx::Mode;
@@ -18,9 +18,8 @@ use crate::storage::{caught, constraints};
 /// A number that counts the staged rows in the order of the batch, from 1.
 pub(super) const ROW: &str = "replant_row";
 
-#[derive(QueryableByName)]
+#[derive(Deserialize)]
 struct Staged {
-    #[diesel(sql_type = BigInt)]
     replant_row: i64,
 }
 
@@ -131,7 +130,7 @@ pub(super) fn insert<T: Insert>(tx: &mut Tx<'_>, batch: &Batch<T>) -> QueryResul
             refused.insert(row - 1, failure);
         }
     }
-    diesel::sql_query(format!("DROP TABLE pg_temp.{}", stage.table)).execute(pg)?;
+    Mode::Staged.execute(pg, &format!("DROP TABLE pg_temp.{}", stage.table))?;
 
     for (place, failure) in &refused {
         tx.refuse_for(batch.units[*place], failure);
@@ -159,16 +158,25 @@ fn copy_parts<T: Insert>(
     if rows.is_empty() {
         return Ok(());
     }
-    let number = format!("SELECT setval(pg_get_serial_sequence($1, '{ROW}'), {}, false)", first + 1);
-    diesel::sql_query(number).bind::<Text, _>(format!("pg_temp.{table}")).execute(pg)?;
-    let Err(error) = fill(pg, |pg| T::copy(pg, rows)) else { return Ok(()) };
-    let failure = Failure::of(&error);
-    if !failure.blames_a_row() {
+    let copied = |pg: &mut PgConnection| {
+        let number = format!("SELECT setval(pg_get_serial_sequence($1, '{ROW}'), {}, false)", first + 1);
+        diesel::sql_query(number).bind::<Text, _>(format!("pg_temp.{table}")).execute(pg)?;
+        fill(pg, |pg| T::copy(pg, rows))
+    };
+    let Err(error) = copied(pg) else { return Ok(()) };
+    if !Failure::of(&error).blames_a_row() {
         return Err(error);
     }
     if let [_] = rows {
-        refused.insert(first, failure);
-        return Ok(());
+        // A row is blamed for what happens to it twice: the first time, somebody may have cancelled the statement.
+        return match copied(pg).map_err(|error| (Failure::of(&error), error)) {
+            Ok(()) => Ok(()),
+            Err((failure, _)) if failure.blames_a_row() => {
+                refused.insert(first, failure);
+                Ok(())
+            }
+            Err((_, error)) => Err(error),
+        };
     }
     let (left, right) = rows.split_at(rows.len() / 2);
     copy_parts(pg, table, left, first, refused)?;
@@ -188,9 +196,13 @@ pub(super) fn fill(
     if !Failure::of(&error).is_untold() {
         return Err(error);
     }
-    caught::attempt(pg, "CREATE TEMP TABLE replant_probe ON COMMIT DROP AS SELECT repeat('x', 9000) AS filled")?;
+    caught::attempt(pg, PROBE)?;
     Err(Told { code: UNFIT.to_owned(), ..Told::default() }.into_error(DatabaseErrorKind::Unknown))
 }
+
+/// What takes as much room as most rows, and cannot be compressed.
+const PROBE: &str = "CREATE TEMP TABLE replant_probe ON COMMIT DROP AS
+    SELECT md5(random()::text) AS filled FROM generate_series(1, 4096)";
 
 /// A query about a table.
 pub(super) fn of_table(sql: &str, table: &str) -> String {
@@ -224,7 +236,7 @@ impl Stage {
              WHERE d.nth > 1",
             keys.join(", ")
         );
-        Ok(diesel::sql_query(sql).load::<Staged>(pg)?.iter().map(|row| place(row.replant_row) + 1).collect())
+        Ok(caught::rows::<Staged>(pg, &sql)?.iter().map(|row| place(row.replant_row) + 1).collect())
     }
 
     /// Inserts the rows `from..=to`, but for those in `taken`, and adds those to `taken` that some unique index keeps out. What
@@ -304,7 +316,7 @@ pub(super) fn replace<T: Replace>(pg: &mut PgConnection, mode: Mode, rows: &[T])
         columns.iter().map(|c| format!("s.{c}")).collect::<Vec<_>>().join(", ")
     );
     let replaced = mode.execute(pg, &sql)?;
-    diesel::sql_query(format!("DROP TABLE pg_temp.{table}")).execute(pg)?;
+    mode.execute(pg, &format!("DROP TABLE pg_temp.{table}"))?;
     if replaced == rows.len() { Ok(()) } else { Err(not_taken(shape.name)) }
 }
 
@@ -315,7 +327,7 @@ pub(super) fn open(pg: &mut PgConnection, mode: Mode, name: &str) -> QueryResult
     let mut defaults: Vec<Defaults> = mode.rows(pg, &of_table(DEFAULTS, name))?;
     let Defaults { actions, target } = defaults.pop().ok_or(Error::NotFound)?;
     mode.execute(pg, &format!("CREATE TEMP TABLE {table} ON COMMIT DROP AS TABLE {target} WITH NO DATA"))?;
-    diesel::sql_query(format!("ALTER TABLE pg_temp.{table} ADD COLUMN {ROW} bigserial{actions}")).execute(pg)?;
+    mode.execute(pg, &format!("ALTER TABLE pg_temp.{table} ADD COLUMN {ROW} bigserial{actions}"))?;
     Ok(target)
 }
 

@@ -142,6 +142,9 @@ fn is_readable(db: &mut Db, role: Role) -> diesel::QueryResult<()> {
     }
 }
 
+const MISREAD: &str = "the address cannot be read: signs such as @ : / ? # % in a user's name or a password stand there as %40 %3A \
+     %2F %3F %23 %25";
+
 /// What client libraries say where they do not get as far as a server that answers. They run in this process and speak English.
 #[rustfmt::skip]
 const LIBRARIES: &[(&str, &str, bool)] = &[
@@ -149,6 +152,11 @@ const LIBRARIES: &[(&str, &str, bool)] = &[
     ("unknown server host", "the host name cannot be resolved (is a sign of the password not encoded?)", false),
     ("unknown mysql server host", "the host name cannot be resolved (is a sign of the password not encoded?)", false),
     ("name or service not known", "the host name cannot be resolved (is a sign of the password not encoded?)", false),
+    ("percent-encoded", MISREAD, false),
+    ("forbidden value %00", MISREAD, false),
+    ("uri query parameter", MISREAD, false),
+    ("separator", MISREAD, false),
+    ("invalid port", MISREAD, false),
     ("server does not support ssl", "the two ends do not agree on TLS", false),
     ("ssl connection error", "the two ends do not agree on TLS", false),
     ("tls/ssl error", "the two ends do not agree on TLS", false),
@@ -179,7 +187,7 @@ fn reason(error: &ConnectionError, place: &Place) -> (&'static str, bool) {
     let names = |name: &str| !name.is_empty() && answer.contains(name);
     match (names(&place.database), names(&place.user)) {
         (true, false) => ("the server has no database of that name, or the user may not connect to it", false),
-        (false, true) => ("the server refuses the user or the password", false),
+        (false, true) => ("the server refuses the user or the password (is a sign of it not encoded?)", false),
         (true, true) => ("the server refuses the user, the password or the database", false),
         (false, false) => ("the server answers, but is starting, stopping or has no connection left", true),
     }

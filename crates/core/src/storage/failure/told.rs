@@ -143,6 +143,7 @@ pub(crate) fn remember(pg: &mut PgConnection) {
     pg.set_instrumentation(Remember);
 }
 
+#[cfg(feature = "mysql")]
 #[derive(QueryableByName)]
 struct MariaDbError {
     #[diesel(sql_type = diesel::sql_types::BigInt, column_name = "Code")]

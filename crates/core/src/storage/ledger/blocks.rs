@@ -1,5 +1,9 @@
 //! Ids that were handed out to the rows of a step: which row has which, and which rows of the target are ours.
 
+use diesel::QueryResult;
+
+use crate::storage::db::Db;
+
 /// Ids that follow each other: `first`, `first + step_by`, ..., so many of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IdRange {
@@ -115,6 +119,30 @@ impl Ours {
         match ranges {
             Some(ranges) if !ranges.is_empty() => format!("({})", ranges.join(" OR ")),
             _ => "1 = 0".to_owned(),
+        }
+    }
+
+    /// How many rows [`Ours::natives`] asks for at once.
+    pub const PAGE: i64 = 20_000;
+
+    /// Hands on the rows of `table` that the migration did not make, by id: those with larger ids than `after`. `page` reads the
+    /// first [`PAGE`](Self::PAGE) rows with larger ids than it is given, so what the migration made fills no memory.
+    ///
+    /// # Errors
+    /// Those of `page`.
+    pub fn natives<T>(
+        &self,
+        db: &mut Db,
+        table: &str,
+        mut after: i64,
+        page: impl Fn(&mut Db, i64) -> QueryResult<Vec<(i64, T)>>,
+        mut each: impl FnMut(i64, T),
+    ) -> QueryResult<()> {
+        loop {
+            let rows = page(db, after)?;
+            let Some((last, _)) = rows.last() else { return Ok(()) };
+            after = *last;
+            rows.into_iter().filter(|(id, _)| !self.made(table, *id)).for_each(|(id, row)| each(id, row));
         }
     }
 

@@ -1,6 +1,10 @@
 //! The plan of a step: its keys, its chunks and its ids, written once.
 
+use std::time::Duration;
+
+use diesel::dsl::{select, sql};
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 
 use super::stage::Stage;
 use super::tables::{replant_chunks as c, replant_id_blocks as b, replant_steps as s};
@@ -221,17 +225,21 @@ pub fn make(db: &mut Db, step: NewStep<'static>, keys: &KeySet, rows: u64) -> Re
 }
 
 /// Does something while no other process plans. The lock is that of the session: ids are reserved outside of a transaction.
+/// Whoever waits for it holds nothing, and waits for as long as the other one plans.
 fn alone<T>(db: &mut Db, work: impl FnOnce(&mut Db) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
     const LOCK: i64 = 7_364_129_880_113;
-    let lock = |db: &mut Db, what: &str| match db {
-        Db::Pg(pg) => diesel::sql_query(format!("SELECT {what}({LOCK})")).execute(pg).map(|_| ()),
-        _ => Ok(()),
+    const LOOK: Duration = Duration::from_millis(100);
+    let ask = |db: &mut Db, what: &str| match db {
+        Db::Pg(pg) => select(sql::<Bool>(&format!("{what}({LOCK})"))).get_result(pg),
+        _ => Ok(true),
     };
-    lock(db, "pg_advisory_lock").attempt("locked")?;
+    while !ask(db, "pg_try_advisory_lock").attempt("locked")? {
+        std::thread::sleep(LOOK);
+    }
     let done = work(db);
-    let unlocked = lock(db, "pg_advisory_unlock").attempt("unlocked");
+    let unlocked = ask(db, "pg_advisory_unlock").attempt("unlocked");
     // The first error says why; a connection that is lost has lost the lock as well.
-    done.and_then(|done| unlocked.map(|()| done))
+    done.and_then(|done| unlocked.map(|_| done))
 }
 
 #[derive(Insertable, Clone, serde::Serialize)]
