@@ -1,8 +1,11 @@
 //! What the site has of its own: instants that hardly any program can hold, and triggers.
 
+use std::time::Duration;
+
 use replant_core::diesel::connection::SimpleConnection;
 
-use crate::{assert_ends_as_ordinary, expected, migrate, number, restricted, words};
+use crate::world::Target;
+use crate::{assert_ends_as_ordinary, eventually, expected, migrate, number, program, restricted, words};
 
 /// Of accounts and subscriptions of the site: a column, and the value that it is given.
 const BEYOND: &[(&str, &str, &str)] = &[
@@ -103,4 +106,57 @@ fn a_trigger_that_lacks_something() {
         db.batch_execute(&format!("DROP FUNCTION audits CASCADE; DROP {table}")).unwrap();
         assert_ends_as_ordinary(code, &target, &end);
     }
+}
+
+/// A trigger on what the end of credits writes: its chunks are all done by then.
+fn on_last_adjustments(target: &Target, body: &str) {
+    let trigger = format!(
+        "CREATE FUNCTION at_the_end() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+           IF NOT EXISTS (SELECT FROM replant.replant_chunks WHERE step = 'credits.entries' AND state <> 'done') THEN
+             {body};
+           END IF;
+           RETURN NEW;
+         END $$;
+         CREATE TRIGGER at_the_end BEFORE INSERT ON credit_entries FOR EACH ROW
+           WHEN (NEW.reason = 'adjustment') EXECUTE FUNCTION at_the_end()"
+    );
+    target.open().batch_execute(&trigger).unwrap();
+}
+
+fn without_it(target: &Target) {
+    target.open().batch_execute("DROP FUNCTION at_the_end CASCADE").unwrap();
+}
+
+#[test]
+fn an_end_whose_rows_a_trigger_drops_is_none() {
+    let Some((target, _)) = restricted() else { return };
+    on_last_adjustments(&target, "RETURN NULL");
+    let end = migrate(&target);
+    assert!(!end.status.success() && words(&end).contains("a trigger of `credit_entries`"), "{}", words(&end));
+    without_it(&target);
+    assert_ends_as_ordinary("dropped at the end", &target, &migrate(&target));
+}
+
+/// Longer than a few tries take.
+const LONG: Duration = Duration::from_secs(4);
+
+#[test]
+fn an_end_waits_for_a_lock_as_long_as_it_is_held() {
+    let Some((target, _)) = restricted() else { return };
+    on_last_adjustments(&target, "PERFORM pg_advisory_xact_lock(4711)");
+    let mut other = target.open();
+    other.batch_execute("SELECT pg_advisory_lock(4711)").unwrap();
+    let mut migrate = program(&["migrate", "--env", "local"], &target);
+    let mut run = migrate.env("REPLANT__RUN__RETRY__TIMES", "1").spawn().unwrap();
+    eventually("the end waits", || {
+        let waits =
+            "SELECT count(*) AS number FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND objid = 4711";
+        number(&mut target.open(), waits) == Some(1)
+    });
+    std::thread::sleep(LONG);
+    assert_eq!(run.try_wait().unwrap(), None, "it gives up");
+    other.batch_execute("SELECT pg_advisory_unlock(4711)").unwrap();
+    let end = run.wait_with_output().unwrap();
+    without_it(&target);
+    assert_ends_as_ordinary("a lock at the end", &target, &end);
 }
