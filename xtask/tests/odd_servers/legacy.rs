@@ -16,7 +16,7 @@ use replant_core::diesel::sql_types::Text;
 use replant_testkit::sample;
 use replant_testkit::servers::{self, Kind, ServerOptions};
 
-use crate::{assert_ends_as_ordinary, copy_of_legacy, legacy, program, read, restricted, until_done, words};
+use crate::{assert_ends_as_ordinary, copy_of_legacy, legacy, number, program, read, restricted, until_done, words};
 
 /// Settings of every session that does not have its own.
 fn ends_as_ordinary_with(settings: &[&str]) {
@@ -180,3 +180,44 @@ fn a_file_in_wal_mode_beside_which_nobody_may_write() {
 
 /// The user and the group that own nothing.
 const NOBODY: u32 = 65_534;
+
+/// Megabytes that a process may need beside the rows that it has in hand.
+const OWN: u64 = 176;
+/// The setting's own.
+const QUEUE: u64 = 24;
+
+/// 360 megabytes of them: as many rows as a first chunk has weigh more than the queue may hold.
+#[test]
+fn wide_rows_do_not_fill_the_memory() {
+    let Some((target, _)) = restricted() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (file, mut legacy) = copy_of_legacy(folder.path());
+    let rows = "WITH RECURSIVE n (id) AS (SELECT 1000000 UNION ALL SELECT id + 1 FROM n WHERE id < 1005999)
+        INSERT INTO user (id, email, first_name, last_name, type, deleted, created_when, updated_when, notes)
+        SELECT id, 'wide' || id || '@example.org', 'Wide', 'Example', 'user', 0, '2020-01-01 10:00:00',
+               '2020-01-01 10:00:00', hex(zeroblob(30000)) FROM n";
+    legacy.batch_execute(rows).unwrap();
+    drop(legacy);
+    let mut migrate = program(&["migrate", "--env", "local", "--only", "users"], &target);
+    migrate.env("REPLANT__LEGACY__URL", format!("sqlite://{}", file.display()));
+    let settings = [("CHUNK_ROWS", 5_000), ("CHUNK_MS", 1_000), ("QUEUE_MB", QUEUE)];
+    migrate.envs(settings.map(|(name, value)| (format!("REPLANT__RUN__{name}"), value.to_string())));
+    let mut run = migrate.spawn().unwrap();
+    let mut peak = 0;
+    while run.try_wait().unwrap().is_none() {
+        peak = peak_megabytes(run.id()).unwrap_or(peak);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let end = run.wait_with_output().unwrap();
+    assert!(end.status.success(), "{}", words(&end));
+    let came = "SELECT count(*) AS number FROM accounts WHERE email LIKE 'wide%@example.org'";
+    assert_eq!(number(&mut target.open(), came), Some(6_000));
+    assert!((1..=QUEUE + OWN).contains(&peak), "{peak} megabytes");
+}
+
+/// The most that a process has had in memory, as Linux tells it.
+fn peak_megabytes(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(peak.trim().trim_end_matches(" kB").parse::<u64>().ok()? / 1024)
+}

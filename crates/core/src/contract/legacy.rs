@@ -21,11 +21,11 @@ pub trait LegacyRow: Serialize + DeserializeOwned + Send + Sync + Sized + 'stati
     /// The table with the columns that are read.
     fn shape() -> TableShape;
 
-    /// The rows of a key range, ascending; about as many as `expected`.
+    /// Puts the rows of a key range behind `rows`, ascending.
     ///
     /// # Errors
     /// Those of the database; never a cell's.
-    fn range(db: &mut Db, range: KeyRange, expected: usize) -> QueryResult<Vec<Self>>;
+    fn range(db: &mut Db, range: KeyRange, rows: &mut Vec<Self>) -> QueryResult<()>;
 
     /// The rows with these keys, ascending.
     ///
@@ -46,14 +46,13 @@ pub trait LegacyRow: Serialize + DeserializeOwned + Send + Sync + Sized + 'stati
     fn keys(db: &mut Db, after: Option<Key>, limit: i64) -> QueryResult<Vec<Key>>;
 }
 
-/// The rows of a query, of which about `expected` come: a list of large rows that grows is copied again and again.
+/// Puts the rows of a query behind those of a list.
 #[doc(hidden)]
-pub fn gather<T>(rows: impl Iterator<Item = QueryResult<T>>, expected: usize) -> QueryResult<Vec<T>> {
-    let mut gathered = Vec::with_capacity(expected);
+pub fn gather<T>(rows: impl Iterator<Item = QueryResult<T>>, into: &mut Vec<T>) -> QueryResult<()> {
     for row in rows {
-        gathered.push(row?);
+        into.push(row?);
     }
-    Ok(gathered)
+    Ok(())
 }
 
 /// Every how manyth row is weighed.
@@ -85,18 +84,15 @@ macro_rules! legacy {
             fn range(
                 db: &mut $crate::db::Db,
                 range: $crate::KeyRange,
-                expected: usize,
-            ) -> $crate::diesel::QueryResult<Vec<Self>> {
+                rows: &mut Vec<Self>,
+            ) -> $crate::diesel::QueryResult<()> {
                 use $crate::diesel::prelude::*;
                 $crate::on_backend!(db, |one| {
-                    let rows = $table::table
+                    let found = $table::table
                         .filter($table::$key.between(range.lo, range.hi))
                         .order($table::$key)
                         .select(Self::as_select());
-                    $crate::gather(
-                        rows.load_iter::<Self, $crate::diesel::connection::DefaultLoadingMode>(one)?,
-                        expected,
-                    )
+                    $crate::gather(found.load_iter::<Self, $crate::diesel::connection::DefaultLoadingMode>(one)?, rows)
                 })
             }
             fn with_keys(db: &mut $crate::db::Db, keys: &[$crate::Key]) -> $crate::diesel::QueryResult<Vec<Self>> {
@@ -114,21 +110,23 @@ macro_rules! legacy {
                 limit: i64,
             ) -> $crate::diesel::QueryResult<Vec<Self>> {
                 use $crate::diesel::prelude::*;
-                let expected = usize::try_from(limit).unwrap_or_default();
+                // A list of large rows that grows is copied again and again.
+                let mut rows = Vec::with_capacity(usize::try_from(limit).unwrap_or_default());
                 $crate::on_backend!(db, |one| {
                     let page = $table::table.order($table::$key).limit(limit).select(Self::as_select());
                     match after {
                         Some(after) => $crate::gather(
                             page.filter($table::$key.gt(after))
                                 .load_iter::<Self, $crate::diesel::connection::DefaultLoadingMode>(one)?,
-                            expected,
+                            &mut rows,
                         ),
                         None => $crate::gather(
                             page.load_iter::<Self, $crate::diesel::connection::DefaultLoadingMode>(one)?,
-                            expected,
+                            &mut rows,
                         ),
                     }
-                })
+                })?;
+                Ok(rows)
             }
             fn keys(
                 db: &mut $crate::db::Db,

@@ -23,7 +23,7 @@ use crate::storage::pool::{Pool, PoolError};
 use crate::words::{Key, KeySet};
 
 /// Rows a page of a narrow read, at the most and at the least.
-const PAGE: i64 = 10_000;
+const PAGE: i64 = 4_096;
 const LEAST: i64 = 32;
 /// Rows of the first page: nobody knows what they weigh.
 const FIRST_PAGE: i64 = 1_000;
@@ -217,7 +217,7 @@ impl Prepare<'_> {
     }
 
     fn page<L: LegacyRow>(&self, after: Option<Key>, rows: i64) -> Result<Vec<L>, PrepareError> {
-        let page = self.legacy.ask(move |db| L::page(db, after, rows))?;
+        let page = self.legacy.ask(move |db, _| L::page(db, after, rows))?;
         let mut page = page.map_err(|source| self.query(L::TABLE, source))?;
         self.mends.apply(&mut page)?;
         Ok(page)
@@ -231,7 +231,7 @@ impl Prepare<'_> {
         let keys: Vec<Key> = keys.iter().collect();
         for some in keys.chunks(PAGE as usize) {
             let some = some.to_vec();
-            let rows = self.legacy.ask(move |db| L::with_keys(db, &some))?;
+            let rows = self.legacy.ask(move |db, _| L::with_keys(db, &some))?;
             let mut rows = rows.map_err(|source| self.query(L::TABLE, source))?;
             self.mends.apply(&mut rows)?;
             rows.into_iter().for_each(&mut each);

@@ -212,7 +212,9 @@ impl<S: Step> AnyStep for Erased<S> {
     }
 
     fn read_range(&self, legacy: &mut Db, range: KeyRange, expected: usize) -> QueryResult<u64> {
-        Ok(S::Legacy::range(legacy, range, expected)?.len() as u64)
+        let mut rows = Vec::with_capacity(expected);
+        S::Legacy::range(legacy, range, &mut rows)?;
+        Ok(rows.len() as u64)
     }
 
     fn accepts(&self, row: &serde_json::Value) -> Result<(), String> {
@@ -229,7 +231,7 @@ impl<S: Step> AnyStep for Erased<S> {
 const FIRST_PAGE: u64 = 256;
 /// Rows of a page, at the least and at the most: heavy rows may stand behind light ones, and a page is read whole.
 const LEAST_PAGE: u64 = 32;
-const MOST_PAGE: u64 = 4_096;
+const MOST_PAGE: u64 = 2_048;
 
 impl<S: Step> Ready<S> {
     /// The rows of a range, page by page, until they weigh too much.
@@ -239,25 +241,30 @@ impl<S: Step> Ready<S> {
         range: KeyRange,
         mut allowed: Weight,
     ) -> Result<(Vec<S::Legacy>, KeyRange), ChunkError> {
-        let planned = usize::try_from(self.plan.keys.count(range)).unwrap_or(0);
-        let mut rows: Vec<S::Legacy> = Vec::with_capacity(planned);
-        let (mut bytes, mut from) = (0, range.lo);
-        loop {
-            let rest = KeyRange { lo: from, hi: range.hi };
-            let next = self.plan.keys.cut(rest, allowed.page(bytes)).map(|(_, next)| next);
-            // Up to the next key: a row that nobody planned would stand between.
-            let page = KeyRange { lo: from, hi: next.map_or(range.hi, |next| next - 1) };
-            let expected = usize::try_from(self.plan.keys.count(page)).unwrap_or(0);
-            let read = legacy.ask(move |db| S::Legacy::range(db, page, expected))??;
-            bytes += weight(&read);
-            rows.extend(read);
-            let Some(next) = next else { return Ok((rows, range)) };
-            if bytes >= allowed.most {
-                return Ok((rows, KeyRange { lo: range.lo, hi: page.hi }));
+        let plan = Arc::clone(&self.plan);
+        let read = legacy.ask(move |db, goes_on| {
+            // A list of large rows that grows is copied again and again.
+            let planned = usize::try_from(plan.keys.count(range)).unwrap_or(0);
+            let mut rows: Vec<S::Legacy> = Vec::with_capacity(planned);
+            let (mut bytes, mut from) = (0, range.lo);
+            loop {
+                let rest = KeyRange { lo: from, hi: range.hi };
+                let next = plan.keys.cut(rest, allowed.page(bytes)).map(|(_, next)| next);
+                // Up to the next key: a row that nobody planned would stand between.
+                let page = KeyRange { lo: from, hi: next.map_or(range.hi, |next| next - 1) };
+                let before = rows.len();
+                S::Legacy::range(db, page, &mut rows)?;
+                bytes += weight(&rows[before..]);
+                let Some(next) = next else { return Ok((rows, range)) };
+                if bytes >= allowed.most {
+                    return Ok((rows, KeyRange { lo: range.lo, hi: page.hi }));
+                }
+                allowed.a_row = bytes.checked_div(rows.len() as u64);
+                from = next;
+                goes_on();
             }
-            allowed.a_row = bytes.checked_div(rows.len() as u64);
-            from = next;
-        }
+        })?;
+        Ok(read?)
     }
 }
 
@@ -279,7 +286,7 @@ impl<S: Step> PreparedStep for Ready<S> {
             rows.retain(|row| followers.leader_of(row.key()).is_none_or(|leader| range.contains(leader)));
             let joining = followers.joining(&self.plan.keys, range);
             let wanted = joining.len();
-            let joined = legacy.ask(move |db| S::Legacy::with_keys(db, &joining))??;
+            let joined = legacy.ask(move |db, _| S::Legacy::with_keys(db, &joining))??;
             as_planned &= joined.len() == wanted;
             rows.extend(joined);
             rows.sort_by_cached_key(|row| {

@@ -228,36 +228,39 @@ impl Pool {
         self
     }
 
-    /// Asks the database something, on a thread of its own where the server may never answer. What MariaDB refuses is told by
-    /// its code.
+    /// Asks the database something, on a thread of its own where the server may never answer. A question of several parts calls
+    /// what it is handed after each: the time that an answer may take begins anew. What MariaDB refuses is told by its code.
     ///
     /// # Errors
     /// No connection is to be had, or the server does not answer in time.
     pub(crate) fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&mut Db) -> QueryResult<T> + Send + 'static,
+        question: impl FnOnce(&mut Db, &dyn Fn()) -> QueryResult<T> + Send + 'static,
     ) -> Result<QueryResult<T>, PoolError> {
-        let told = move |db: &mut Db| {
-            let answer = question(db);
+        let told = move |db: &mut Db, goes_on: &dyn Fn()| {
+            let answer = question(db, goes_on);
             told::ask(db, answer)
         };
-        let Some(patience) = self.patience else { return Ok(told(&mut *self.get()?)) };
+        let Some(patience) = self.patience else { return Ok(told(&mut *self.get()?, &|| {})) };
         let _permit = self.permits.take().ok_or_else(|| self.timeout())?;
         let (answer, answered) = bounded(1);
         let pool = self.clone();
         std::thread::spawn(move || {
             // Whoever asked may have given up.
-            let _ = answer.send(pool.connection().map(|mut connection| told(&mut connection)));
+            let goes_on = || drop(answer.send(None));
+            let whole = pool.connection().map(|mut connection| told(&mut connection, &goes_on));
+            drop(answer.send(Some(whole)));
         });
-        match answered.recv_timeout(patience) {
-            Ok(answer) => answer,
-            Err(RecvTimeoutError::Timeout) => Err(PoolError::Silent {
-                role: self.role,
-                backend: self.backend(),
-                place: self.url.place(),
-                waited: patience,
-            }),
-            Err(RecvTimeoutError::Disconnected) => panic!("reading a page of the {} database panicked", self.role),
+        loop {
+            match answered.recv_timeout(patience) {
+                Ok(None) => {}
+                Ok(Some(answer)) => return answer,
+                Err(RecvTimeoutError::Timeout) => {
+                    let (role, backend, place) = (self.role, self.backend(), self.url.place());
+                    return Err(PoolError::Silent { role, backend, place, waited: patience });
+                }
+                Err(RecvTimeoutError::Disconnected) => panic!("reading the {} database panicked", self.role),
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use replant_core::db::{Db, DbUrl, MultiBackend, Role};
 use replant_core::prelude::*;
-use replant_core::{KeyRange, Settings};
+use replant_core::Settings;
 use replant_testkit::mariadb;
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +79,7 @@ fn odd(rows: &str) -> Option<Vec<Odd>> {
     .unwrap();
     db.batch_execute(&format!("INSERT INTO odd VALUES {rows}")).unwrap();
     let mut legacy = Db::open(&database.url(), Role::Legacy).unwrap();
-    Some(Odd::range(&mut legacy, KeyRange { lo: i64::MIN, hi: i64::MAX }, 0).unwrap())
+    Some(Odd::page(&mut legacy, None, 100).unwrap())
 }
 
 fn raw<T>(cell: &Cell<T>) -> Option<&str> {
@@ -127,7 +127,7 @@ fn a_number_of_sqlite_beyond_every_key_names_nobody() {
         ))
         .unwrap();
         let mut legacy = Db::open(&url, Role::Legacy).unwrap();
-        let rows = Odd::range(&mut legacy, KeyRange { lo: i64::MIN, hi: i64::MAX }, 0).unwrap();
+        let rows = Odd::page(&mut legacy, None, 100).unwrap();
         let named: Vec<_> = rows.iter().map(|row| row.big.reference("big").map_err(|bad| bad.column)).collect();
         let (real, blob) = (Ok(Some(i64::MIN)), Ok(Some(-1)));
         assert_eq!(named, [Ok(Some(expect)), blob, real, Err("big"), Ok(Some(7)), Ok(None), Ok(None)], "{affinity:?}");
