@@ -175,6 +175,7 @@ struct Counted {
 fn an_operator_is_told_that_commits_wait_for_a_standby() {
     let Some((server, target)) = own_server() else { return };
     let world = World::new(&ordinary(60));
+    let expected = world.undisturbed(&|| postgres().unwrap());
     let main: DbUrl = server.url("postgres").parse().unwrap();
     site(&target.url, "ALTER DATABASE replant_0 SET synchronous_commit = on");
     let wait = |standby: &str| {
@@ -189,6 +190,7 @@ fn an_operator_is_told_that_commits_wait_for_a_standby() {
     });
     let report = world.watched(&target, chunks_of(10), &watch).unwrap_or_else(|error| panic!("the run fails: {error}"));
     assert!(report.complete && told.load(Ordering::SeqCst));
+    assert_same_state("a standby that was away", &expected, &state(&target));
 }
 
 #[test]

@@ -102,6 +102,10 @@ impl Site {
         let merged = "SELECT count(*) AS number FROM accounts a JOIN accounts b ON b.id = a.merged_into \
                       WHERE b.email LIKE 'customer%@customers.site'";
         assert_eq!(self.number(merged), PAIRS);
+        let twin = "INSERT INTO accounts (kind, email, display_name, marketing_consent, status, created_at, updated_at) \
+                    SELECT kind, upper(email), display_name, false, 'active', now(), now() FROM accounts \
+                    WHERE merged_into IS NULL LIMIT 1";
+        assert!(self.open().batch_execute(twin).is_err(), "an account has a twin");
     }
 }
 
