@@ -2,9 +2,9 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use replant_core::Settings;
 use replant_core::db::{Db, DbUrl, MultiBackend, Role};
 use replant_core::prelude::*;
-use replant_core::Settings;
 use replant_testkit::mariadb;
 use serde::{Deserialize, Serialize};
 
