@@ -78,6 +78,12 @@ fn a_trigger_that_drops_rows() {
     // Every legacy row has one end.
     let all = "replant.replant_chunks WHERE state <> 'done' OR rows_read <> migrated + merged + skipped + quarantined";
     assert_eq!(count(all), 0);
+    // And all money.
+    let money = words(&program(&["status", "--money", "--env", "local"], &target).output().unwrap());
+    let is_currency = |word: &str| word.len() == 3 && word.bytes().all(|letter| letter.is_ascii_uppercase());
+    let currencies = money.lines().filter(|line| line.split_whitespace().next().is_some_and(is_currency));
+    let closed: Vec<bool> = currencies.map(|line| line.trim_end().ends_with("yes")).collect();
+    assert!(closed.len() > 5 && closed.iter().all(|closed| *closed), "{money}");
 }
 
 /// What a trigger of the site lacks, for every row: nobody can be blamed for it but whoever runs the site, who mends it.

@@ -23,7 +23,7 @@ use crate::storage::pool::{Pool, PoolError};
 use crate::words::{Key, KeySet};
 
 /// Rows a page of a narrow read, at the most and at the least.
-const PAGE: i64 = 4_096;
+const PAGE: i64 = 10_000;
 const LEAST: i64 = 32;
 /// Rows of the first page: nobody knows what they weigh.
 const FIRST_PAGE: i64 = 1_000;

@@ -36,7 +36,7 @@ fn together(world: &World, target: &Target, settings: &Settings, runs: usize) ->
 fn two_runs_share_a_postgres_target() {
     let Some(target) = postgres() else { return };
     let world = World::new(&ordinary(200));
-    world.gate(|_| std::thread::sleep(Duration::from_micros(500)));
+    world.gate(|_| std::thread::sleep(Duration::from_millis(1)));
     let expected = world.undisturbed(&|| postgres().unwrap());
     let reports = together(&world, &target, &chunks_of(5), 2);
     assert!(reports.iter().all(|report| report.complete));

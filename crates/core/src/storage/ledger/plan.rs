@@ -228,7 +228,7 @@ pub fn make(db: &mut Db, step: NewStep<'static>, keys: &KeySet, rows: u64) -> Re
 /// Whoever waits for it holds nothing, and waits for as long as the other one plans.
 fn alone<T>(db: &mut Db, work: impl FnOnce(&mut Db) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
     const LOCK: i64 = 7_364_129_880_113;
-    const LOOK: Duration = Duration::from_millis(100);
+    const LOOK: Duration = Duration::from_millis(10);
     let ask = |db: &mut Db, what: &str| match db {
         Db::Pg(pg) => select(sql::<Bool>(&format!("{what}({LOCK})"))).get_result(pg),
         _ => Ok(true),
