@@ -2,7 +2,7 @@
 
 use replant_core::diesel::connection::SimpleConnection;
 
-use crate::{copy_of_legacy, number, program, restricted, words};
+use crate::{copy_of_legacy, number, program_from, restricted, words};
 
 /// The last id of INT UNSIGNED, and the last that fits the new schema.
 const LAST_USER: i64 = 4_294_967_295;
@@ -38,8 +38,7 @@ fn nought_and_the_last() {
     legacy.batch_execute(&rows.concat()).unwrap();
     drop(legacy);
     let run = |args: &[&str]| {
-        let mut program = program(&[args, &["--env", "local"]].concat(), &target);
-        let end = program.env("REPLANT__LEGACY__URL", format!("sqlite://{}", file.display())).output().unwrap();
+        let end = program_from(&file, &[args, &["--env", "local"]].concat(), &target).output().unwrap();
         assert!(end.status.success(), "{args:?}: {}", words(&end));
         words(&end)
     };

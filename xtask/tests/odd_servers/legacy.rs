@@ -16,7 +16,9 @@ use replant_core::diesel::sql_types::Text;
 use replant_testkit::sample;
 use replant_testkit::servers::{self, Kind, ServerOptions};
 
-use crate::{assert_ends_as_ordinary, copy_of_legacy, legacy, number, program, read, restricted, until_done, words};
+use crate::{
+    assert_ends_as_ordinary, copy_of_legacy, legacy, number, program, program_from, read, restricted, until_done, words,
+};
 
 /// Settings of every session that does not have its own.
 fn ends_as_ordinary_with(settings: &[&str]) {
@@ -123,9 +125,7 @@ fn a_file_whose_log_holds_rows() {
     let before = files.each_ref().map(|file| read(file));
     assert!(!before[1].is_empty());
     for command in ["plan", "migrate", "status", "plan"] {
-        let mut program = program(&[command, "--env", "local"], &target);
-        program.env("REPLANT__LEGACY__URL", format!("sqlite://{}", files[0].display()));
-        let end = program.output().unwrap();
+        let end = program_from(&files[0], &[command, "--env", "local"], &target).output().unwrap();
         assert!(end.status.success(), "{command}: {}", words(&end));
         if command == "migrate" {
             assert_ends_as_ordinary("rows in the log", &target, &end);
@@ -198,8 +198,7 @@ fn wide_rows_do_not_fill_the_memory() {
                '2020-01-01 10:00:00', hex(zeroblob(30000)) FROM n";
     legacy.batch_execute(rows).unwrap();
     drop(legacy);
-    let mut migrate = program(&["migrate", "--env", "local", "--only", "users"], &target);
-    migrate.env("REPLANT__LEGACY__URL", format!("sqlite://{}", file.display()));
+    let mut migrate = program_from(&file, &["migrate", "--env", "local", "--only", "users"], &target);
     let settings = [("CHUNK_ROWS", 5_000), ("CHUNK_MS", 1_000), ("QUEUE_MB", QUEUE)];
     migrate.envs(settings.map(|(name, value)| (format!("REPLANT__RUN__{name}"), value.to_string())));
     let mut run = migrate.spawn().unwrap();

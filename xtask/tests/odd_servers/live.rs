@@ -44,9 +44,8 @@ fn instants_beyond_every_calendar() {
     expected::assert_money_as_expected(&mut db);
 }
 
-/// Of a row that the ledger calls migrated it says where it is.
-const NOWHERE: &str =
-    "SELECT count(*) AS number FROM replant.replant_outcomes o LEFT JOIN {table} t ON t.id = o.target_id
+/// Rows that the ledger calls migrated and that are not where it says.
+const NOWHERE: &str = "replant.replant_outcomes o LEFT JOIN {table} t ON t.id = o.target_id
     WHERE o.target_table = '{table}' AND t.id IS NULL";
 
 #[test]
@@ -71,9 +70,7 @@ fn a_trigger_that_drops_rows() {
         assert_eq!(count(&format!("{table} WHERE {rows}")), before, "{table}");
         let reason = format!("replant.replant_quarantine WHERE reason LIKE '%of `{table}`%'");
         assert!(count(&reason) > 0, "nothing waits for {table}");
-        let nowhere = NOWHERE.replace("{table}", table);
-        let (_, nowhere) = nowhere.split_once("FROM").unwrap();
-        assert_eq!(count(nowhere), 0, "{table}");
+        assert_eq!(count(&NOWHERE.replace("{table}", table)), 0, "{table}");
     }
     // Every legacy row has one end.
     let all = "replant.replant_chunks WHERE state <> 'done' OR rows_read <> migrated + merged + skipped + quarantined";

@@ -61,8 +61,13 @@ fn began() -> Timestamp {
 
 /// The program, whose output is kept.
 fn program(args: &[&str], target: &Target) -> Command {
+    program_from(&legacy(), args, target)
+}
+
+/// The same, from another legacy file.
+fn program_from(legacy: &Path, args: &[&str], target: &Target) -> Command {
     began();
-    let mut program = world::program(args, &legacy(), target);
+    let mut program = world::program(args, legacy, target);
     program.stdout(Stdio::piped()).stderr(Stdio::piped());
     program
 }

@@ -7,7 +7,7 @@ use replant_testkit::servers::{self, Kind};
 use replant_testkit::{dump, schema};
 
 use crate::world::Target;
-use crate::{copy_of_legacy, legacy, number, program, restricted, words};
+use crate::{copy_of_legacy, legacy, number, program_from, restricted, words};
 
 /// Exit code of what is refused before anything is written.
 const REFUSED: i32 = 3;
@@ -22,8 +22,7 @@ fn is_refused(target: &Target, reason: &str) {
 fn is_refused_from(legacy: &Path, target: &Target, reason: &str) {
     let before = dump::dump_all(&mut target.open()).unwrap();
     for command in ["plan", "migrate"] {
-        let mut program = program(&[command, "--env", "local"], target);
-        let end = program.env("REPLANT__LEGACY__URL", format!("sqlite://{}", legacy.display())).output().unwrap();
+        let end = program_from(legacy, &[command, "--env", "local"], target).output().unwrap();
         let words = words(&end);
         assert_eq!(end.status.code(), Some(REFUSED), "{command}: {words}");
         assert!(words.contains(reason), "{command} does not say {reason}: {words}");

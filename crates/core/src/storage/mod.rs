@@ -1,5 +1,6 @@
 //! Connections, cells, bulk writes and the ledger: the only SQL about our own tables.
 
+mod advisory;
 pub(crate) mod bulk;
 pub(crate) mod caught;
 pub(crate) mod cell;

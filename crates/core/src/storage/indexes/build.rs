@@ -11,6 +11,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{BigInt, Bool, Integer, Text};
 
 use super::{Found, IndexError, UniqueIndex, look};
+use crate::storage::advisory;
 use crate::storage::bulk::quoted;
 use crate::storage::db::Db;
 use crate::storage::failure::Failure;
@@ -56,16 +57,6 @@ pub(crate) fn session(db: &mut Db, memory_mb: u32) -> QueryResult<i32> {
     pg.batch_execute(&format!("SET maintenance_work_mem = '{memory_mb}MB'"))?;
     let process: Process = diesel::sql_query("SELECT pg_backend_pid() AS pid").get_result(pg)?;
     Ok(process.pid)
-}
-
-#[derive(QueryableByName)]
-struct Yes {
-    #[diesel(sql_type = Bool)]
-    yes: bool,
-}
-
-fn ask(pg: &mut PgConnection, sql: &str) -> QueryResult<bool> {
-    diesel::sql_query(sql).get_result::<Yes>(pg).map(|answer| answer.yes)
 }
 
 /// Builds an index on the session of a builder, unless it is there.
@@ -149,33 +140,33 @@ pub(crate) fn build_plainly(db: &mut Db, index: &UniqueIndex) -> Result<Built, I
 
 /// Does something while no other process builds or drops; [`Built::Busy`] where one does. One that hangs loses its session.
 fn alone(db: &mut Db, work: impl FnOnce(&mut Db) -> Result<Built, IndexError>) -> Result<Built, IndexError> {
-    if let Db::Pg(pg) = db
-        && !ask(pg, &format!("SELECT pg_try_advisory_lock({LOCK}) AS yes"))?
-    {
-        end_hanging(pg);
+    if !advisory::take(db, LOCK)? {
+        end_hanging(db);
         return Ok(Built::Busy);
     }
     let done = work(db);
-    if let Db::Pg(pg) = db {
-        // A connection that is lost has lost the lock as well.
-        let unlocked = ask(pg, &format!("SELECT pg_advisory_unlock({LOCK}) AS yes"));
-        return done.and_then(|done| Ok(unlocked.map(|_| done)?));
-    }
-    done
+    let unlocked = advisory::give_back(db, LOCK);
+    done.and_then(|done| Ok(unlocked.map(|()| done)?))
 }
 
 /// Ends the session that has the lock and does nothing with it: it always does something, unless its process hangs.
-fn end_hanging(pg: &mut PgConnection) {
+fn end_hanging(db: &mut Db) {
     let sql = "SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
                WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
                  AND (l.classid::bigint << 32 | l.objid::bigint) = $1 AND a.datname = current_database() \
                  AND a.state = 'idle' AND a.state_change < now() - make_interval(secs => $2)";
     let secs = i32::try_from(HANGS.as_secs()).unwrap_or(i32::MAX);
-    let ended = diesel::sql_query(sql).bind::<BigInt, _>(LOCK).bind::<Integer, _>(secs).execute(pg);
+    let ended = diesel::sql_query(sql).bind::<BigInt, _>(LOCK).bind::<Integer, _>(secs).execute(db);
     if let Err(error) = ended {
         // Another user's: its index may become valid all the same.
         tracing::debug!(failure = Failure::of(&error).kind(), "a session that hangs could not be ended");
     }
+}
+
+#[derive(QueryableByName)]
+struct Yes {
+    #[diesel(sql_type = Bool)]
+    yes: bool,
 }
 
 /// Whether somebody who knows nothing of our lock builds an index of that table: what is not valid may become so. Without

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::runs::{HeldError, Owner};
 use super::tables::replant_runs as r;
 use super::{Attempt, LedgerError, claim};
+use crate::storage::advisory;
 use crate::storage::db::{Db, DbUrl};
 use crate::storage::failure::Failure;
 use crate::storage::types::Utc;
@@ -36,15 +37,8 @@ impl Alive {
     /// # Errors
     /// The database fails, or the lost session has not ended yet: then it holds the lock, and nobody takes the process for dead.
     pub fn session(mut db: Db, owner: &Owner) -> Result<Self, LedgerError> {
-        #[derive(QueryableByName)]
-        struct Taken {
-            #[diesel(sql_type = Bool)]
-            taken: bool,
-        }
         let key = Owner::lock_key(owner.as_str());
-        let take = diesel::sql_query("SELECT pg_try_advisory_lock($1) AS taken").bind::<BigInt, _>(key);
-        let Taken { taken } = take.get_result(&mut db).attempt("locked")?;
-        if taken {
+        if advisory::take(&mut db, key).attempt("locked")? {
             // A sign of life must not wait for a standby.
             diesel::sql_query("SET synchronous_commit = off").execute(&mut db).attempt("set up")?;
             return Ok(Self::Session(Box::new(db)));

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use diesel::dsl::{select, sql};
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
 
 use super::stage::Stage;
 use super::tables::{replant_chunks as c, replant_id_blocks as b, replant_steps as s};
 use super::{Attempt, LedgerError, ids};
+use crate::storage::advisory;
 use crate::storage::db::Db;
 use crate::storage::types::Instant;
 use crate::words::{KeyRange, KeySet};
@@ -229,17 +228,13 @@ pub fn make(db: &mut Db, step: NewStep<'static>, keys: &KeySet, rows: u64) -> Re
 fn alone<T>(db: &mut Db, work: impl FnOnce(&mut Db) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
     const LOCK: i64 = 7_364_129_880_113;
     const LOOK: Duration = Duration::from_millis(10);
-    let ask = |db: &mut Db, what: &str| match db {
-        Db::Pg(pg) => select(sql::<Bool>(&format!("{what}({LOCK})"))).get_result(pg),
-        _ => Ok(true),
-    };
-    while !ask(db, "pg_try_advisory_lock").attempt("locked")? {
+    while !advisory::take(db, LOCK).attempt("locked")? {
         std::thread::sleep(LOOK);
     }
     let done = work(db);
-    let unlocked = ask(db, "pg_advisory_unlock").attempt("unlocked");
-    // The first error says why; a connection that is lost has lost the lock as well.
-    done.and_then(|done| unlocked.map(|_| done))
+    let unlocked = advisory::give_back(db, LOCK).attempt("unlocked");
+    // The first error says why.
+    done.and_then(|done| unlocked.map(|()| done))
 }
 
 #[derive(Insertable, Clone, serde::Serialize)]

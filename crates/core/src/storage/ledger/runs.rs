@@ -1,11 +1,11 @@
 //! Runs: who works on a target, to which end.
 
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
 use jiff::Timestamp;
 
 use super::tables::{replant_chunks as c, replant_runs as r};
 use super::{Attempt, LedgerError, alive};
+use crate::storage::advisory;
 use crate::storage::db::Db;
 use crate::storage::types::Instant;
 
@@ -171,17 +171,9 @@ pub use alive::{Alive, living};
 /// # Errors
 /// Another replay is under way, or the database fails.
 pub fn replay_alone(mut db: Db) -> Result<Db, HeldError> {
-    #[derive(QueryableByName)]
-    struct Taken {
-        #[diesel(sql_type = Bool)]
-        taken: bool,
-    }
-    if let Db::Pg(pg) = &mut db {
-        let lock = diesel::sql_query("SELECT pg_try_advisory_lock(7364129880114) AS taken");
-        let Taken { taken } = lock.get_result(pg).attempt("locked")?;
-        if !taken {
-            return Err(HeldError::Held("a replay".to_owned()));
-        }
+    const LOCK: i64 = 7_364_129_880_114;
+    if !advisory::take(&mut db, LOCK).attempt("locked")? {
+        return Err(HeldError::Held("a replay".to_owned()));
     }
     Ok(db)
 }
