@@ -19,10 +19,11 @@ pub(crate) struct Sharing {
 
 /// diesel has no `lower`.
 const SHARING: &str = "
-SELECT a.id, a.email, d.folded
-  FROM (SELECT lower(email) AS folded FROM accounts WHERE merged_into IS NULL GROUP BY lower(email) HAVING count(*) > 1) d
-  JOIN accounts a ON lower(a.email) = d.folded AND a.merged_into IS NULL
- ORDER BY d.folded, a.id";
+WITH standing AS MATERIALIZED (SELECT id, email, lower(email) AS folded FROM accounts WHERE merged_into IS NULL)
+SELECT s.id, s.email, s.folded
+  FROM (SELECT folded FROM standing GROUP BY folded HAVING count(*) > 1) d
+  JOIN standing s ON s.folded = d.folded
+ ORDER BY s.folded, s.id";
 
 /// Those accounts, each group together and by id.
 ///

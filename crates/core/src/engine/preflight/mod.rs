@@ -15,6 +15,7 @@ mod sessions;
 mod shapes;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
 
 use diesel::QueryResult;
 
@@ -58,30 +59,23 @@ type Needs = BTreeMap<String, BTreeSet<Right>>;
 /// # Errors
 /// A database cannot be reached.
 pub(super) fn look(checked: &Checked<'_>) -> Result<Preflight, RunError> {
-    let mut findings = Vec::new();
-    {
-        let mut legacy = checked.legacy.get()?;
-        let look = legacy_side(checked, &mut legacy);
-        take(&mut findings, Role::Legacy, look)?;
-    }
-    // First of all: what a pooler does to sessions makes every other answer worthless.
-    let look = sessions::are_kept(checked.target)?;
-    let kept = !look.as_ref().is_ok_and(|found| !found.is_empty());
-    take(&mut findings, Role::Target, look)?;
+    // Neither side asks the other.
+    let (legacy, target) = std::thread::scope(|scope| {
+        let legacy = scope.spawn(|| legacy_side(checked));
+        let target = target_side(checked);
+        (legacy.join().unwrap_or_else(|defect| resume_unwind(defect)), target)
+    });
+    let mut findings = legacy?;
+    findings.extend(target?);
     let mut forecast = None;
-    if kept {
-        let mut target = checked.target.get()?;
-        findings.extend(target_side(checked, &mut target)?);
-        let mut legacy = checked.legacy.get()?;
-        // Without a ledger that can be read, nobody knows what is left.
-        if !findings.iter().any(Finding::refuses) {
-            match forecast::forecast(checked, &mut legacy, &mut target) {
-                Ok((found, expected)) => {
-                    findings.extend(found);
-                    forecast = expected;
-                }
-                Err(error) => findings.push(unable(Role::Target, &error)?),
+    // Without a ledger that can be read, nobody knows what is left.
+    if !findings.iter().any(Finding::refuses) {
+        match forecast::forecast(checked, &mut *checked.legacy.get()?, &mut *checked.target.get()?) {
+            Ok((found, expected)) => {
+                findings.extend(found);
+                forecast = expected;
             }
+            Err(error) => findings.push(unable(Role::Target, &error)?),
         }
     }
     findings.sort();
@@ -124,23 +118,36 @@ fn unable(side: Role, error: &diesel::result::Error) -> Result<Finding, RunError
 
 pub(super) const UNCHECKED: &str = "it cannot be checked whether a run can begin";
 
-fn legacy_side(checked: &Checked<'_>, legacy: &mut Db) -> QueryResult<Vec<Finding>> {
-    let mut found = shapes::legacy(checked.steps, legacy)?;
+/// # Errors
+/// The legacy database cannot be reached.
+fn legacy_side(checked: &Checked<'_>) -> Result<Vec<Finding>, RunError> {
+    let mut found = Vec::new();
     let tables: BTreeSet<&str> = checked.steps.iter().flat_map(|step| step.reads()).map(|table| table.name).collect();
-    found.extend(keys::possible(checked.registry, &tables, legacy)?);
-    found.extend(objects::hidden_rows(
-        legacy,
-        Role::Legacy,
-        &tables.iter().map(|table| (*table).to_owned()).collect(),
-    )?);
+    let look = |legacy: &mut Db| {
+        let mut found = shapes::legacy(checked.steps, legacy)?;
+        found.extend(keys::possible(checked.registry, &tables, legacy)?);
+        let named = tables.iter().map(|table| (*table).to_owned()).collect();
+        found.extend(objects::hidden_rows(legacy, Role::Legacy, &named)?);
+        Ok(found)
+    };
+    let look = look(&mut *checked.legacy.get()?);
+    take(&mut found, Role::Legacy, look)?;
     Ok(found)
 }
 
 /// What cannot be asked, because something else is amiss, hides nothing of the rest.
 ///
 /// # Errors
-/// The target went away.
-fn target_side(checked: &Checked<'_>, target: &mut Db) -> Result<Vec<Finding>, RunError> {
+/// The target cannot be reached.
+fn target_side(checked: &Checked<'_>) -> Result<Vec<Finding>, RunError> {
+    let mut found = Vec::new();
+    // First of all: what a pooler does to sessions makes every other answer worthless.
+    let look = sessions::are_kept(checked.target)?;
+    take(&mut found, Role::Target, look)?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let target = &mut *checked.target.get()?;
     let needs = needs(checked);
     let named: BTreeSet<String> = needs.keys().cloned().collect();
     let looks: [&Look<'_>; 9] = [
@@ -154,7 +161,6 @@ fn target_side(checked: &Checked<'_>, target: &mut Db) -> Result<Vec<Finding>, R
         &|db| indexes::buildable(checked.steps, db),
         &|db| unknown_settings(db, &checked.settings.pointers),
     ];
-    let mut found = Vec::new();
     for look in looks {
         match look(target) {
             // What one thing amiss keeps from being asked is asked when that is mended.
