@@ -10,12 +10,11 @@ pub mod prelude;
 
 pub use contract::domain::{Domain, OrderError, Registry, StepFates};
 pub use contract::draft::{Draft, Unit};
+pub use contract::errors::{FinishError, PrepareError};
 pub use contract::inspect::{Finding, Inspect, Pointer, PointerRule, PointerRules, Right, Severity};
 pub use contract::legacy::{Fate, LegacyRow, gather};
-pub use contract::prepare::{Frozen, Lookup, Prepare, PrepareError};
 pub use contract::refusal::Refusal;
-pub use contract::standing::{Standing, Standings};
-pub use contract::step::{FinishError, Step};
+pub use contract::step::{Frozen, Lookup, Prepare, Step};
 pub use engine::error::{ChunkError, Kind, RunError};
 pub use engine::event::{Event, Reporter, Silent};
 pub use engine::preflight::Forecast;
@@ -27,17 +26,20 @@ pub use engine::settings::{Offline, Settings};
 pub use engine::step::AnyStep;
 pub use engine::stop::Stop;
 pub use policy::retry::Retries;
-pub use storage::bulk::{Batch, Change, Holds, Insert, Replace, Rows, Tx, UnitIndex, Write};
-pub use storage::caught::literal;
+pub use storage::bulk::{Batch, Holds, Rows, Tx, UnitIndex, Write};
 pub use storage::cell::{BadCell, Cell, Unfit};
 pub use storage::constraints::{self, Building, OfflineError};
 pub use storage::db;
 pub use storage::failure::Failure;
 pub use storage::indexes::UniqueIndex;
+pub use storage::ledger::changes::Change;
 pub use storage::ledger::plan::{IdBlock, IdRange, Ours, StepPlan};
+pub use storage::ledger::standings::{Standing, Standings};
 pub use storage::ledger::{self, LedgerError};
+pub use storage::model::{Insert, Replace};
 pub use storage::pool::{Pool, PoolError};
 pub use storage::shape::{self, TableShape, shape_of};
+pub use storage::sql::literal;
 pub use storage::types::{Instant, Utc, Wall};
 pub use words::{
     Code, Counts, Currency, Followers, Key, KeyRange, KeySet, Money, MoneyFlow, MoneyTotals, Outcome, Repair, Root,

@@ -1,10 +1,10 @@
 //! All that a domain implements and is handed: steps, legacy rows, drafts, refusals, lookups.
 
+pub(crate) mod cache;
 pub(crate) mod domain;
 pub(crate) mod draft;
+pub(crate) mod errors;
 pub(crate) mod inspect;
 pub(crate) mod legacy;
-pub(crate) mod prepare;
 pub(crate) mod refusal;
-pub(crate) mod standing;
 pub(crate) mod step;

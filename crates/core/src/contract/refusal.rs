@@ -1,7 +1,7 @@
 //! Why a legacy row does not come in.
 
-use super::standing::Standing;
 use crate::storage::cell::BadCell;
+use crate::storage::ledger::standings::Standing;
 use crate::words::{Code, Root};
 
 /// Why a legacy row does not come in.

@@ -1,16 +1,31 @@
-//! A step moves one legacy table: prepare, read, transform, write.
+//! A step moves one legacy table: prepare, read, transform, write. Prepared it is with what stands here as well: its sources,
+//! its plan, and what earlier steps know.
 
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crossbeam_channel::{Sender, bounded};
 use diesel::QueryResult;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+use super::cache::LookupCache;
 use super::draft::{Draft, Unit};
-use super::inspect::{Finding, Inspect, Right};
-use super::legacy::{Fate, LegacyRow};
-use super::prepare::{Prepare, PrepareError};
+use super::errors::{FinishError, PrepareError};
+use super::inspect::{Finding, Inspect, Pointer, PointerRule, PointerRules, Right, pointers_to};
+use super::legacy::{Fate, LegacyRow, weight};
 use super::refusal::Refusal;
 use crate::storage::bulk::{Rows, Tx};
+use crate::storage::db::Db;
 use crate::storage::indexes::UniqueIndex;
+use crate::storage::ledger::mends::Mends;
+use crate::storage::ledger::plan::{Ours, StepPlan};
+use crate::storage::ledger::standings::Standings;
+use crate::storage::ledger::{self, LedgerError};
+use crate::storage::pool::Pool;
 use crate::storage::shape::TableShape;
-use crate::words::{Code, Followers};
+use crate::words::{Code, Followers, Key, KeySet};
 
 /// One legacy table on its way into the target. A step is a type without values: all that it knows is in its lookups.
 pub trait Step: Send + Sync + 'static {
@@ -120,31 +135,244 @@ pub trait Step: Send + Sync + 'static {
     }
 }
 
-/// Why a step cannot be finished.
-#[derive(Debug, thiserror::Error)]
-pub enum FinishError {
-    /// The database fails.
-    #[error("{}", crate::storage::failure::Failure::of(.0).describe())]
-    Database(#[from] diesel::result::Error),
-    /// The target is not as it must be: what is wrong and what to do. Holds ids, no values.
-    #[error("{0}")]
-    Target(String),
-    /// The ledger of its chunks is not that of its keys: a defect, or a ledger that somebody changed.
-    #[error(
-        "its chunks have {keys} keys and read {read} rows, where {planned} were planned, so it is not called done: look at \
-         replant_chunks, and restore the ledger with the target if it was changed by hand"
-    )]
-    Unaccounted {
-        /// Keys that were planned.
-        planned: u64,
-        /// Keys in its chunks.
-        keys: i64,
-        /// Rows that they read.
-        read: i64,
-    },
-}
-
 /// The code under which followers of a step are merged.
 pub(crate) fn merged_code<S: Step>() -> Code {
     Code::from(S::MERGED.unwrap_or("merged"))
+}
+
+/// A reading of the live target. It changes while the migration runs, by customers and by the migration itself, so every
+/// process must have the same one: that of the first process is kept in the ledger.
+pub trait Frozen: Serialize + DeserializeOwned {
+    /// What the ledger keeps it as. Never renamed.
+    const NAME: &'static str;
+
+    /// Reads it. Rows that the migration made (`ours`) are left out: after the first reading there are some.
+    ///
+    /// # Errors
+    /// The database fails.
+    fn read(db: &mut Db, ours: &Ours) -> QueryResult<Self>;
+
+    /// Takes in what customers added until `now`: for a replay. What was read before stays as it was.
+    fn extend(&mut self, now: Self);
+}
+
+/// A lookup that is built from the sources once a process, and shared by the steps that ask for it.
+pub trait Lookup: Send + Sync + Sized + 'static {
+    /// Builds it.
+    ///
+    /// # Errors
+    /// A source cannot be read.
+    fn build(cx: &Prepare<'_>) -> Result<Self, PrepareError>;
+}
+
+/// Rows a page of a narrow read, at the most and at the least.
+const PAGE: i64 = 10_000;
+const LEAST: i64 = 32;
+/// Rows of the first page: nobody knows what they weigh.
+const FIRST_PAGE: i64 = 1_000;
+/// About how many bytes of memory a page takes.
+const PAGE_BYTES: u64 = 8 << 20;
+
+/// What the standings of one step are known by.
+struct StandingsOf<S>(PhantomData<fn() -> S>);
+
+/// Whether steps that are done are judged again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// A run.
+    Not,
+    /// The first pass of a replay: readings of the live target are extended.
+    Extending,
+    /// A further pass.
+    Rereading,
+}
+
+/// What a step is handed to prepare with.
+pub struct Prepare<'a> {
+    pub(crate) step: &'static str,
+    pub(crate) legacy: &'a Pool,
+    pub(crate) target: &'a Pool,
+    pub(crate) snapshot: Timestamp,
+    pub(crate) plan: &'a Arc<StepPlan>,
+    pub(crate) cache: &'a LookupCache,
+    pub(crate) mends: &'a Mends,
+    pub(crate) pointers: &'a PointerRules,
+    pub(crate) again: Again,
+    /// The steps that it waits for.
+    pub(crate) after: &'static [&'static str],
+    /// Waits for the end of one of them; whether it is done.
+    pub(crate) until_done: &'a (dyn Fn(&'static str) -> bool + Sync),
+}
+
+impl Prepare<'_> {
+    /// When the legacy database was frozen.
+    pub fn snapshot(&self) -> Timestamp {
+        self.snapshot
+    }
+
+    /// The keys and the ids of the step: the row of the n-th key may take the n-th id.
+    pub fn plan(&self) -> Arc<StepPlan> {
+        Arc::clone(self.plan)
+    }
+
+    /// Reads a legacy table from its first key to its last, a page at a time; the next page is read while `each` has the
+    /// rows of this one.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn scan<L: LegacyRow>(&self, mut each: impl FnMut(L)) -> Result<(), PrepareError> {
+        let (send, pages) = bounded::<Result<Vec<L>, PrepareError>>(1);
+        std::thread::scope(|scope| {
+            scope.spawn(move || self.pages(&send));
+            pages.into_iter().try_for_each(|page| {
+                page?.into_iter().for_each(&mut each);
+                Ok(())
+            })
+        })
+    }
+
+    /// Sends the pages of a legacy table, until it ends, fails, or nobody takes them any more.
+    fn pages<L: LegacyRow>(&self, send: &Sender<Result<Vec<L>, PrepareError>>) {
+        let (mut after, mut size) = (None, FIRST_PAGE);
+        loop {
+            let page = self.page(after, size);
+            let Ok(rows) = &page else {
+                // Whoever waits for it is told, or is gone.
+                let _ = send.send(page);
+                return;
+            };
+            let a_row = weight(rows) / (rows.len() as u64).max(1) + 1;
+            size = (PAGE_BYTES / a_row).cast_signed().clamp(LEAST, PAGE);
+            after = rows.last().map(L::key);
+            if after.is_none() || send.send(page).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn page<L: LegacyRow>(&self, after: Option<Key>, rows: i64) -> Result<Vec<L>, PrepareError> {
+        let page = self.legacy.ask(move |db, _| L::page(db, after, rows))?;
+        let mut page = page.map_err(|source| self.query(L::TABLE, source))?;
+        self.mends.apply(L::TABLE, &mut page, L::key)?;
+        Ok(page)
+    }
+
+    /// Reads the rows of a legacy table that have one of `keys`, ascending.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn rows<L: LegacyRow>(&self, keys: &KeySet, mut each: impl FnMut(L)) -> Result<(), PrepareError> {
+        let keys: Vec<Key> = keys.iter().collect();
+        for some in keys.chunks(PAGE as usize) {
+            let some = some.to_vec();
+            let rows = self.legacy.ask(move |db, _| L::with_keys(db, &some))?;
+            let mut rows = rows.map_err(|source| self.query(L::TABLE, source))?;
+            self.mends.apply(L::TABLE, &mut rows, L::key)?;
+            rows.into_iter().for_each(&mut each);
+        }
+        Ok(())
+    }
+
+    /// Reads something from the target that does not change while the migration runs: currencies, countries.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn target<T>(&self, what: &str, read: impl FnOnce(&mut Db) -> QueryResult<T>) -> Result<T, PrepareError> {
+        read(&mut *self.target.get()?).map_err(|source| self.query(what, source))
+    }
+
+    /// Reads something from the target that does change. The first reading of the first process is kept in the ledger,
+    /// and is what every later call returns, in any process; a replay takes in what customers added since.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn frozen<T: Frozen>(&self) -> Result<T, PrepareError> {
+        for step in self.after {
+            self.wait_for(step)?;
+        }
+        let mut target = self.target.get()?;
+        target.write(|db| {
+            ledger::stage::lock(db, self.step).map_err(LedgerError::from)?;
+            let first: Option<T> = ledger::frozen::load(db, T::NAME)?;
+            match first {
+                Some(first) if self.again != Again::Extending => Ok(first),
+                first => {
+                    let ours = ledger::plan::ours(db)?;
+                    let now = T::read(db, &ours).map_err(|source| self.query(T::NAME, source))?;
+                    let reading = match first {
+                        None => now,
+                        Some(mut first) => {
+                            first.extend(now);
+                            first
+                        }
+                    };
+                    ledger::frozen::save(db, T::NAME, &reading)?;
+                    Ok(reading)
+                }
+            }
+        })
+    }
+
+    /// The columns that point to `table` and that the settings let follow a row which is merged into another one.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn followed(&self, table: &str) -> Result<Vec<Pointer>, PrepareError> {
+        // Tables that no step knows are not copied for a rehearsal.
+        if self.target.is_rehearsal() {
+            return Ok(Vec::new());
+        }
+        let found = self.target("foreign keys", |db| pointers_to(db, table))?;
+        let follows = |pointer: &Pointer| self.pointers.get(&pointer.name()) == Some(&PointerRule::Follow);
+        Ok(found.into_iter().filter(follows).collect())
+    }
+
+    /// In a replay: what became of the step's own rows before.
+    ///
+    /// # Errors
+    /// The ledger fails.
+    pub fn before(&self) -> Result<Standings, PrepareError> {
+        match self.again {
+            Again::Not => Ok(Standings::default()),
+            Again::Extending | Again::Rereading => {
+                Ok(ledger::history::standings(&mut *self.target.get()?, self.step)?.unwrap_or_default())
+            }
+        }
+    }
+
+    /// A lookup, built at the first call in this process.
+    ///
+    /// # Errors
+    /// It cannot be built.
+    pub fn lookup<L: Lookup>(&self) -> Result<Arc<L>, PrepareError> {
+        self.cache.get_or_build::<L, _, _>(|| L::build(self))
+    }
+
+    /// Hands out a lookup that came about while another one was built, to whoever asks for it from now on. It stays in memory
+    /// until the run ends.
+    pub fn offer<L: Lookup>(&self, lookup: L) {
+        self.cache.keep(lookup);
+    }
+
+    /// What became of the rows of an earlier step, which stands in `AFTER`. A step is prepared while those before it still
+    /// run, so this waits: ask for it last, and read first what does not need it.
+    ///
+    /// # Errors
+    /// The ledger fails, or the step is not done.
+    pub fn standings<S: Step>(&self) -> Result<Arc<Standings>, PrepareError> {
+        self.wait_for(S::NAME)?;
+        self.cache.get_or_build::<StandingsOf<S>, _, _>(|| {
+            let standings = ledger::history::standings(&mut *self.target.get()?, S::NAME)?;
+            standings.ok_or(PrepareError::NotDone(S::NAME))
+        })
+    }
+
+    fn wait_for(&self, step: &'static str) -> Result<(), PrepareError> {
+        // A lookup may ask for a step that is further up.
+        if (self.until_done)(step) { Ok(()) } else { Err(PrepareError::Interrupted(step)) }
+    }
+
+    fn query(&self, what: &str, source: diesel::result::Error) -> PrepareError {
+        PrepareError::Query { what: format!("{what} (for {})", self.step), source }
+    }
 }

@@ -20,7 +20,7 @@ use crate::storage::db::Db;
 use crate::storage::ledger::alive;
 use crate::storage::ledger::claim::Claim;
 use crate::storage::ledger::close::{self, ChunkResult};
-use crate::storage::ledger::runs::Owner;
+use crate::storage::ledger::owner::Owner;
 use crate::words::Counts;
 
 /// Units that one rayon task judges at the least: what tasks found is put together in the end, so there are but a few for

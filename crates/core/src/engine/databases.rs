@@ -3,7 +3,7 @@
 use super::error::RunError;
 use super::run::Migration;
 use crate::storage::db::{Backend, Role};
-use crate::storage::ledger::runs::Owner;
+use crate::storage::ledger::owner::Owner;
 use crate::storage::pool::Pool;
 
 /// Both databases.

@@ -2,15 +2,15 @@
 
 use super::preflight::UNCHECKED;
 use crate::contract::domain::OrderError;
+use crate::contract::errors::FinishError;
+use crate::contract::errors::PrepareError;
 use crate::contract::inspect::Finding;
-use crate::contract::prepare::PrepareError;
-use crate::contract::step::FinishError;
 use crate::policy::retry::{Action, action};
 use crate::storage::constraints::OfflineError;
 use crate::storage::db::{Db, Role};
-use crate::storage::failure::{Failure, told};
+use crate::storage::failure::{Failure, diagnosis};
 use crate::storage::ledger::LedgerError;
-use crate::storage::ledger::runs::HeldError;
+use crate::storage::ledger::owner::HeldError;
 use crate::storage::pool::{Pool, PoolError};
 
 /// Why a run ends without being done.
@@ -167,7 +167,7 @@ impl ChunkError {
         if let Self::Database(failure) = self
             && failure.is_untold()
         {
-            *failure = told::diagnosis(db).unwrap_or_else(|| failure.clone());
+            *failure = diagnosis::of_last(db).unwrap_or_else(|| failure.clone());
         }
     }
 
@@ -265,7 +265,7 @@ impl RunError {
         let Ok(mut db) = target.dedicated() else { return self };
         if let Some(source) = self.query_mut() {
             let error = std::mem::replace(source, diesel::result::Error::NotFound);
-            *source = told::diagnose(&mut db, error);
+            *source = diagnosis::diagnose(&mut db, error);
         }
         if let Self::Chunk { source, .. } = &mut self {
             source.diagnose(&mut db);

@@ -19,8 +19,9 @@ use crate::policy::sizing::{Measured, Sizing};
 use crate::storage::failure::Failure;
 use crate::storage::ledger::claim::{self, Claim, Next, Wish};
 use crate::storage::ledger::mends::Mends;
+use crate::storage::ledger::owner::Owner;
 use crate::storage::ledger::plan::StepPlan;
-use crate::storage::ledger::runs::{self, Owner};
+use crate::storage::ledger::runs;
 use crate::storage::pool::{Pool, PoolError};
 use crate::words::Counts;
 

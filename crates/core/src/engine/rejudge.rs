@@ -11,13 +11,14 @@ use super::ends::{ByTarget, Kept, RowEnd, static_name};
 use super::error::ChunkError;
 use crate::contract::legacy::LegacyRow;
 use crate::contract::step::Step;
-use crate::storage::bulk::{Change, Rows as _, UnitIndex, Writing, not_taken, quoted, settle, whole_row};
-use crate::storage::caught;
+use crate::storage::bulk::{Rows as _, UnitIndex, Writing, settle, whole_row};
 use crate::storage::db::Db;
-use crate::storage::failure::Failure;
+use crate::storage::failure::{Failure, Told, caught};
+use crate::storage::ledger::changes::{self, Change};
+use crate::storage::ledger::close;
 use crate::storage::ledger::plan::{self, Ours};
 use crate::storage::ledger::recorded::{self, Recorded};
-use crate::storage::ledger::{close, record_changes};
+use crate::storage::sql::quoted;
 use crate::words::{Key, Outcome, Root};
 
 /// What judging chunks again came to, in legacy rows.
@@ -246,7 +247,7 @@ impl<S: Step> Judged<S> {
         ours: &Ours,
     ) -> Result<bool, ChunkError> {
         let Some(changes) = self.deleted(db, unit, recorded, ours)? else { return Ok(false) };
-        record_changes(db, S::NAME, Some(chunk), changes)?;
+        changes::record(db, S::NAME, Some(chunk), changes)?;
         Ok(true)
     }
 
@@ -309,7 +310,7 @@ impl<S: Step> Judged<S> {
                 Ok::<_, diesel::result::Error>(change)
             });
             match deleted {
-                Ok(change) => record_changes(db, S::NAME, Some(chunk), vec![change])?,
+                Ok(change) => changes::record(db, S::NAME, Some(chunk), vec![change])?,
                 Err(error) if Failure::of(&error).blames_a_row() => {}
                 Err(error) => return Err(error.into()),
             }
@@ -343,7 +344,7 @@ fn delete(db: &mut Db, table: &str, column: &str, id: i64) -> QueryResult<usize>
 /// something of the site's own.
 fn delete_row(db: &mut Db, change: &Change, id: i64) -> QueryResult<()> {
     let gone = delete(db, change.table, "id", id)?;
-    if gone == 0 && change.before.is_some() { Err(not_taken(change.table)) } else { Ok(()) }
+    if gone == 0 && change.before.is_some() { Err(Told::not_taken(change.table)) } else { Ok(()) }
 }
 
 /// Whether a row comes out as it was recorded.

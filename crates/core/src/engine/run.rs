@@ -18,11 +18,12 @@ use super::report::{Outlook, Plan, Report};
 use super::settings::Settings;
 use super::step::{AnyStep, PreparedStep, keys};
 use super::stop::Stop;
+use crate::contract::cache::LookupCache;
 use crate::contract::domain::Registry;
 use crate::contract::inspect::Finding;
-use crate::contract::prepare::{Again, LookupCache, Prepare};
+use crate::contract::step::{Again, Prepare};
 use crate::storage::db::{Backend, Db, DbUrl, Role};
-use crate::storage::failure::{Failure, told};
+use crate::storage::failure::{Failure, diagnosis};
 use crate::storage::ledger;
 use crate::storage::ledger::alive::{self, BEAT, Watched};
 use crate::storage::ledger::mends::{self, Mend, Mends};
@@ -211,7 +212,7 @@ impl Migration<'_> {
 
     fn check_snapshot(&self, databases: &Databases) -> Result<Timestamp, RunError> {
         let mut legacy = databases.legacy.get()?;
-        let found = (self.snapshot)(&mut legacy).map_err(|problem| match told::lost(&mut legacy) {
+        let found = (self.snapshot)(&mut legacy).map_err(|problem| match diagnosis::lost(&mut legacy) {
             Some(error) => RunError::Unchecked { side: Role::Legacy, failure: Failure::of(&error) },
             None => RunError::Preflight { findings: vec![Finding::refusal(Role::Legacy, problem)] },
         })?;
@@ -253,7 +254,7 @@ impl Running<'_> {
         while ends.recv_timeout(BEAT.min(lease / 4)) == Err(RecvTimeoutError::Timeout) {
             let Alive::Session(session) = &mut alive else { continue };
             // A beat that a lock kept from its row is made up for by the next one; what is lost is opened again.
-            if alive::beat(session, self.owner, lease).is_err() && session.batch_execute("SELECT 1").is_err() {
+            if runs::beat(session, self.owner, lease).is_err() && session.batch_execute("SELECT 1").is_err() {
                 let again = self.databases.target.dedicated().ok().and_then(|db| Alive::session(db, self.owner).ok());
                 alive = again.unwrap_or(alive);
                 continue;

@@ -7,13 +7,13 @@ use diesel::QueryResult;
 
 use super::chunk::{ReadRows, Rows};
 use super::error::{ChunkError, RunError};
+use crate::contract::errors::{FinishError, PrepareError};
 use crate::contract::inspect::{Finding, Inspect, Right};
 use crate::contract::legacy::{Fate, LegacyRow, weight};
-use crate::contract::prepare::{Prepare, PrepareError};
-use crate::contract::step::{FinishError, Step};
+use crate::contract::step::{Prepare, Step};
 use crate::storage::bulk::Tx;
 use crate::storage::db::Db;
-use crate::storage::failure::told;
+use crate::storage::failure::diagnosis;
 use crate::storage::indexes::UniqueIndex;
 use crate::storage::ledger::mends::Mends;
 use crate::storage::ledger::plan::StepPlan;
@@ -200,7 +200,7 @@ impl<S: Step> AnyStep for Erased<S> {
         let mut last = None;
         loop {
             let page = S::Legacy::keys(legacy, last, PAGE);
-            let page = told::ask(legacy, page)?;
+            let page = diagnosis::ask(legacy, page)?;
             last = page.last().copied();
             if last.is_none() {
                 keys.compact();
@@ -296,7 +296,7 @@ impl<S: Step> PreparedStep for Ready<S> {
             let leads = |row: &S::Legacy| followers.leader_of(row.key()).is_none();
             starts = Some((0..rows.len()).filter(|place| leads(&rows[*place])).collect());
         }
-        mends.apply(&mut rows)?;
+        mends.apply(S::Legacy::TABLE, &mut rows, S::Legacy::key)?;
         let rows = Rows::<S> { rows, starts, found, planned, as_planned, lookups: Arc::clone(&self.lookups) };
         Ok((Box::new(rows), range))
     }

@@ -2,16 +2,17 @@
 
 mod advisory;
 pub(crate) mod bulk;
-pub(crate) mod caught;
 pub(crate) mod cell;
 pub mod constraints;
 pub mod db;
 pub(crate) mod failure;
 pub(crate) mod indexes;
 pub mod ledger;
+pub(crate) mod model;
 pub(crate) mod place;
 pub(crate) mod pool;
 mod rehearsal;
 mod session;
 pub mod shape;
+pub(crate) mod sql;
 pub(crate) mod types;

@@ -9,7 +9,7 @@ use diesel::r2d2::{self, ManageConnection};
 use diesel::{Connection, QueryResult};
 
 use super::db::{Backend, Db, DbUrl, OpenError, Role};
-use super::failure::{Failure, told};
+use super::failure::{Failure, diagnosis};
 use super::rehearsal;
 
 /// A pool of connections to one database.
@@ -239,7 +239,7 @@ impl Pool {
     ) -> Result<QueryResult<T>, PoolError> {
         let told = move |db: &mut Db, goes_on: &dyn Fn()| {
             let answer = question(db, goes_on);
-            told::ask(db, answer)
+            diagnosis::ask(db, answer)
         };
         let Some(patience) = self.patience else { return Ok(told(&mut *self.get()?, &|| {})) };
         let _permit = self.permits.take().ok_or_else(|| self.timeout())?;

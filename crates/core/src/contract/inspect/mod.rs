@@ -2,76 +2,16 @@
 //!
 //! Whatever is found names tables, columns, rights and ids; no value of a row.
 
+mod finding;
 mod pointers;
 
-use std::collections::BTreeMap;
-use std::fmt;
-
 use diesel::QueryResult;
-use serde::Serialize;
 
-use crate::storage::db::{Db, Role};
+use crate::storage::db::Db;
 
-pub use pointers::{Pointer, PointerRule};
+pub use finding::{Finding, Severity};
+pub use pointers::{Pointer, PointerRule, PointerRules};
 pub(crate) use pointers::{pointers_to, unknown_settings};
-
-/// Whether a finding keeps a run from beginning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// The run would fail, or come out wrong: it does not begin.
-    Refusal,
-    /// The run begins; its operator should know.
-    Note,
-}
-
-/// Something that the checks before a run have found.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Finding {
-    /// Whether it keeps the run from beginning.
-    pub severity: Severity,
-    /// Which database.
-    pub side: Role,
-    /// What was found, in a clause.
-    pub what: String,
-    /// The statement or the action that mends it.
-    pub mend: Option<String>,
-}
-
-impl Finding {
-    /// Something that keeps the run from beginning.
-    pub fn refusal(side: Role, what: impl Into<String>) -> Self {
-        Self { severity: Severity::Refusal, side, what: what.into(), mend: None }
-    }
-
-    /// Something that the operator should know.
-    pub fn note(side: Role, what: impl Into<String>) -> Self {
-        Self { severity: Severity::Note, side, what: what.into(), mend: None }
-    }
-
-    /// Says what mends it.
-    #[must_use]
-    pub fn mend(mut self, mend: impl Into<String>) -> Self {
-        self.mend = Some(mend.into());
-        self
-    }
-
-    /// Whether it keeps the run from beginning.
-    pub fn refuses(&self) -> bool {
-        self.severity == Severity::Refusal
-    }
-}
-
-/// A line, and a second one with what mends it.
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.side, self.what)?;
-        match &self.mend {
-            Some(mend) => write!(f, "\n    mend: {mend}"),
-            None => Ok(()),
-        }
-    }
-}
 
 /// What a step does to a target table beside reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,10 +40,6 @@ impl Right {
         }
     }
 }
-
-/// What the settings say of columns that point to a target table and that no step knows: `wishlists.account_id`, with the
-/// schema in front where that is not `public`.
-pub type PointerRules = BTreeMap<String, PointerRule>;
 
 /// What a step is handed to look at the target with, before anything is written.
 pub struct Inspect<'a> {

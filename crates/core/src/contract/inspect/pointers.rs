@@ -1,12 +1,14 @@
 //! Foreign keys to a target table of which no step knows.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 use serde::{Deserialize, Serialize};
 
-use super::{Finding, PointerRules};
-use crate::storage::bulk::quoted;
+use super::finding::Finding;
 use crate::storage::db::{Db, Role};
+use crate::storage::sql::quoted;
 
 /// What becomes of a column that points to a row which is merged into another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +19,10 @@ pub enum PointerRule {
     /// It stays as it is.
     Leave,
 }
+
+/// What the settings say of columns that point to a target table and that no step knows: `wishlists.account_id`, with the
+/// schema in front where that is not `public`.
+pub type PointerRules = BTreeMap<String, PointerRule>;
 
 /// A column that points to a target table.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]

@@ -7,8 +7,8 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use crate::contract::inspect::Finding;
 use crate::engine::step::AnyStep;
-use crate::storage::bulk::quoted;
 use crate::storage::db::{Db, Role};
+use crate::storage::sql::quoted;
 
 #[derive(QueryableByName)]
 struct Sequence {

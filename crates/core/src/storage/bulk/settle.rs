@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use diesel::result::Error;
 use roaring::RoaringBitmap;
 
-use super::tx::Mode;
-use super::{Refused, Rows, Tx, UnitIndex};
+use super::batch::UnitIndex;
+use super::pass::{Mode, Pass, Refused};
+use super::rows::Rows;
+use super::tx::Tx;
 use crate::storage::db::Db;
 use crate::storage::failure::Failure;
 use crate::words::Code;
@@ -26,8 +28,8 @@ pub(crate) struct Writing<'a> {
     pub(crate) again: &'a RoaringBitmap,
 }
 
-/// How a pass ended, other than well.
-enum Pass {
+/// Why a pass came to nothing.
+enum Undone {
     /// Some units were refused after they had written something: roll back and write the others again.
     Again {
         /// These units.
@@ -38,7 +40,7 @@ enum Pass {
     Failed(Error),
 }
 
-impl From<Error> for Pass {
+impl From<Error> for Undone {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
@@ -61,14 +63,14 @@ pub(crate) fn settle<R: Rows>(db: &mut Db, to: &Writing<'_>, rows: &R) -> Result
                 refused.extend(more);
                 return Ok(refused);
             }
-            Err(Pass::Again { dirty, clean }) => {
+            Err(Undone::Again { dirty, clean }) => {
                 refused.extend(dirty);
                 if chances.next().is_none() {
                     refused.extend(clean);
                 }
                 rows = Cow::Owned(without(&*rows, &refused));
             }
-            Err(Pass::Failed(error)) => match Failure::of(&error) {
+            Err(Undone::Failed(error)) => match Failure::of(&error) {
                 failure if !(failure.blames_a_row() || failure.is_untold()) => return Err(error),
                 // Through the stage the server tells what it was: a lock, say, and no row at all.
                 _ if mode == Mode::Direct => mode = Mode::Staged,
@@ -88,20 +90,22 @@ fn without<R: Rows>(rows: &R, refused: &[Refused]) -> R {
     rows.only(&|unit| !out.contains(unit))
 }
 
-fn pass<R: Rows>(db: &mut Db, to: &Writing<'_>, mode: Mode, rows: &R) -> Result<Vec<Refused>, Pass> {
+fn pass<R: Rows>(db: &mut Db, to: &Writing<'_>, mode: Mode, rows: &R) -> Result<Vec<Refused>, Undone> {
     db.write(|db| {
-        let mut tx = Tx::new(db, to.step, Some(to.chunk), mode);
-        tx.again.clone_from(to.again);
+        let mut pass = Pass::new(db, mode);
+        pass.again.clone_from(to.again);
+        let mut tx = Tx::new(pass, to.step, to.chunk);
         rows.write(&mut tx)?;
         if let Db::Pg(_) = tx.db() {
             // What a constraint would refuse at the commit is still one row's fault here.
             tx.execute("SET CONSTRAINTS ALL IMMEDIATE")?;
         }
-        if tx.dirty.is_empty() {
-            return Ok(tx.refused);
+        let Pass { refused, dirty, .. } = tx.pass;
+        if dirty.is_empty() {
+            return Ok(refused);
         }
-        let (dirty, clean) = tx.refused.into_iter().partition(|refused| tx.dirty.contains(refused.unit));
-        Err(Pass::Again { dirty, clean })
+        let (dirty, clean) = refused.into_iter().partition(|refused| dirty.contains(refused.unit));
+        Err(Undone::Again { dirty, clean })
     })
 }
 
@@ -115,13 +119,13 @@ fn by_halves<R: Rows>(
     let half = rows.only(&|unit| (from..to).contains(&unit));
     match pass(db, writing, Mode::Staged, &half) {
         Ok(refused) => Ok(refused),
-        Err(Pass::Again { dirty, clean }) => {
+        Err(Undone::Again { dirty, clean }) => {
             let mut all = [dirty, clean].concat();
             let kept = without(&half, &all);
             all.extend(by_halves(db, writing, (from, to), &kept)?);
             Ok(all)
         }
-        Err(Pass::Failed(error)) => match Failure::of(&error) {
+        Err(Undone::Failed(error)) => match Failure::of(&error) {
             failure if !failure.blames_a_row() => Err(error),
             failure if to - from <= 1 => {
                 Ok(vec![Refused { unit: from, code: Code::CONSTRAINT_VIOLATED, reason: failure.reason() }])

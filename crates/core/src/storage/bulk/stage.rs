@@ -9,11 +9,13 @@ use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::Text;
 use serde::Deserialize;
 
-use super::tx::Mode;
-use super::{Batch, Insert, Replace, Tx};
+use super::batch::Batch;
+use super::pass::{Mode, Pass};
+use crate::storage::constraints;
 use crate::storage::db::Db;
-use crate::storage::failure::{Failure, NOT_TAKEN, Told, UNFIT};
-use crate::storage::{caught, constraints};
+use crate::storage::failure::{Failure, Told, UNFIT, caught};
+use crate::storage::model::{Insert, Replace};
+use crate::storage::sql::{literal, quoted};
 
 /// A number that counts the staged rows in the order of the batch, from 1.
 pub(super) const ROW: &str = "replant_row";
@@ -95,11 +97,11 @@ SELECT coalesce(string_agg(format(', ALTER COLUMN %I SET DEFAULT %s', a.attname,
 type Refusals = BTreeMap<usize, Failure>;
 
 /// Inserts a batch through a stage. The units of rows that the target refuses, whatever it is that refuses them, are refused
-/// in `tx`.
-pub(super) fn insert<T: Insert>(tx: &mut Tx<'_>, batch: &Batch<T>) -> QueryResult<()> {
+/// in `pass`.
+pub(super) fn insert<T: Insert>(pass: &mut Pass<'_>, batch: &Batch<T>) -> QueryResult<()> {
     let shape = T::shape();
     let table = quoted(shape.name);
-    let Db::Pg(pg) = &mut *tx.db else { unreachable!("only PostgreSQL stages") };
+    let Db::Pg(pg) = &mut *pass.db else { unreachable!("only PostgreSQL stages") };
     let public = open(pg, Mode::Staged, shape.name)?;
     let mut refused = Refusals::new();
     copy_parts(pg, &table, batch.rows(), 0, &mut refused)?;
@@ -133,14 +135,14 @@ pub(super) fn insert<T: Insert>(tx: &mut Tx<'_>, batch: &Batch<T>) -> QueryResul
     Mode::Staged.execute(pg, &format!("DROP TABLE pg_temp.{}", stage.table))?;
 
     for (place, failure) in &refused {
-        tx.refuse_for(batch.units[*place], failure);
+        pass.refuse_for(batch.units[*place], failure);
     }
     for (place, unit) in batch.units.iter().enumerate() {
         if !refused.contains_key(&place) {
-            if tx.is_refused(*unit) {
-                tx.dirty.insert(*unit);
+            if pass.out.contains(*unit) {
+                pass.dirty.insert(*unit);
             }
-            tx.touched.insert(*unit);
+            pass.touched.insert(*unit);
         }
     }
     Ok(())
@@ -206,7 +208,7 @@ const PROBE: &str = "CREATE TEMP TABLE replant_probe ON COMMIT DROP AS
 
 /// A query about a table.
 pub(super) fn of_table(sql: &str, table: &str) -> String {
-    sql.replace("$1", &caught::literal(table))
+    sql.replace("$1", &literal(table))
 }
 
 /// The numbers of rows, from a list of them.
@@ -288,19 +290,13 @@ impl Stage {
         );
         match caught::execute(pg, &sql) {
             Ok(1) => Ok(None),
-            Ok(_) => Ok(Some(Failure::of(&not_taken(self.name)))),
+            Ok(_) => Ok(Some(Failure::of(&Told::not_taken(self.name)))),
             Err(error) => match Failure::of(&error) {
                 failure if failure.blames_a_row() => Ok(Some(failure)),
                 _ => Err(error),
             },
         }
     }
-}
-
-/// Nothing refused a row, but the target did not take it either.
-pub(crate) fn not_taken(table: &str) -> Error {
-    Told { code: NOT_TAKEN.to_owned(), table: table.to_owned(), ..Told::default() }
-        .into_error(DatabaseErrorKind::Unknown)
 }
 
 /// Replaces whole rows by their ids: one COPY, one UPDATE.
@@ -317,7 +313,7 @@ pub(super) fn replace<T: Replace>(pg: &mut PgConnection, mode: Mode, rows: &[T])
     );
     let replaced = mode.execute(pg, &sql)?;
     mode.execute(pg, &format!("DROP TABLE pg_temp.{table}"))?;
-    if replaced == rows.len() { Ok(()) } else { Err(not_taken(shape.name)) }
+    if replaced == rows.len() { Ok(()) } else { Err(Told::not_taken(shape.name)) }
 }
 
 /// Makes a table without any constraint, with the columns of the target's, their defaults and a row number. It hides the
@@ -329,10 +325,6 @@ pub(super) fn open(pg: &mut PgConnection, mode: Mode, name: &str) -> QueryResult
     mode.execute(pg, &format!("CREATE TEMP TABLE {table} ON COMMIT DROP AS TABLE {target} WITH NO DATA"))?;
     mode.execute(pg, &format!("ALTER TABLE pg_temp.{table} ADD COLUMN {ROW} bigserial{actions}"))?;
     Ok(target)
-}
-
-pub(crate) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 fn place(row: i64) -> usize {

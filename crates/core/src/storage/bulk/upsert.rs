@@ -3,9 +3,15 @@
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
 
-use super::stage::{KeyColumn, PRIMARY_KEY, ROW, fill, not_taken, of_table, open, quoted};
-use super::{Batch, Insert, Tx};
+use super::batch::Batch;
+use super::pass::Pass;
+use super::stage::{KeyColumn, PRIMARY_KEY, ROW, fill, of_table, open};
 use crate::storage::db::Db;
+use crate::storage::failure::Told;
+use crate::storage::model::Insert;
+#[cfg(feature = "mysql")]
+use crate::storage::model::no_target;
+use crate::storage::sql::quoted;
 
 const PRIMARY_KEY_LITE: &str = "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk";
 
@@ -31,24 +37,24 @@ impl LiteColumn {
 
 /// INSERT ... ON CONFLICT from a temporary table of the same name, which hides the target's: so the model's own insertion
 /// fills it. diesel has no upsert over all columns of any table.
-pub(super) fn upsert<T: Insert>(tx: &mut Tx<'_>, batch: &Batch<T>) -> QueryResult<()> {
+pub(super) fn upsert<T: Insert>(pass: &mut Pass<'_>, batch: &Batch<T>) -> QueryResult<()> {
     let shape = T::shape();
     let table = quoted(shape.name);
     let columns: Vec<String> = shape.columns.iter().map(|column| quoted(column.name)).collect();
-    match &mut *tx.db {
+    match &mut *pass.db {
         Db::Pg(pg) => {
-            let keys: Vec<KeyColumn> = tx.mode.rows(pg, &of_table(PRIMARY_KEY, shape.name))?;
-            let target = open(pg, tx.mode, shape.name)?;
+            let keys: Vec<KeyColumn> = pass.mode.rows(pg, &of_table(PRIMARY_KEY, shape.name))?;
+            let target = open(pg, pass.mode, shape.name)?;
             fill(pg, |pg| T::copy(pg, batch.rows()))?;
             let from =
                 format!("OVERRIDING SYSTEM VALUE SELECT {} FROM pg_temp.{table} ORDER BY {ROW}", columns.join(", "));
-            let written = tx.mode.execute(pg, &statement(&target, &columns, &from, &keys))?;
+            let written = pass.mode.execute(pg, &statement(&target, &columns, &from, &keys))?;
             // A row whose columns are all in its key has nothing to be written anew.
             if written != batch.rows().len() && columns.len() > keys.len() {
-                return Err(not_taken(shape.name));
+                return Err(Told::not_taken(shape.name));
             }
             diesel::sql_query(format!("DROP TABLE pg_temp.{table}")).execute(pg)?;
-            tx.touched.extend(batch.units.iter().copied());
+            pass.touched.extend(batch.units.iter().copied());
             Ok(())
         }
         Db::Lite(lite) => {
@@ -60,7 +66,7 @@ pub(super) fn upsert<T: Insert>(tx: &mut Tx<'_>, batch: &Batch<T>) -> QueryResul
             let create = format!("CREATE TEMP TABLE {table} ({})", columns.join(", "));
             let nothing_to_write = columns.len() <= keys.len();
             for (unit, row) in batch.iter() {
-                tx.each_lite(unit, shape.name, |lite| {
+                pass.each_lite(unit, shape.name, |lite| {
                     diesel::sql_query(&create).execute(lite)?;
                     T::insert(lite, row)?;
                     let written = diesel::sql_query(&sql).execute(lite);
@@ -71,7 +77,7 @@ pub(super) fn upsert<T: Insert>(tx: &mut Tx<'_>, batch: &Batch<T>) -> QueryResul
             Ok(())
         }
         #[cfg(feature = "mysql")]
-        Db::My(_) => Err(diesel::result::Error::QueryBuilderError("MariaDB is no target".into())),
+        Db::My(_) => Err(no_target()),
     }
 }
 

@@ -6,9 +6,9 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::catalogue::droppable;
 use super::{OfflineError, foreign};
-use crate::storage::bulk::quoted;
 use crate::storage::db::Db;
 use crate::storage::ledger::stage::{self, Stage};
+use crate::storage::sql::quoted;
 
 /// What a step is about to fill.
 #[derive(Debug, Clone, Copy)]

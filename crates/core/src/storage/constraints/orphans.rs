@@ -5,8 +5,8 @@ use diesel::sql_types::{BigInt, Text};
 use serde::Serialize;
 
 use super::{Missing, missing};
-use crate::storage::bulk::quoted;
 use crate::storage::db::Db;
+use crate::storage::sql::quoted;
 
 /// How many keys are named.
 const NAMED: usize = 20;

@@ -12,10 +12,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 
 use super::{Missing, OfflineError, Orphans, missing, orphans};
-use crate::storage::bulk::quoted;
-use crate::storage::caught::literal;
 use crate::storage::db::Db;
 use crate::storage::failure::Failure;
+use crate::storage::sql::literal;
+use crate::storage::sql::quoted;
 
 /// How long a connection that finds all in others' hands waits before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);

@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 
 use super::url::{DbUrl, Place};
 use super::{Backend, Db, Role};
-use crate::storage::failure::{Failure, told};
+use crate::storage::failure::{Failure, diagnosis};
 use crate::storage::session;
 
 /// Why a database could not be opened. Its text holds no password.
@@ -54,7 +54,7 @@ impl Db {
             #[cfg(not(feature = "mysql"))]
             Backend::MariaDb => return Err(refused(NO_MYSQL, false)),
             Backend::Postgres => PgConnection::establish(address).map(|mut pg| {
-                told::remember(&mut pg);
+                diagnosis::remember(&mut pg);
                 Self::Pg(pg)
             }),
             Backend::Sqlite => {
@@ -77,7 +77,7 @@ impl Db {
             refused(reason, transient)
         })?;
         let ready = session::set_up(&mut db, role).and_then(|()| is_readable(&mut db, role));
-        told::ask(&mut db, ready).map_err(|error| {
+        diagnosis::ask(&mut db, ready).map_err(|error| {
             let failure = Failure::of(&error);
             tracing::debug!(%role, backend = %url.backend(), failure = failure.kind(), "session set-up failed");
             match failure {

@@ -12,10 +12,10 @@ use diesel::sql_types::{BigInt, Bool, Integer, Text};
 
 use super::{Found, IndexError, UniqueIndex, look};
 use crate::storage::advisory;
-use crate::storage::bulk::quoted;
 use crate::storage::db::Db;
 use crate::storage::failure::Failure;
 use crate::storage::place::{TABLE, schema_of};
+use crate::storage::sql::quoted;
 
 /// The advisory lock of the one session that may build or drop.
 const LOCK: i64 = 7_364_129_880_115;

@@ -6,9 +6,9 @@ use diesel::result::Error;
 use diesel::sql_types::{Bool, Text};
 
 use super::{IndexError, UniqueIndex};
-use crate::storage::bulk::quoted;
 use crate::storage::db::Db;
 use crate::storage::place::{TABLE, schema_of};
+use crate::storage::sql::quoted;
 
 /// What stands there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

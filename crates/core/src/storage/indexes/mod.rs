@@ -9,9 +9,9 @@ mod catalogue;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
-use super::bulk::quoted;
 use super::db::Db;
 use super::failure::Failure;
+use super::sql::quoted;
 
 pub(crate) use build::{Built, ask_to_end, blockers, build, build_plainly, clear, session};
 pub(crate) use catalogue::{Found, look};

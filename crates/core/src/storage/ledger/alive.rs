@@ -4,18 +4,15 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write as _};
 use std::time::Duration;
 
-use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 use jiff::Timestamp;
 
-use super::runs::{HeldError, Owner};
-use super::tables::replant_runs as r;
-use super::{Attempt, LedgerError, claim};
+use super::error::{Attempt, LedgerError};
+use super::owner::{HeldError, Owner};
 use crate::storage::advisory;
 use crate::storage::db::{Db, DbUrl};
 use crate::storage::failure::Failure;
-use crate::storage::types::Utc;
 
 /// How often a process shows that it lives.
 pub(crate) const BEAT: Duration = Duration::from_secs(1);
@@ -79,18 +76,6 @@ impl Alive {
 const HOLDERS: &str = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 \
      AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
      AND ((classid::bigint << 32) | objid::bigint) = $1";
-
-/// Shows that a process lives, and renews the leases of its chunks. Waits for nothing that others hold for long.
-///
-/// # Errors
-/// The database fails.
-pub(crate) fn beat(db: &mut Db, owner: &Owner, lease: Duration) -> Result<(), LedgerError> {
-    diesel::update(r::table.find(owner.as_str().to_owned()))
-        .set(r::beat_at.eq(sql::<Nullable<Utc>>("now()")))
-        .execute(db)
-        .attempt("written")?;
-    claim::renew(db, owner, lease).map(|_| ())
-}
 
 /// Commits of a process that wait for a standby, and how large the database is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]

@@ -6,9 +6,10 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
-use super::runs::Owner;
+use super::alive;
+use super::error::{Attempt, LedgerError};
+use super::owner::Owner;
 use super::tables::replant_chunks as c;
-use super::{Attempt, LedgerError, alive};
 use crate::storage::db::Db;
 use crate::storage::types::Utc;
 use crate::words::{Key, KeyRange, KeySet};

@@ -3,13 +3,13 @@
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::bulk;
 use super::claim::Claim;
-use super::runs::Owner;
+use super::owner::Owner;
 use super::tables::{
     replant_chunks as c, replant_money, replant_money as m, replant_outcomes, replant_quarantine, replant_repairs,
 };
 use crate::storage::db::Db;
+use crate::storage::model::insert_all;
 use crate::storage::types::Instant;
 use crate::words::{Counts, Key, MoneyTotals};
 
@@ -175,9 +175,9 @@ fn numbers(result: &ChunkResult) -> QueryResult<Numbers> {
 
 /// Writes the rows that the ledger keeps of a chunk.
 fn rows(db: &mut Db, step: &str, chunk: i64, result: &ChunkResult) -> QueryResult<()> {
-    bulk(db, &result.outcomes)?;
-    bulk(db, &result.repairs)?;
-    bulk(db, &result.quarantined)?;
+    insert_all(db, &result.outcomes)?;
+    insert_all(db, &result.repairs)?;
+    insert_all(db, &result.quarantined)?;
     write_money(db, step, Some(chunk), &result.money)
 }
 
@@ -193,7 +193,7 @@ pub(crate) fn write_money(db: &mut Db, step: &str, chunk: Option<i64>, money: &M
             NewMoney { step: step.to_owned(), chunk_id: chunk, currency: currency.to_string(), flow }
         })
         .collect();
-    bulk(db, &rows)
+    insert_all(db, &rows)
 }
 
 /// Closes a chunk again: what the ledger kept of it gives way to `result`, in the transaction that wrote its rows. Rows

@@ -5,8 +5,8 @@ use diesel::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::error::{Attempt, LedgerError};
 use super::tables::replant_frozen as f;
-use super::{Attempt, LedgerError};
 use crate::storage::db::Db;
 
 /// The value that was frozen under a name, if one was.

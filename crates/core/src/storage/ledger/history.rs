@@ -6,14 +6,14 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::close::Migrated;
+use super::error::{Attempt, LedgerError};
 use super::plan;
 use super::tables::{
     replant_changes as ch, replant_chunks as c, replant_outcomes as o, replant_quarantine as q, replant_repairs as r,
     replant_steps as s,
 };
-use super::{Attempt, LedgerError};
-use crate::contract::standing::{Exceptions, Standings};
 use crate::storage::db::Db;
+use crate::storage::ledger::standings::{Exceptions, Standings};
 use crate::words::{Key, Outcome, Root};
 
 /// What became of one legacy row.

@@ -9,9 +9,9 @@ use diesel::result::Error;
 use diesel::sql_types::{BigInt, Bool, Text};
 
 use super::blocks::IdRange;
-use crate::storage::bulk::quoted;
 use crate::storage::db::Db;
 use crate::storage::place::TABLE;
+use crate::storage::sql::quoted;
 
 /// Fewer ids are taken one by one.
 const WORTH_A_LOCK: i64 = 1_000;

@@ -2,11 +2,11 @@
 
 use diesel::prelude::*;
 use rustc_hash::FxHashMap;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::error::{Attempt, LedgerError};
 use super::tables::replant_mends as m;
-use super::{Attempt, LedgerError};
-use crate::contract::legacy::LegacyRow;
 use crate::storage::db::Db;
 use crate::storage::types::Instant;
 use crate::words::Key;
@@ -27,16 +27,21 @@ pub struct Mend {
 pub struct Mends(FxHashMap<String, FxHashMap<Key, Value>>);
 
 impl Mends {
-    /// Puts the mended rows in the place of those that were read.
+    /// Puts the mended rows of a legacy table in the place of those that were read.
     ///
     /// # Errors
     /// A mended row is no row of its table.
-    pub(crate) fn apply<L: LegacyRow>(&self, rows: &mut [L]) -> Result<(), LedgerError> {
-        let Some(mends) = self.0.get(L::TABLE) else { return Ok(()) };
+    pub(crate) fn apply<L: DeserializeOwned>(
+        &self,
+        table: &str,
+        rows: &mut [L],
+        key: impl Fn(&L) -> Key,
+    ) -> Result<(), LedgerError> {
+        let Some(mends) = self.0.get(table) else { return Ok(()) };
         for row in rows {
-            if let Some(mended) = mends.get(&row.key()) {
+            if let Some(mended) = mends.get(&key(row)) {
                 *row = L::deserialize(mended)
-                    .map_err(|_| LedgerError::Unreadable { what: "mended row", of: L::TABLE.to_owned() })?;
+                    .map_err(|_| LedgerError::Unreadable { what: "mended row", of: table.to_owned() })?;
             }
         }
         Ok(())

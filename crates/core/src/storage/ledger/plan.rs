@@ -9,6 +9,7 @@ use super::tables::{replant_chunks as c, replant_id_blocks as b, replant_steps a
 use super::{Attempt, LedgerError, ids};
 use crate::storage::advisory;
 use crate::storage::db::Db;
+use crate::storage::model::insert_all;
 use crate::storage::types::Instant;
 use crate::words::{KeyRange, KeySet};
 
@@ -259,7 +260,7 @@ fn write_blocks(db: &mut Db, step: &str, table: &str, ranges: &[IdRange], when: 
         handed_out: when,
         step_by: range.step_by.cast_signed(),
     };
-    super::bulk(db, &ranges.iter().map(block).collect::<Vec<_>>())
+    insert_all(db, &ranges.iter().map(block).collect::<Vec<_>>())
 }
 
 /// Reserves ids for a step that is being finished and writes down that it did.

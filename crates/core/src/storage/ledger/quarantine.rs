@@ -7,8 +7,8 @@ use rust_decimal::Decimal;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
+use super::error::{Attempt, LedgerError};
 use super::tables::replant_quarantine as q;
-use super::{Attempt, LedgerError};
 use crate::storage::db::Db;
 use crate::storage::types::Instant;
 use crate::words::Key;

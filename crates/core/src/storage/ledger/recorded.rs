@@ -4,9 +4,9 @@ use diesel::prelude::*;
 use rustc_hash::FxHashMap;
 
 use super::close::Migrated;
+use super::error::{Attempt, LedgerError};
 use super::history::{OUTCOME, OutcomeRow, chunk_of, outcome_of, record};
 use super::tables::{replant_chunks as c, replant_outcomes as o, replant_quarantine as q};
-use super::{Attempt, LedgerError};
 use crate::storage::db::Db;
 use crate::words::{Key, KeyRange, Outcome, Root};
 

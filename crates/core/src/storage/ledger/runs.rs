@@ -1,63 +1,21 @@
 //! Runs: who works on a target, to which end.
 
+use std::time::Duration;
+
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Nullable;
 use jiff::Timestamp;
 
+use super::error::{Attempt, LedgerError};
 use super::tables::{replant_chunks as c, replant_runs as r};
-use super::{Attempt, LedgerError, alive};
+use super::{alive, claim};
 use crate::storage::advisory;
 use crate::storage::db::Db;
-use crate::storage::types::Instant;
+use crate::storage::types::{Instant, Utc};
 
-/// Who holds a chunk: the host, the process and a number that no other process of theirs has.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Owner(String);
-
-/// So many bytes of a host's name stand in the name of a session.
-const LONGEST_HOST: usize = 16;
-
-fn this_host() -> String {
-    hostname::get().map_or_else(|_| "localhost".to_owned(), |host| host.to_string_lossy().replace(':', "-"))
-}
-
-impl Owner {
-    /// The owner that this process is for one run.
-    pub fn of_this_process() -> Self {
-        let host = this_host();
-        let nonce = Timestamp::now().as_nanosecond() & 0xffff_ffff;
-        Self(format!("{host}:{}:{nonce:08x}", std::process::id()))
-    }
-
-    /// As the ledger writes it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The name of its sessions, as `pg_stat_activity` shows it; in the midst of a chunk its step and number stand behind it.
-    /// The server keeps 63 bytes of it.
-    pub fn session_name(owner: &str) -> String {
-        let (host, rest) = owner.split_once(':').unwrap_or(("", owner));
-        let host: String = host.chars().filter(char::is_ascii).take(LONGEST_HOST).collect();
-        format!("replant {host}:{rest}")
-    }
-
-    /// The process, where it is one of this machine.
-    pub(super) fn process_here(owner: &str) -> Option<u32> {
-        let (host, rest) = owner.split_once(':')?;
-        (host == this_host()).then(|| rest.split_once(':')?.0.parse().ok()).flatten()
-    }
-
-    /// The advisory lock that its process holds while it lives.
-    pub(super) fn lock_key(owner: &str) -> i64 {
-        xxhash_rust::xxh3::xxh3_64(owner.as_bytes()).cast_signed()
-    }
-}
-
-impl std::fmt::Display for Owner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+pub use super::alive::{Alive, living};
+pub use super::owner::{HeldError, Owner};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,8 +121,6 @@ pub fn is_over(db: &mut Db, run: &str) -> Result<bool, LedgerError> {
 /// Why a run ended that did not end itself.
 const KILLED: &str = "killed";
 
-pub use alive::{Alive, living};
-
 /// Makes sure that nobody else replays on this target for as long as the connection that comes back is kept. In SQLite
 /// the lock of the file sees to it.
 ///
@@ -176,20 +132,6 @@ pub fn replay_alone(mut db: Db) -> Result<Db, HeldError> {
         return Err(HeldError::Held("a replay".to_owned()));
     }
     Ok(db)
-}
-
-/// Why a run may not begin.
-#[derive(Debug, thiserror::Error)]
-pub enum HeldError {
-    /// Another process works on this SQLite target.
-    #[error("another run works on this target: {0}")]
-    Held(String),
-    /// The lock cannot be taken for another reason.
-    #[error("the lock beside the target file cannot be taken: {0}")]
-    Io(#[from] std::io::Error),
-    /// The ledger fails.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
 }
 
 /// Frees the chunks of other owners that are dead, and closes their runs. Returns how many chunks became free.
@@ -229,4 +171,16 @@ fn free(db: &mut Db, owner: &str) -> QueryResult<usize> {
         .set((r::state.eq("stopped"), r::ended_at.eq(Instant::now()), r::reason.eq(KILLED)))
         .execute(db)?;
     Ok(freed)
+}
+
+/// Shows that a process lives, and renews the leases of its chunks. Waits for nothing that others hold for long.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn beat(db: &mut Db, owner: &Owner, lease: Duration) -> Result<(), LedgerError> {
+    diesel::update(r::table.find(owner.as_str().to_owned()))
+        .set(r::beat_at.eq(sql::<Nullable<Utc>>("now()")))
+        .execute(db)
+        .attempt("written")?;
+    claim::renew(db, owner, lease).map(|_| ())
 }

@@ -2,10 +2,11 @@
 
 use diesel::prelude::*;
 
+use super::error::{Attempt, LedgerError};
 use super::tables::replant_steps as s;
-use super::{Attempt, LedgerError};
-use crate::storage::caught::{self, literal};
 use crate::storage::db::Db;
+use crate::storage::failure::caught;
+use crate::storage::sql::literal;
 use crate::storage::types::Instant;
 
 /// How far a step is.

@@ -5,10 +5,10 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use serde::Serialize;
 
+use super::error::{Attempt, LedgerError};
 use super::tables::{
     replant_chunks as c, replant_outcomes as o, replant_repairs as r, replant_runs as runs, replant_steps as s,
 };
-use super::{Attempt, LedgerError};
 use crate::storage::db::Db;
 use crate::storage::types::Instant;
 use crate::words::Counts;

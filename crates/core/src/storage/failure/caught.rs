@@ -6,7 +6,8 @@ use diesel::sql_types::{Bool, Text};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::failure::Told;
+use super::told::Told;
+use crate::storage::sql::literal;
 
 /// What a caught statement gives back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,11 +116,6 @@ END $replant$",
             Err(told.into_error(DatabaseErrorKind::Unknown))
         }
     }
-}
-
-/// A text as a literal of SQL. A backslash is one: our sessions see to it.
-pub fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 #[derive(QueryableByName)]
