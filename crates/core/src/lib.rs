@@ -8,20 +8,21 @@ mod words;
 
 pub mod prelude;
 
-pub use contract::domain::{Domain, OrderError, Registry, StepFates};
 pub use contract::draft::{Draft, Unit};
 pub use contract::errors::{FinishError, PrepareError};
 pub use contract::inspect::{Finding, Inspect, Pointer, PointerRule, PointerRules, Right, Severity};
 pub use contract::legacy::{Fate, LegacyRow, gather};
 pub use contract::refusal::Refusal;
 pub use contract::step::{Frozen, Lookup, Prepare, Step};
-pub use engine::error::{ChunkError, Kind, RunError};
+pub use engine::chunk::{ChunkError, Rejudged};
+pub use engine::error::{Kind, RunError};
 pub use engine::event::{Event, Reporter, Silent};
+pub use engine::migration::{Migration, ReadSnapshot};
 pub use engine::preflight::Forecast;
-pub use engine::rejudge::Rejudged;
+pub use engine::registry::{Domain, OrderError, Registry, StepFates};
 pub use engine::replay::Replay;
 pub use engine::report::{Outlook, Plan, Rehearsed, Report, StepReport};
-pub use engine::run::{Migration, ReadSnapshot};
+
 pub use engine::settings::{Offline, Settings};
 pub use engine::step::AnyStep;
 pub use engine::stop::Stop;

@@ -1,7 +1,6 @@
 //! All that a domain implements and is handed: steps, legacy rows, drafts, refusals, lookups.
 
 pub(crate) mod cache;
-pub(crate) mod domain;
 pub(crate) mod draft;
 pub(crate) mod errors;
 pub(crate) mod inspect;

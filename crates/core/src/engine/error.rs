@@ -1,17 +1,21 @@
 //! Why a run ends without being done, and what the operator does then.
 
-use super::preflight::UNCHECKED;
-use crate::contract::domain::OrderError;
+use super::chunk::ChunkError;
+use super::registry::OrderError;
 use crate::contract::errors::FinishError;
 use crate::contract::errors::PrepareError;
 use crate::contract::inspect::Finding;
 use crate::policy::retry::{Action, action};
 use crate::storage::constraints::OfflineError;
-use crate::storage::db::{Db, Role};
-use crate::storage::failure::{Failure, diagnosis};
+use crate::storage::db::Role;
+use crate::storage::db::diagnosis;
+use crate::storage::failure::Failure;
 use crate::storage::ledger::LedgerError;
 use crate::storage::ledger::owner::HeldError;
 use crate::storage::pool::{Pool, PoolError};
+
+/// How it is said that a check before a run got no answer.
+pub(crate) const UNCHECKED: &str = "it cannot be checked whether a run can begin";
 
 /// Why a run ends without being done.
 #[derive(Debug, thiserror::Error)]
@@ -108,83 +112,9 @@ pub enum RunError {
     },
 }
 
-/// Why a chunk could not be done.
-#[derive(Debug, thiserror::Error)]
-pub enum ChunkError {
-    /// A database fails.
-    #[error("{}", .0.describe())]
-    Database(Failure),
-    /// No connection.
-    #[error(transparent)]
-    Pool(#[from] PoolError),
-    /// The legacy table has changed since it was planned.
-    #[error(
-        "the legacy rows are not those that were planned ({found} read, {planned} planned): the legacy database must not change while it is migrated"
-    )]
-    SourceChanged {
-        /// Rows that were planned.
-        planned: u64,
-        /// Rows that were read.
-        found: u64,
-    },
-    /// Rows are unaccounted for: a defect of the step.
-    #[error("{0}")]
-    Unbalanced(String),
-    /// What reads or writes the rows panicked: a defect of the step.
-    #[error("reading or writing its rows panicked: a defect of the step")]
-    Panicked,
-    /// A mended row is not one of its table.
-    #[error(transparent)]
-    Mend(#[from] LedgerError),
-    /// What was written for a row cannot be taken back.
-    #[error("what was written for the legacy row {key} cannot be taken back")]
-    Entangled {
-        /// The leader of its unit.
-        key: i64,
-    },
-    /// Another worker holds the chunk now.
-    #[error("the lease was lost to another worker")]
-    LeaseLost,
-}
-
-impl From<diesel::result::Error> for ChunkError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Database(Failure::of(&error))
-    }
-}
-
-impl ChunkError {
-    /// What became of asking the ledger about a chunk.
-    pub(super) fn of_ledger(error: LedgerError) -> Self {
-        match error {
-            LedgerError::Database { source, .. } => source.into(),
-            other => Self::Unbalanced(other.to_string()),
-        }
-    }
-
-    /// Has the target tell what it refused, where nobody could tell yet.
-    pub(super) fn diagnose(&mut self, db: &mut Db) {
-        if let Self::Database(failure) = self
-            && failure.is_untold()
-        {
-            *failure = diagnosis::of_last(db).unwrap_or_else(|| failure.clone());
-        }
-    }
-
-    /// The failure of a database behind it, if that is what it is.
-    pub fn failure(&self) -> Option<Failure> {
-        match self {
-            Self::Database(failure) => Some(failure.clone()),
-            // It was waited for long enough.
-            Self::Pool(PoolError::Silent { .. }) => None,
-            Self::Pool(_) => Some(Failure::Lost),
-            Self::SourceChanged { .. }
-            | Self::Unbalanced(_)
-            | Self::Panicked
-            | Self::Mend(_)
-            | Self::Entangled { .. }
-            | Self::LeaseLost => None,
-        }
+impl From<diesel::result::Error> for RunError {
+    fn from(source: diesel::result::Error) -> Self {
+        Self::Ledger(LedgerError::from(source))
     }
 }
 

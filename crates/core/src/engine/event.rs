@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::rejudge::Rejudged;
+use super::chunk::Rejudged;
 use crate::contract::inspect::Finding;
 use crate::words::Counts;
 

@@ -1,22 +1,21 @@
-//! The run: steps in order, each through a pipeline of readers, rayon and writers.
+//! The engine: what a migration does with its steps.
+//!
+//! A row of data comes this way: [`run`] opens the databases, [`preflight`] looks at them, [`live`] plans the steps and lets each
+//! chunk through its pipeline, and [`chunk`] knows how rows become a closed chunk. [`offline`] wraps the load of a step on a target
+//! that nobody else uses; [`replay`] judges again what is done. [`migration`] is what the outside calls; what it is told and tells
+//! stands in the files beside it. Imports go down: migration, replay and live, offline, run, preflight, step, chunk.
 
 pub(crate) mod chunk;
-mod databases;
-mod ends;
 pub(crate) mod error;
 pub(crate) mod event;
-mod expel;
-mod finish;
-mod join;
-mod limits;
+mod live;
+pub(crate) mod migration;
 mod offline;
-pub(crate) mod pipeline;
 pub(crate) mod preflight;
-pub(crate) mod rejudge;
+pub(crate) mod registry;
 pub(crate) mod replay;
 pub(crate) mod report;
-pub(crate) mod run;
-mod schedule;
+mod run;
 pub(crate) mod settings;
 pub(crate) mod step;
 pub(crate) mod stop;

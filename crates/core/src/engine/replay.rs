@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::chunk::{Moved, Rejudged, Weight};
 use super::error::RunError;
 use super::event::Event;
-use super::rejudge::{Moved, Rejudged};
+use super::live::finish_again;
+use super::offline;
 use super::run::Running;
-use super::step::{AnyStep, PreparedStep, Weight};
+use super::step::{AnyStep, PreparedStep};
 use crate::contract::cache::LookupCache;
 use crate::contract::step::Again;
 use crate::storage::ledger::plan;
@@ -27,90 +29,92 @@ pub struct Replay {
     pub steps: Vec<(&'static str, Rejudged)>,
 }
 
-impl Running<'_> {
-    pub(super) fn replay(&self, steps: &[&dyn AnyStep]) -> Result<Replay, RunError> {
-        self.settle_constraints(&[])?;
-        let mut replay =
-            Replay { complete: true, steps: steps.iter().map(|step| (step.name(), Rejudged::default())).collect() };
-        for step in steps {
-            let plan = plan::load(&mut *self.databases.target.get()?, step.name())?;
-            let rows = plan.map_or(0, |plan| plan.keys.len());
-            self.reporter.event(&Event::Planned { step: step.name(), of: steps.len(), rows, done: 0 });
-        }
-        let mut changed = false;
-        for pass in 0..PASSES {
-            let cache = LookupCache::keeping();
-            let (mut blocked, mut written) = (false, false);
-            for (step, (_, sum)) in steps.iter().zip(&mut replay.steps) {
-                let Some((done, complete)) = self.replay_step(*step, &cache, pass == 0, &mut changed)? else {
-                    replay.complete = false;
-                    return Ok(replay);
-                };
-                blocked |= done.kept + done.refused > 0;
-                written |= done.changed();
-                *sum = sum.and_then(done);
-                if !complete {
-                    replay.complete = false;
-                    return Ok(replay);
-                }
-            }
-            if !(blocked && written) {
-                break;
-            }
-        }
-        Ok(replay)
+/// Judges every row of every step again.
+///
+/// # Errors
+/// Why it cannot begin or go on.
+pub(crate) fn replay(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<Replay, RunError> {
+    offline::settle(run, &[])?;
+    let mut replay =
+        Replay { complete: true, steps: steps.iter().map(|step| (step.name(), Rejudged::default())).collect() };
+    for step in steps {
+        let plan = plan::load(&mut *run.databases.target.get()?, step.name())?;
+        let rows = plan.map_or(0, |plan| plan.keys.len());
+        run.reporter.event(&Event::Planned { step: step.name(), of: steps.len(), rows, done: 0 });
     }
-
-    /// Judges the rows of a step again. None: the run was asked to stop before it.
-    fn replay_step(
-        &self,
-        step: &dyn AnyStep,
-        cache: &LookupCache,
-        first: bool,
-        changed: &mut bool,
-    ) -> Result<Option<(Rejudged, bool)>, RunError> {
-        if self.stop.requested() {
-            return Ok(None);
-        }
-        let began = Instant::now();
-        let plan = plan::load(&mut *self.databases.target.get()?, step.name())?;
-        let plan = Arc::new(plan.ok_or(RunError::NotDone(step.name()))?);
-        let again = if first { Again::Extending } else { Again::Rereading };
-        let prepared = self.prepare(step, &plan, cache, again, &|_| true)?;
-        self.reporter.event(&Event::StepStarted { step: step.name(), rows: plan.keys.len(), done: 0 });
-        let chunks = recorded::chunks(&mut *self.databases.target.get()?, step.name())?;
-        let mut sum = Rejudged::default();
-        let mut moved = Moved::default();
-        for (chunk, range) in chunks {
-            if self.stop.requested() {
-                return Ok(Some((sum, false)));
+    let mut changed = false;
+    for pass in 0..PASSES {
+        let cache = LookupCache::keeping();
+        let (mut blocked, mut written) = (false, false);
+        for (step, (_, sum)) in steps.iter().zip(&mut replay.steps) {
+            let Some((done, complete)) = replay_step(run, *step, &cache, pass == 0, &mut changed)? else {
+                replay.complete = false;
+                return Ok(replay);
+            };
+            blocked |= done.kept + done.refused > 0;
+            written |= done.changed();
+            *sum = sum.and_then(done);
+            if !complete {
+                replay.complete = false;
+                return Ok(replay);
             }
-            let done = self.replay_chunk(step, &*prepared, (chunk, range), &mut moved)?;
-            self.reporter.event(&Event::ChunkRejudged { step: step.name(), chunk, done });
-            sum += done;
         }
-        *changed |= sum.changed();
-        // A replay that was killed may have left it undone.
-        if (*changed || first) && !self.finish_again(step, &*prepared)? {
+        if !(blocked && written) {
+            break;
+        }
+    }
+    Ok(replay)
+}
+
+/// Judges the rows of a step again. None: the run was asked to stop before it.
+fn replay_step(
+    run: &Running<'_>,
+    step: &dyn AnyStep,
+    cache: &LookupCache,
+    first: bool,
+    changed: &mut bool,
+) -> Result<Option<(Rejudged, bool)>, RunError> {
+    if run.stop.requested() {
+        return Ok(None);
+    }
+    let began = Instant::now();
+    let plan = plan::load(&mut *run.databases.target.get()?, step.name())?;
+    let plan = Arc::new(plan.ok_or(RunError::NotDone(step.name()))?);
+    let again = if first { Again::Extending } else { Again::Rereading };
+    let prepared = run.prepare(step, &plan, cache, again, &|_| true)?;
+    run.reporter.event(&Event::StepStarted { step: step.name(), rows: plan.keys.len(), done: 0 });
+    let chunks = recorded::chunks(&mut *run.databases.target.get()?, step.name())?;
+    let mut sum = Rejudged::default();
+    let mut moved = Moved::default();
+    for (chunk, range) in chunks {
+        if run.stop.requested() {
             return Ok(Some((sum, false)));
         }
-        self.reporter.event(&Event::StepRejudged { step: step.name(), done: sum, elapsed: began.elapsed() });
-        Ok(Some((sum, true)))
+        let done = replay_chunk(run, step, &*prepared, (chunk, range), &mut moved)?;
+        run.reporter.event(&Event::ChunkRejudged { step: step.name(), chunk, done });
+        sum += done;
     }
+    *changed |= sum.changed();
+    // A replay that was killed may have left it undone.
+    if (*changed || first) && !finish_again(run, step, &*prepared)? {
+        return Ok(Some((sum, false)));
+    }
+    run.reporter.event(&Event::StepRejudged { step: step.name(), done: sum, elapsed: began.elapsed() });
+    Ok(Some((sum, true)))
+}
 
-    fn replay_chunk(
-        &self,
-        step: &dyn AnyStep,
-        prepared: &dyn PreparedStep,
-        (chunk, range): (i64, KeyRange),
-        moved: &mut Moved,
-    ) -> Result<Rejudged, RunError> {
-        let failed = |source| RunError::Chunk { step: step.name(), lo: range.lo, hi: range.hi, source };
-        self.patiently(step.name(), || {
-            let started = Instant::now();
-            let (rows, _) = prepared.read(&self.databases.legacy, &self.mends, range, Weight::ANY).map_err(failed)?;
-            let judged = rows.transform().map_err(failed)?;
-            judged.commit_again(&mut *self.databases.target.get()?, chunk, moved, started).map_err(failed)
-        })
-    }
+fn replay_chunk(
+    run: &Running<'_>,
+    step: &dyn AnyStep,
+    prepared: &dyn PreparedStep,
+    (chunk, range): (i64, KeyRange),
+    moved: &mut Moved,
+) -> Result<Rejudged, RunError> {
+    let failed = |source| RunError::Chunk { step: step.name(), lo: range.lo, hi: range.hi, source };
+    run.patiently(step.name(), || {
+        let started = Instant::now();
+        let (rows, _) = prepared.read(&run.databases.legacy, &run.mends, range, Weight::ANY).map_err(failed)?;
+        let judged = rows.transform().map_err(failed)?;
+        judged.commit_again(&mut *run.databases.target.get()?, chunk, moved, started).map_err(failed)
+    })
 }

@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use diesel::QueryResult;
 
-use super::chunk::{ReadRows, Rows};
-use super::error::{ChunkError, RunError};
+use super::chunk::{ChunkError, ChunkRows, ReadRows, Weight};
 use crate::contract::errors::{FinishError, PrepareError};
 use crate::contract::inspect::{Finding, Inspect, Right};
 use crate::contract::legacy::{Fate, LegacyRow, weight};
 use crate::contract::step::{Prepare, Step};
 use crate::storage::bulk::Tx;
 use crate::storage::db::Db;
-use crate::storage::failure::diagnosis;
+use crate::storage::db::diagnosis;
 use crate::storage::indexes::UniqueIndex;
 use crate::storage::ledger::mends::Mends;
 use crate::storage::ledger::plan::StepPlan;
@@ -42,6 +41,11 @@ pub trait AnyStep: Send + Sync {
     fn also(&self) -> &'static [&'static str];
     /// Tables without ids whose rows belong to a row of the target, with the column that points to it.
     fn parts(&self) -> &'static [(&'static str, &'static str)];
+    /// The target tables into which it writes whole rows.
+    fn filled(&self) -> Vec<&'static str> {
+        let parts = self.parts().iter().map(|(table, _)| *table);
+        [self.target_table()].into_iter().chain(self.also().iter().copied()).chain(parts).collect()
+    }
     /// Unique indexes that the target has once it is done.
     fn indexes(&self) -> &'static [UniqueIndex];
     /// Further target tables that it changes, and how.
@@ -68,28 +72,6 @@ pub trait AnyStep: Send + Sync {
     fn prepare(&self, cx: &Prepare<'_>) -> Result<Box<dyn PreparedStep>, PrepareError>;
 }
 
-/// What the rows of a chunk may weigh.
-#[derive(Debug, Clone, Copy)]
-pub struct Weight {
-    /// Bytes, in all; `u64::MAX`: as many as there are.
-    pub(crate) most: u64,
-    /// Bytes of a row of this step, as far as it is known.
-    pub(crate) a_row: Option<u64>,
-}
-
-impl Weight {
-    pub(crate) const ANY: Self = Self { most: u64::MAX, a_row: None };
-
-    /// How many rows may be read at once where `bytes` are read already.
-    fn page(self, bytes: u64) -> u64 {
-        match self.a_row {
-            _ if self.most == u64::MAX => u64::MAX,
-            None => FIRST_PAGE,
-            Some(a_row) => (self.most.saturating_sub(bytes) / a_row.max(1)).clamp(LEAST_PAGE, MOST_PAGE),
-        }
-    }
-}
-
 /// A step with its lookups.
 pub trait PreparedStep: Send + Sync {
     /// Reads the rows of a chunk: those of its range, with the followers of its leaders; mended rows in the place of
@@ -112,16 +94,6 @@ pub trait PreparedStep: Send + Sync {
     fn make_unique(&self, index: &UniqueIndex, tx: &mut Tx<'_>) -> Result<u64, FinishError>;
 }
 
-/// The keys of the legacy table of a step.
-pub(super) fn keys(step: &dyn AnyStep, legacy: &Pool) -> Result<KeySet, RunError> {
-    let mut legacy = legacy.get()?;
-    step.keys(&mut legacy).map_err(|source| {
-        let what = format!("the keys of {}", step.legacy_table());
-        let source = PrepareError::Query { what, source };
-        RunError::Prepare { step: step.name(), source }
-    })
-}
-
 /// A step type as a value.
 pub(crate) struct Erased<S>(PhantomData<fn() -> S>);
 
@@ -131,7 +103,8 @@ impl<S> Erased<S> {
     }
 }
 
-struct Ready<S: Step> {
+/// A step of a known type with its lookups.
+struct Prepared<S: Step> {
     lookups: Arc<S::Lookups>,
     plan: Arc<StepPlan>,
 }
@@ -223,17 +196,11 @@ impl<S: Step> AnyStep for Erased<S> {
 
     fn prepare(&self, cx: &Prepare<'_>) -> Result<Box<dyn PreparedStep>, PrepareError> {
         let lookups = Arc::new(S::prepare(cx)?);
-        Ok(Box::new(Ready::<S> { lookups, plan: cx.plan() }))
+        Ok(Box::new(Prepared::<S> { lookups, plan: cx.plan() }))
     }
 }
 
-/// Rows of a page where nobody knows what they weigh.
-const FIRST_PAGE: u64 = 256;
-/// Rows of a page, at the least and at the most: heavy rows may stand behind light ones, and a page is read whole.
-const LEAST_PAGE: u64 = 32;
-const MOST_PAGE: u64 = 2_048;
-
-impl<S: Step> Ready<S> {
+impl<S: Step> Prepared<S> {
     /// The rows of a range, page by page, until they weigh too much.
     fn pages(
         &self,
@@ -268,7 +235,7 @@ impl<S: Step> Ready<S> {
     }
 }
 
-impl<S: Step> PreparedStep for Ready<S> {
+impl<S: Step> PreparedStep for Prepared<S> {
     fn read(
         &self,
         legacy: &Pool,
@@ -297,7 +264,7 @@ impl<S: Step> PreparedStep for Ready<S> {
             starts = Some((0..rows.len()).filter(|place| leads(&rows[*place])).collect());
         }
         mends.apply(S::Legacy::TABLE, &mut rows, S::Legacy::key)?;
-        let rows = Rows::<S> { rows, starts, found, planned, as_planned, lookups: Arc::clone(&self.lookups) };
+        let rows = ChunkRows::<S> { rows, starts, found, planned, as_planned, lookups: Arc::clone(&self.lookups) };
         Ok((Box::new(rows), range))
     }
 

@@ -12,7 +12,6 @@ pub(crate) mod model;
 pub(crate) mod place;
 pub(crate) mod pool;
 mod rehearsal;
-mod session;
 pub mod shape;
 pub(crate) mod sql;
 pub(crate) mod types;

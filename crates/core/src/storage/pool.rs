@@ -8,8 +8,9 @@ use crossbeam_channel::{RecvTimeoutError, bounded};
 use diesel::r2d2::{self, ManageConnection};
 use diesel::{Connection, QueryResult};
 
+use super::db::diagnosis;
 use super::db::{Backend, Db, DbUrl, OpenError, Role};
-use super::failure::{Failure, diagnosis};
+use super::failure::Failure;
 use super::rehearsal;
 
 /// A pool of connections to one database.

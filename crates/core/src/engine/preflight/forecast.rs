@@ -4,7 +4,8 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use serde::Serialize;
 
-use super::{Checked, sequences};
+use super::checked::Checked;
+use super::sequences;
 use crate::contract::inspect::Finding;
 use crate::engine::step::AnyStep;
 use crate::storage::db::{Backend, Db, Role};

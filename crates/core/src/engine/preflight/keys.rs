@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, Text};
 
-use crate::contract::domain::Registry;
 use crate::contract::inspect::Finding;
+use crate::engine::registry::Registry;
 use crate::storage::db::{Backend, Db, Role};
 use crate::storage::shape::columns;
 

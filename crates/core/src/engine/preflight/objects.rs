@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Text};
 
-use super::over_tables;
+use super::tables::over_tables;
 use crate::contract::inspect::Finding;
 use crate::storage::db::{Db, Role};
 

@@ -3,7 +3,8 @@
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Text};
 
-use super::{Needs, over_tables};
+use super::checked::Needs;
+use super::tables::over_tables;
 use crate::contract::inspect::{Finding, Right};
 use crate::storage::db::{Db, Role};
 

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
-use super::filled;
 use crate::contract::inspect::{Finding, Right};
 use crate::engine::step::AnyStep;
 use crate::storage::db::{Backend, Db, Role};
@@ -27,7 +26,7 @@ pub(super) fn legacy(steps: &[&dyn AnyStep], db: &mut Db) -> QueryResult<Vec<Fin
 pub(super) fn target(steps: &[&dyn AnyStep], db: &mut Db) -> QueryResult<Vec<Finding>> {
     let mut found = Vec::new();
     for step in steps {
-        let filled: BTreeSet<&str> = filled(*step).into_iter().collect();
+        let filled: BTreeSet<&str> = step.filled().into_iter().collect();
         let adds =
             |(table, rights): &(&'static str, &'static [Right])| rights.contains(&Right::Insert).then_some(*table);
         let further: BTreeSet<&str> = step.changes().iter().filter_map(adds).collect();

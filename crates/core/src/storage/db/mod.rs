@@ -2,7 +2,9 @@
 
 #![allow(missing_docs, reason = "diesel's derive makes public items without docs")]
 
+pub(crate) mod diagnosis;
 mod open;
+pub(crate) mod session;
 mod url;
 
 use std::fmt;

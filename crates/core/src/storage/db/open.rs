@@ -9,10 +9,11 @@ use diesel::{Connection, ConnectionError, PgConnection, SqliteConnection};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::ExposeSecret;
 
+use super::session;
 use super::url::{DbUrl, Place};
 use super::{Backend, Db, Role};
-use crate::storage::failure::{Failure, diagnosis};
-use crate::storage::session;
+use crate::storage::db::diagnosis;
+use crate::storage::failure::Failure;
 
 /// Why a database could not be opened. Its text holds no password.
 #[derive(Debug, thiserror::Error)]

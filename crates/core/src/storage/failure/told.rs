@@ -10,7 +10,7 @@ pub(crate) const NOT_TAKEN: &str = "RPL01";
 pub(crate) const UNFIT: &str = "RPL02";
 
 /// The code of a failure of which only the statement is known.
-pub(super) const UNKNOWN: &str = "00000";
+pub(crate) const UNKNOWN: &str = "00000";
 
 /// How the message of a told failure begins; the code follows. It is ours, and no server's.
 const SQLSTATE: &str = "replant: SQLSTATE ";
@@ -65,7 +65,7 @@ impl Told {
     }
 
     /// What was told of an error, if anybody asked.
-    pub(super) fn of(info: &dyn DatabaseErrorInformation) -> Option<Self> {
+    pub(crate) fn of(info: &dyn DatabaseErrorInformation) -> Option<Self> {
         let message = info.message();
         let code = message.strip_prefix(SQLSTATE).or_else(|| message.strip_prefix(MARIADB))?;
         let text = |part: Option<&str>| part.unwrap_or_default().to_owned();

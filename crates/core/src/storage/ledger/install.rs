@@ -8,7 +8,8 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::error::{Attempt, LedgerError};
 use crate::storage::db::Db;
-use crate::storage::failure::{Failure, diagnosis};
+use crate::storage::db::diagnosis;
+use crate::storage::failure::Failure;
 
 const POSTGRES: EmbeddedMigrations = embed_migrations!("../../schemas/ledger/postgres");
 const SQLITE: EmbeddedMigrations = embed_migrations!("../../schemas/ledger/sqlite");

@@ -54,11 +54,14 @@ impl From<Migrated> for Recorded {
     }
 }
 
+/// Recorded rows, by key.
+pub(crate) type ByKey = FxHashMap<Key, Recorded>;
+
 /// The rows that a chunk has closed, by key. Whoever has read them may close the chunk again: it stays locked.
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn of_chunk(db: &mut Db, step: &str, chunk: i64) -> Result<FxHashMap<Key, Recorded>, LedgerError> {
+pub(crate) fn of_chunk(db: &mut Db, step: &str, chunk: i64) -> Result<ByKey, LedgerError> {
     if let Db::Pg(pg) = db {
         c::table.find(chunk).select(c::id).for_update().first::<i64>(pg).attempt("locked")?;
     }

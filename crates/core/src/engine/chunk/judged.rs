@@ -1,66 +1,47 @@
-//! The ends of the rows of a chunk: what the ledger keeps of each.
+//! The rows of a chunk with their verdicts, and what the ledger keeps of them.
 
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 use rustc_hash::FxHashMap;
 
-use super::chunk::Judged;
-use crate::contract::draft::Carried;
+use super::ends::{ByTarget, Kept, RowEnd, end_of, keep, storable};
+use crate::contract::draft::{Carried, Draft};
 use crate::contract::legacy::LegacyRow;
-use crate::contract::refusal::Refusal;
-use crate::contract::step::{Step, merged_code};
+use crate::contract::step::Step;
 use crate::storage::bulk::{Refused, Rows as _, UnitIndex};
 use crate::storage::ledger::close::{ChunkResult, Migrated, NewOutcome, NewQuarantined, NewRepair};
-use crate::storage::ledger::recorded::Recorded;
 use crate::storage::types::Instant as At;
 use crate::words::{Code, Key, Outcome, Root};
 
-/// What became of one legacy row.
-#[derive(Debug, Clone)]
-pub(super) struct RowEnd {
-    pub(super) outcome: Outcome,
-    pub(super) code: Option<Code>,
-    reason: String,
-    pub(super) root: Option<Root>,
-    pub(super) target: Option<i64>,
-    /// The table of the target, where it is another one than the step's.
-    pub(super) table: Option<&'static str>,
-}
-
-/// Rows that stay as the ledger has them, although they would come out otherwise now: what was written for them cannot be
-/// taken back.
-pub(super) type Kept = FxHashMap<Key, Recorded>;
-
-/// What the target refused, by unit.
-pub(super) struct ByTarget(FxHashMap<UnitIndex, Refusal>);
-
-impl ByTarget {
-    pub(super) fn new(refused: &[Refused]) -> Self {
-        let refusal = |refused: &Refused| Refusal::quarantine_as(refused.code, refused.reason.clone());
-        Self(refused.iter().map(|refused| (refused.unit, refusal(refused))).collect())
-    }
-
-    fn stays(&self, unit: UnitIndex) -> bool {
-        !self.0.contains_key(&unit)
-    }
+/// The rows of a chunk with their verdicts.
+pub(crate) struct Judged<S: Step> {
+    pub(crate) rows: Vec<S::Legacy>,
+    pub(crate) starts: Option<Vec<usize>>,
+    pub(crate) draft: Draft<S::Rows>,
+    pub(crate) bytes: u64,
 }
 
 impl<S: Step> Judged<S> {
+    /// The rows of a unit, the leader first.
+    pub(crate) fn unit(&self, unit: UnitIndex) -> &[S::Legacy] {
+        unit_rows(&self.rows, self.starts.as_deref(), unit as usize)
+    }
+
     /// The units, by their places.
-    pub(super) fn units(&self) -> UnitIndex {
+    pub(crate) fn units(&self) -> UnitIndex {
         UnitIndex::try_from(self.draft.verdicts.len()).expect("a chunk has fewer than 2^32 units")
     }
 
     /// The ends of the rows of a unit, the leader's first.
-    pub(super) fn ends<'a>(
+    pub(crate) fn ends<'a>(
         &'a self,
         unit: UnitIndex,
         by_target: &'a ByTarget,
     ) -> impl Iterator<Item = (Key, RowEnd)> + use<'a, S> {
         let rows = self.unit(unit);
         let leader = rows[0].key();
-        let judged = match by_target.0.get(&unit) {
+        let judged = match by_target.refusal(unit) {
             Some(refusal) => Err(refusal),
             None => self.draft.verdicts[unit as usize].result.as_ref().map(|target| *target),
         };
@@ -76,7 +57,7 @@ impl<S: Step> Judged<S> {
     }
 
     /// What the ledger keeps of the chunk, given the units that the target refused and the rows that stay as they were.
-    pub(super) fn result(&self, chunk: i64, refused: &[Refused], kept: &Kept) -> ChunkResult {
+    pub(crate) fn result(&self, chunk: i64, refused: &[Refused], kept: &Kept) -> ChunkResult {
         let by_target = ByTarget::new(refused);
         let mut result = ChunkResult::default();
         result.counts.read = self.rows.len() as u64;
@@ -207,59 +188,10 @@ impl<S: Step> Judged<S> {
     }
 }
 
-/// A row that stays as it was recorded: it is in the target, of itself or in another one's row.
-fn keep<S: Step>(recorded: &Recorded, chunk: i64, key: Key, result: &mut ChunkResult) {
-    let target = recorded.target.expect("a row that stays is in the target");
-    match (recorded.outcome, recorded.fingerprint) {
-        (Outcome::Migrated, Some(fingerprint)) => {
-            result.migrated.push(Migrated { key, target, fingerprint, also: recorded.also.clone() });
-        }
-        (outcome, _) => {
-            let own = recorded.table.as_deref().map(static_name::<S>);
-            result.outcomes.push(NewOutcome {
-                step: S::NAME.to_owned(),
-                legacy_key: key,
-                chunk_id: chunk,
-                outcome: outcome.as_str(),
-                code: own.is_none().then(|| merged_code::<S>().as_str()),
-                target_table: own,
-                target_id: Some(target),
-            });
-        }
-    }
-}
-
-/// The tables that a step writes are known by name when it is compiled.
-pub(super) fn static_name<S: Step>(table: &str) -> &'static str {
-    S::ALSO.iter().find(|name| **name == table).copied().unwrap_or(S::TARGET)
-}
-
-/// PostgreSQL keeps no NUL in a text: its picture stands there instead.
-fn storable(value: &str) -> String {
-    value.replace('\0', "\u{2400}")
-}
-
-impl RowEnd {
-    fn new(outcome: Outcome, code: Option<Code>) -> Self {
-        Self { outcome, code, reason: String::new(), root: None, target: None, table: None }
-    }
-}
-
-/// The end of a row of a unit, given that of its leader.
-fn end_of<S: Step>(judged: Result<i64, &Refusal>, leader: Key, key: Key) -> RowEnd {
-    let leads = key == leader;
-    match judged {
-        Ok(target) if leads => RowEnd { target: Some(target), ..RowEnd::new(Outcome::Migrated, None) },
-        Ok(target) => RowEnd { target: Some(target), ..RowEnd::new(Outcome::Merged, Some(merged_code::<S>())) },
-        Err(Refusal::Skipped(code)) if leads => RowEnd::new(Outcome::Skipped, Some(*code)),
-        Err(Refusal::Skipped(_)) => RowEnd::new(Outcome::Skipped, Some(Code::PARENT_SKIPPED)),
-        Err(Refusal::Quarantined { code, reason, root }) if leads => {
-            RowEnd { reason: reason.clone(), root: root.clone(), ..RowEnd::new(Outcome::Quarantined, Some(*code)) }
-        }
-        Err(Refusal::Quarantined { root, .. }) => {
-            let root = root.clone().unwrap_or(Root { step: S::NAME.to_owned(), key: leader });
-            let reason = format!("waits for row {} of {}, with which it is one", root.key, root.step);
-            RowEnd { reason, root: Some(root), ..RowEnd::new(Outcome::Quarantined, Some(Code::PARENT_QUARANTINED)) }
-        }
+/// The rows of the nth unit.
+pub(crate) fn unit_rows<'a, L>(rows: &'a [L], starts: Option<&[usize]>, unit: usize) -> &'a [L] {
+    match starts {
+        None => &rows[unit..=unit],
+        Some(starts) => &rows[starts[unit]..starts.get(unit + 1).copied().unwrap_or(rows.len())],
     }
 }

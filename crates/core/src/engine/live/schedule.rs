@@ -6,20 +6,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::error::RunError;
-use super::event::Event;
-use super::finish::End;
+use super::finish::{Finished, finish, look_at_indexes};
 use super::limits::{Budget, Limits};
 use super::pipeline::{self, Line};
-use super::report::{Rehearsed, Report, StepReport};
-use super::run::Running;
-use super::step::AnyStep;
-use super::stop::Stop;
 use crate::contract::cache::LookupCache;
 use crate::contract::errors::PrepareError;
 use crate::contract::step::Again;
+use crate::engine::error::RunError;
+use crate::engine::event::Event;
+use crate::engine::offline;
+use crate::engine::report::{Rehearsed, Report, StepReport};
+use crate::engine::run::Running;
+use crate::engine::step::AnyStep;
+use crate::engine::stop::Stop;
 use crate::policy::sizing::Measured;
-use crate::storage::db::Backend;
 use crate::storage::ledger::plan::StepPlan;
 use crate::storage::ledger::{self, claim};
 use crate::words::Counts;
@@ -94,81 +94,75 @@ struct Lane<'a> {
     steps: &'a [&'a dyn AnyStep],
 }
 
-impl Running<'_> {
-    /// Runs steps, side by side where the target has room for more than one writer.
-    pub(super) fn steps(&self, steps: &[&dyn AnyStep]) -> Result<Report, RunError> {
-        self.settle_constraints(steps)?;
-        self.look_at_indexes(steps)?;
-        let settings = &self.migration.settings;
-        let one_at_a_time = self.one_writer();
-        let limits = Limits {
-            readers: Budget::new(settings.readers as u64),
-            writers: Budget::new(if one_at_a_time { 1 } else { settings.writers as u64 }),
-            bytes: Budget::new(settings.queue_bytes),
-        };
-        let board = Board::default();
-        let cache = if one_at_a_time { LookupCache::keeping() } else { LookupCache::default() };
-        let lane = Lane { run: self, board: &board, limits: &limits, cache: &cache, steps };
-        // All are planned first, so that it can be told how much there is to do.
-        let mut one_by_one = Vec::new();
-        std::thread::scope(|scope| {
-            for step in steps {
-                if self.stop.requested() || board.halt.requested() {
-                    board.end(step.name(), Ok(None), false);
-                    continue;
-                }
-                match self.patiently(step.name(), || self.plan(*step)) {
-                    Err(error) => board.end(step.name(), Err(error), false),
-                    Ok(plan) => {
-                        self.tell_planned(&plan, step.name(), steps.len());
-                        let lane = &lane;
-                        match one_at_a_time {
-                            true => one_by_one.push((*step, plan)),
-                            false => drop(scope.spawn(move || lane.conduct(*step, plan))),
-                        }
+/// Runs steps, side by side where the target has room for more than one writer.
+pub(crate) fn steps(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<Report, RunError> {
+    offline::settle(run, steps)?;
+    look_at_indexes(run, steps)?;
+    let settings = run.settings;
+    let one_at_a_time = run.one_writer();
+    let limits = Limits {
+        readers: Budget::new(settings.readers as u64),
+        writers: Budget::new(if one_at_a_time { 1 } else { settings.writers as u64 }),
+        bytes: Budget::new(settings.queue_bytes),
+    };
+    let board = Board::default();
+    let cache = if one_at_a_time { LookupCache::keeping() } else { LookupCache::default() };
+    let lane = Lane { run, board: &board, limits: &limits, cache: &cache, steps };
+    // All are planned first, so that it can be told how much there is to do.
+    let mut one_by_one = Vec::new();
+    std::thread::scope(|scope| {
+        for step in steps {
+            if run.stop.requested() || board.halt.requested() {
+                board.end(step.name(), Ok(None), false);
+                continue;
+            }
+            match run.patiently(step.name(), || run.plan(*step)) {
+                Err(error) => board.end(step.name(), Err(error), false),
+                Ok(plan) => {
+                    tell_planned(run, &plan, step.name(), steps.len());
+                    let lane = &lane;
+                    match one_at_a_time {
+                        true => one_by_one.push((*step, plan)),
+                        false => drop(scope.spawn(move || lane.conduct(*step, plan))),
                     }
                 }
             }
-            one_by_one.into_iter().for_each(|(step, plan)| lane.conduct(step, plan));
-        });
-        let state = board.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let State { ended, mut reports, failed, .. } = state;
-        match failed {
-            Some(error) => Err(error),
-            None => Ok(Report {
-                rehearsed: self.rehearsed()?,
-                complete: ended.values().all(|done| *done),
-                steps: steps.iter().filter_map(|step| reports.remove(step.name())).collect(),
-                intruders: self.intruders(),
-            }),
         }
+        one_by_one.into_iter().for_each(|(step, plan)| lane.conduct(step, plan));
+    });
+    let state = board.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let State { ended, mut reports, failed, .. } = state;
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(Report {
+            rehearsed: rehearsed(run)?,
+            complete: ended.values().all(|done| *done),
+            steps: steps.iter().filter_map(|step| reports.remove(step.name())).collect(),
+            intruders: offline::intruders(run),
+        }),
     }
+}
 
-    fn rehearsed(&self) -> Result<Option<Rehearsed>, RunError> {
-        if !self.databases.target.is_rehearsal() {
-            return Ok(None);
+fn rehearsed(run: &Running<'_>) -> Result<Option<Rehearsed>, RunError> {
+    if !run.databases.target.is_rehearsal() {
+        return Ok(None);
+    }
+    let mut target = run.databases.target.get()?;
+    let codes = ledger::status::codes(&mut target)?;
+    Ok(Some(Rehearsed { codes, money: ledger::close::money(&mut target, None)? }))
+}
+
+fn tell_planned(run: &Running<'_>, plan: &StepPlan, step: &'static str, of: usize) {
+    let rows = plan.keys.len();
+    let done = match plan.done {
+        true => rows,
+        // It is for people alone: a connection that is lost here is lost again where it matters.
+        false => {
+            let target = run.databases.target.get().ok();
+            target.and_then(|mut db| ledger::status::rows_done(&mut db, step).ok()).unwrap_or_default()
         }
-        let mut target = self.databases.target.get()?;
-        let codes = ledger::status::codes(&mut target)?;
-        Ok(Some(Rehearsed { codes, money: ledger::close::money(&mut target, None)? }))
-    }
-
-    fn tell_planned(&self, plan: &StepPlan, step: &'static str, of: usize) {
-        let rows = plan.keys.len();
-        let done = match plan.done {
-            true => rows,
-            // It is for people alone: a connection that is lost here is lost again where it matters.
-            false => {
-                let target = self.databases.target.get().ok();
-                target.and_then(|mut db| ledger::status::rows_done(&mut db, step).ok()).unwrap_or_default()
-            }
-        };
-        self.reporter.event(&Event::Planned { step, of, rows, done });
-    }
-
-    fn one_writer(&self) -> bool {
-        self.migration.settings.dry_run || self.databases.target.backend() == Backend::Sqlite
-    }
+    };
+    run.reporter.event(&Event::Planned { step, of, rows, done });
 }
 
 impl Lane<'_> {
@@ -231,7 +225,7 @@ impl Lane<'_> {
         waited: &Waited,
     ) -> Result<Option<(Counts, bool)>, RunError> {
         let (run, name) = (self.run, step.name());
-        let settings = &run.migration.settings;
+        let settings = run.settings;
         let until_done = |before| self.until_done(step, before, waited);
         let prepared = run.prepare(step, plan, self.cache, Again::Not, &until_done)?;
         self.board.prepared(name);
@@ -269,15 +263,15 @@ impl Lane<'_> {
         };
         let mut sum = Counts::default();
         loop {
-            let (counts, complete) = run.load(step, &*prepared, || pipeline::run(&line, rows))?;
+            let (counts, complete) = offline::load(run, step, &*prepared, || pipeline::run(&line, rows))?;
             sum += counts;
             if !complete {
                 return Ok(Some((sum, false)));
             }
-            match run.finish(step, &*prepared, &self.board.halt)? {
-                End::Done => return Ok(Some((sum, true))),
-                End::Stopped => return Ok(Some((sum, false))),
-                End::Open => {}
+            match finish(run, step, &*prepared, &self.board.halt)? {
+                Finished::Done => return Ok(Some((sum, true))),
+                Finished::Stopped => return Ok(Some((sum, false))),
+                Finished::Open => {}
             }
         }
     }

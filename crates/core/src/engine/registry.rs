@@ -4,9 +4,9 @@ use petgraph::algo::{tarjan_scc, toposort};
 use petgraph::graph::{DiGraph, NodeIndex};
 use rustc_hash::FxHashMap;
 
-use super::legacy::Fate;
-use super::step::Step;
-use crate::engine::step::{AnyStep, Erased};
+use super::step::{AnyStep, Erased};
+use crate::contract::legacy::Fate;
+use crate::contract::step::Step;
 use crate::storage::shape::TableShape;
 
 /// A business area: its name and its steps.

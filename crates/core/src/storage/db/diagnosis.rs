@@ -7,10 +7,8 @@ use diesel::connection::{Connection, Instrumentation, InstrumentationEvent};
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
 
-use super::caught;
-use super::codes::Failure;
-use super::told::{Told, UNKNOWN};
-use crate::storage::db::Db;
+use super::Db;
+use crate::storage::failure::{Failure, Told, UNKNOWN, caught};
 
 thread_local! {
     /// The last statement of this thread that PostgreSQL refused, without its values.

@@ -1,40 +1,31 @@
-//! A run: one invocation against one environment.
+//! A migration: what its operator asks of it. Each run is checked before, alive meanwhile, and closed in the ledger afterwards.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use backon::BlockingRetryable;
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
-use diesel::connection::SimpleConnection;
+use crossbeam_channel::bounded;
 use jiff::Timestamp;
 
-use super::databases::Databases;
 use super::error::RunError;
 use super::event::{Event, Reporter};
-use super::offline;
-use super::preflight;
-use super::replay::Replay;
+use super::registry::Registry;
+use super::replay::{self, Replay};
 use super::report::{Outlook, Plan, Report};
+use super::run::{self, Databases, Intruders, Running};
 use super::settings::Settings;
-use super::step::{AnyStep, PreparedStep, keys};
+use super::step::AnyStep;
 use super::stop::Stop;
-use crate::contract::cache::LookupCache;
-use crate::contract::domain::Registry;
+use super::{live, offline, preflight};
 use crate::contract::inspect::Finding;
-use crate::contract::step::{Again, Prepare};
+use crate::storage::db::diagnosis;
 use crate::storage::db::{Backend, Db, DbUrl, Role};
-use crate::storage::failure::{Failure, diagnosis};
+use crate::storage::failure::Failure;
 use crate::storage::ledger;
-use crate::storage::ledger::alive::{self, BEAT, Watched};
-use crate::storage::ledger::mends::{self, Mend, Mends};
-use crate::storage::ledger::plan::{self, NewStep, StepPlan};
-use crate::storage::ledger::runs::{self, Alive, End, Owner};
+use crate::storage::ledger::alive::Alive;
+use crate::storage::ledger::mends::{self, Mend};
+use crate::storage::ledger::owner::Owner;
+use crate::storage::ledger::plan;
+use crate::storage::ledger::runs::{self, End};
 use crate::storage::pool::PoolError;
-
-/// How often a run looks after what it waits for, and how much room there is.
-const LOOK: Duration = Duration::from_secs(5);
-
-const GIGABYTE: u64 = 1_000_000_000;
 
 /// Reads when the legacy database was frozen.
 pub type ReadSnapshot = fn(&mut Db) -> Result<Timestamp, String>;
@@ -60,7 +51,7 @@ impl Migration<'_> {
     /// Those with which a run would begin; of the checks, all that they have found.
     pub fn plan(&self) -> Result<Plan, RunError> {
         let steps = self.registry.selected(&self.settings.only)?;
-        let databases = Databases::open(self, None)?;
+        let databases = self.open(None)?;
         let checked = self.preflight(&steps, &databases, true)?;
         offline::check(&self.settings, &steps, &databases.target)?;
         let snapshot = Some(self.check_snapshot(&databases)?);
@@ -73,7 +64,7 @@ impl Migration<'_> {
             let done = planned.as_ref().is_some_and(|plan| plan.done);
             let keys = match planned {
                 Some(plan) => plan.keys,
-                None => keys(step, &databases.legacy)?,
+                None => run::keys(step, &databases.legacy)?,
             };
             outlook.push(Outlook {
                 step: step.name(),
@@ -109,7 +100,7 @@ impl Migration<'_> {
     pub fn run(&self, stop: &Stop, reporter: &dyn Reporter) -> Result<Report, RunError> {
         let steps = self.registry.selected(&self.settings.only)?;
         let scope = Scope { steps: &steps, only: &self.settings.only };
-        self.attended(&scope, stop, reporter, |_, _| Ok(()), |run| run.steps(&steps), |report| report.complete)
+        self.attended(&scope, stop, reporter, |_, _| Ok(()), |run| live::steps(run, &steps), |report| report.complete)
     }
 
     /// Judges every row again, mended rows in the place of legacy ones, and writes what comes out otherwise than the ledger
@@ -131,15 +122,46 @@ impl Migration<'_> {
             alone = Some(runs::replay_alone(session).map_err(RunError::Held)?);
             Ok(mends::save(db, mends)?)
         };
-        let replay = |run: &Running<'_>| run.replay(&steps);
+        let work = |run: &Running<'_>| replay::replay(run, &steps);
         let scope = Scope { steps: &steps, only: &[] };
-        let replayed = self.attended(&scope, stop, reporter, begin, replay, |replay| replay.complete);
+        let replayed = self.attended(&scope, stop, reporter, begin, work, |replay| replay.complete);
         drop(alone);
         replayed
     }
 
+    /// Joins the run that is under way on the target, in this or another process, on this or another machine, and works
+    /// beside it until every step is done. Stops with the run that it joined if that is asked to stop, and goes on without it
+    /// if that is killed. Waits for a run to begin for as long as `patience`.
+    ///
+    /// # Errors
+    /// No run is under way, or why it cannot begin or go on. All that was committed stays.
+    pub fn work(&self, patience: Duration, stop: &Stop, reporter: &dyn Reporter) -> Result<Report, RunError> {
+        if self.target.backend() == Backend::Sqlite {
+            let what = "a SQLite target has one writer, so nobody can join its run: use --workers of `migrate`";
+            return Err(RunError::Settings(what.to_owned()));
+        }
+        let (joined, scope) = run::wait_for_a_run(&self.target, patience, stop)?;
+        // Whoever joins a run does what the run does, unless it is told to do less.
+        let only = if self.settings.only.is_empty() { &scope } else { &self.settings.only };
+        let steps = self.registry.selected(only)?;
+        let work = |run: &Running<'_>| {
+            let (end_watch, watch_ends) = bounded::<()>(1);
+            std::thread::scope(|scope| {
+                scope.spawn(|| run::watch(run, &joined, &watch_ends));
+                let report = live::steps(run, &steps);
+                drop(end_watch);
+                report
+            })
+        };
+        self.attended(&Scope { steps: &steps, only }, stop, reporter, |_, _| Ok(()), work, |report| report.complete)
+    }
+
+    fn open(&self, owner: Option<&Owner>) -> Result<Databases, RunError> {
+        Databases::open((&self.legacy, &self.target), self.registry, &self.settings, owner)
+    }
+
     /// Does something with both databases as a run of the ledger: checked before, alive meanwhile, closed afterwards.
-    pub(super) fn attended<T>(
+    fn attended<T>(
         &self,
         scope: &Scope<'_>,
         stop: &Stop,
@@ -149,7 +171,7 @@ impl Migration<'_> {
         complete: impl FnOnce(&T) -> bool,
     ) -> Result<T, RunError> {
         let owner = Owner::of_this_process();
-        let databases = Databases::open(self, Some(&owner))?;
+        let databases = self.open(Some(&owner))?;
         for finding in self.preflight(scope.steps, &databases, false)?.findings {
             reporter.event(&Event::Noted { finding });
         }
@@ -177,20 +199,20 @@ impl Migration<'_> {
             reporter.event(&Event::Began { run: owner.to_string() });
             mends::load(&mut target)?
         };
-        let intruders = offline::Intruders::default();
         let run = Running {
-            migration: self,
+            registry: self.registry,
+            settings: &self.settings,
             databases: &databases,
             owner: &owner,
             snapshot,
             mends,
             stop,
             reporter,
-            intruders,
+            intruders: Intruders::default(),
         };
         let (end_heart, heart_ends) = bounded::<()>(1);
         let outcome = std::thread::scope(|scope| {
-            scope.spawn(|| run.heart(alive, &heart_ends));
+            scope.spawn(|| run::beat(&run, alive, &heart_ends));
             let outcome = work(&run);
             drop(end_heart);
             outcome
@@ -227,128 +249,7 @@ impl Migration<'_> {
 }
 
 /// What a run does: its steps, in order, and the domains or steps to which its operator limited it (none: all).
-pub(super) struct Scope<'a> {
-    pub(super) steps: &'a [&'a dyn AnyStep],
-    pub(super) only: &'a [String],
-}
-
-/// A run under way.
-pub(super) struct Running<'a> {
-    pub(super) migration: &'a Migration<'a>,
-    pub(super) databases: &'a Databases,
-    pub(super) owner: &'a Owner,
-    snapshot: Timestamp,
-    pub(super) mends: Mends,
-    pub(super) stop: &'a Stop,
-    pub(super) reporter: &'a dyn Reporter,
-    /// Sessions of others that were seen while an offline target had no foreign keys.
-    pub(super) intruders: offline::Intruders,
-}
-
-impl Running<'_> {
-    /// Shows that this process lives, until the run ends: by its beats and leases, and by its lock, which it takes again if the
-    /// session that held it was lost.
-    fn heart(&self, mut alive: Alive, ends: &Receiver<()>) {
-        let lease = self.migration.settings.lease;
-        let mut looked = Instant::now();
-        while ends.recv_timeout(BEAT.min(lease / 4)) == Err(RecvTimeoutError::Timeout) {
-            let Alive::Session(session) = &mut alive else { continue };
-            // A beat that a lock kept from its row is made up for by the next one; what is lost is opened again.
-            if runs::beat(session, self.owner, lease).is_err() && session.batch_execute("SELECT 1").is_err() {
-                let again = self.databases.target.dedicated().ok().and_then(|db| Alive::session(db, self.owner).ok());
-                alive = again.unwrap_or(alive);
-                continue;
-            }
-            if looked.elapsed() > LOOK {
-                looked = Instant::now();
-                if let Ok(watched) = alive::watched(session, self.owner) {
-                    self.look_after(watched);
-                }
-            }
-        }
-    }
-
-    /// Says what the whole run waits for, and stops it before the target's disk is full.
-    fn look_after(&self, Watched { waiting, bytes }: Watched) {
-        let tell = |reason| self.reporter.event(&Event::Throttled { step: "target", reason });
-        if waiting > 0 {
-            tell(format!(
-                "{waiting} commits wait for a standby that does not answer (synchronous_standby_names): nothing is lost, and \
-                 they go on when it does, or when the setting is taken back"
-            ));
-        }
-        let Some(disk_gb) = self.migration.settings.disk_gb else { return };
-        let reserve_gb = self.migration.settings.disk_reserve_gb;
-        let most = disk_gb.saturating_sub(reserve_gb).saturating_mul(GIGABYTE);
-        if bytes.cast_unsigned() > most && !self.stop.requested() {
-            tell(format!(
-                "the database has {} GB and the disk {disk_gb}: of these {reserve_gb} are kept for the site (`disk_reserve_gb`), so \
-                 the run stops here. Make room, then run the same command again",
-                bytes.cast_unsigned() / GIGABYTE
-            ));
-            self.stop.request();
-        }
-    }
-
-    /// Does something between the chunks, again after a wait while that may help. It can be done twice: what it leaves
-    /// behind, it finds.
-    pub(super) fn patiently<T>(
-        &self,
-        step: &'static str,
-        mut work: impl FnMut() -> Result<T, RunError>,
-    ) -> Result<T, RunError> {
-        let work = || work().map_err(|error| error.diagnosed(&self.databases.target));
-        work.retry(self.migration.settings.retries.backoff())
-            .when(|error| !self.stop.requested() && error.may_pass())
-            .notify(|error, wait| self.reporter.event(&Event::Retrying { step, reason: error.to_string(), wait }))
-            .call()
-    }
-
-    /// The plan of a step: the one in the ledger, or a new one that is written there.
-    pub(super) fn plan(&self, step: &dyn AnyStep) -> Result<StepPlan, RunError> {
-        if let Some(plan) = plan::load(&mut *self.databases.target.get()?, step.name())? {
-            return Ok(plan);
-        }
-        self.reporter.event(&Event::Planning { step: step.name() });
-        let keys = keys(step, &self.databases.legacy)?;
-        let all = self.migration.registry.ordered()?;
-        let position = all.iter().position(|other| other.name() == step.name()).unwrap_or_default();
-        let new = NewStep {
-            name: step.name(),
-            position,
-            legacy_table: step.legacy_table(),
-            target_table: step.target_table(),
-            also: step.also(),
-        };
-        let mut target = self.databases.target.get()?;
-        Ok(plan::make(&mut target, new, &keys, self.migration.settings.range_rows(keys.len()))?)
-    }
-
-    /// Builds the lookups of a step.
-    pub(super) fn prepare(
-        &self,
-        step: &dyn AnyStep,
-        plan: &Arc<StepPlan>,
-        cache: &LookupCache,
-        again: Again,
-        until_done: &(dyn Fn(&'static str) -> bool + Sync),
-    ) -> Result<Box<dyn PreparedStep>, RunError> {
-        self.reporter.event(&Event::Preparing { step: step.name() });
-        let cx = Prepare {
-            step: step.name(),
-            legacy: &self.databases.legacy,
-            target: &self.databases.target,
-            snapshot: self.snapshot,
-            plan,
-            cache,
-            mends: &self.mends,
-            pointers: &self.migration.settings.pointers,
-            again,
-            after: step.after(),
-            until_done,
-        };
-        self.patiently(step.name(), || {
-            step.prepare(&cx).map_err(|source| RunError::Prepare { step: step.name(), source })
-        })
-    }
+struct Scope<'a> {
+    steps: &'a [&'a dyn AnyStep],
+    only: &'a [String],
 }

@@ -9,19 +9,20 @@ use backon::BlockingRetryable;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use diesel::connection::SimpleConnection;
 
-use super::error::RunError;
-use super::event::Event;
-use super::run::Running;
-use super::step::{AnyStep, PreparedStep};
-use super::stop::Stop;
 use crate::contract::errors::FinishError;
 use crate::contract::inspect::Finding;
+use crate::engine::error::RunError;
+use crate::engine::event::Event;
+use crate::engine::run::Running;
+use crate::engine::step::{AnyStep, PreparedStep};
+use crate::engine::stop::Stop;
 use crate::storage::bulk::Tx;
 use crate::storage::db::{Backend, Db, Role};
 use crate::storage::indexes::{self, Built, Found, IndexError, UniqueIndex};
 use crate::storage::ledger;
 use crate::storage::ledger::claim::{self, Account};
 use crate::storage::ledger::stage::{self, Stage};
+use crate::storage::pool::PoolError;
 
 /// How long a part waits for a lock: customers wait for what it holds meanwhile. It is tried again later. A process that
 /// hangs in the midst of one loses its session.
@@ -41,7 +42,7 @@ const SAY_AGAIN: Duration = Duration::from_secs(30);
 
 /// How the end of a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum Finished {
     /// The step is done.
     Done,
     /// The run was asked to stop.
@@ -65,76 +66,83 @@ struct Ending<'a> {
     halt: Option<&'a Stop>,
 }
 
-impl Running<'_> {
-    /// Does what is left of a step and marks it as done, once: of two workers the second finds done what the first did.
-    pub(super) fn finish(&self, step: &dyn AnyStep, prepared: &dyn PreparedStep, halt: &Stop) -> Result<End, RunError> {
-        let ending = Ending { run: self, step, prepared, halt: Some(halt) };
-        loop {
-            match ending.patiently(|| ending.next_part())? {
-                Next::Open => return Ok(End::Open),
-                Next::Stage(Stage::Planned) if ending.is_to_stop() => return Ok(End::Stopped),
-                Next::Stage(Stage::Planned) => {}
-                Next::Stage(Stage::Done) => return Ok(End::Done),
-                Next::Stage(Stage::Indexing) => break,
-            }
+/// Does what is left of a step and marks it as done, once: of two workers the second finds done what the first did.
+pub(crate) fn finish(
+    run: &Running<'_>,
+    step: &dyn AnyStep,
+    prepared: &dyn PreparedStep,
+    halt: &Stop,
+) -> Result<Finished, RunError> {
+    let ending = Ending { run, step, prepared, halt: Some(halt) };
+    loop {
+        match ending.patiently(|| ending.next_part())? {
+            Next::Open => return Ok(Finished::Open),
+            Next::Stage(Stage::Planned) if ending.is_to_stop() => return Ok(Finished::Stopped),
+            Next::Stage(Stage::Planned) => {}
+            Next::Stage(Stage::Done) => return Ok(Finished::Done),
+            Next::Stage(Stage::Indexing) => break,
         }
-        if !ending.index()? {
-            return Ok(End::Stopped);
-        }
-        ending.patiently(|| ending.transaction(|db| Ok(stage::finish(db, step.name())?)))?;
-        Ok(End::Done)
     }
-
-    /// Does again what is left of a step, with what has come in since. Whether it came to its end.
-    pub(super) fn finish_again(&self, step: &dyn AnyStep, prepared: &dyn PreparedStep) -> Result<bool, RunError> {
-        let ending = Ending { run: self, step, prepared, halt: None };
-        for part in 0..prepared.finish_parts() {
-            ending.patiently(|| ending.part_again(part))?;
-        }
-        ending.index()
+    if !ending.index()? {
+        return Ok(Finished::Stopped);
     }
+    ending.patiently(|| ending.transaction(|db| Ok(stage::finish(db, step.name())?)))?;
+    Ok(Finished::Done)
+}
 
-    /// Looks at the unique indexes of steps before anything is moved. A remainder of a failed build may refuse rows, customers'
-    /// among them: it is dropped. A step that was done and has lost one is not done.
-    ///
-    /// # Errors
-    /// Something else has the name of an index; the database fails.
-    pub(super) fn look_at_indexes(&self, steps: &[&dyn AnyStep]) -> Result<(), RunError> {
-        for step in steps {
-            for index in step.indexes() {
-                self.patiently(step.name(), || self.look_at_index(*step, index))?;
-            }
-        }
-        Ok(())
+/// Does again what is left of a step, with what has come in since. Whether it came to its end.
+pub(crate) fn finish_again(
+    run: &Running<'_>,
+    step: &dyn AnyStep,
+    prepared: &dyn PreparedStep,
+) -> Result<bool, RunError> {
+    let ending = Ending { run, step, prepared, halt: None };
+    for part in 0..prepared.finish_parts() {
+        ending.patiently(|| ending.part_again(part))?;
     }
+    ending.index()
+}
 
-    fn look_at_index(&self, step: &dyn AnyStep, index: &UniqueIndex) -> Result<(), RunError> {
-        let problem = |error| match error {
-            IndexError::Database(_) => failed(step, error),
-            IndexError::Taken { .. } => {
-                RunError::Preflight { findings: vec![Finding::refusal(Role::Target, error.to_string())] }
-            }
+/// Looks at the unique indexes of steps before anything is moved. A remainder of a failed build may refuse rows, customers'
+/// among them: it is dropped. A step that was done and has lost one is not done.
+///
+/// # Errors
+/// Something else has the name of an index; the database fails.
+pub(crate) fn look_at_indexes(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<(), RunError> {
+    for step in steps {
+        for index in step.indexes() {
+            run.patiently(step.name(), || look_at_index(run, *step, index))?;
+        }
+    }
+    Ok(())
+}
+
+fn look_at_index(run: &Running<'_>, step: &dyn AnyStep, index: &UniqueIndex) -> Result<(), RunError> {
+    let problem = |error| match error {
+        IndexError::Database(_) => failed(step, error),
+        IndexError::Taken { .. } => {
+            RunError::Preflight { findings: vec![Finding::refusal(Role::Target, error.to_string())] }
+        }
+    };
+    let found = indexes::look(&mut *run.databases.target.get()?, index).map_err(problem)?;
+    if found == Found::Invalid && !run.databases.target.is_rehearsal() {
+        let mut db = run.databases.target.dedicated().map_err(PoolError::from)?;
+        let left = indexes::clear(&mut db, index).map_err(problem)?;
+        let reason = match left {
+            true => format!("the index `{}` is not valid: it is dropped later, when others let go", index.name),
+            false => format!("the index `{}` was not valid: it is dropped, and built anew", index.name),
         };
-        let found = indexes::look(&mut *self.databases.target.get()?, index).map_err(problem)?;
-        if found == Found::Invalid && !self.databases.target.is_rehearsal() {
-            let mut db = self.databases.target.dedicated().map_err(crate::storage::pool::PoolError::from)?;
-            let left = indexes::clear(&mut db, index).map_err(problem)?;
-            let reason = match left {
-                true => format!("the index `{}` is not valid: it is dropped later, when others let go", index.name),
-                false => format!("the index `{}` was not valid: it is dropped, and built anew", index.name),
-            };
-            self.reporter.event(&Event::Throttled { step: step.name(), reason });
-        }
-        if found != Found::Valid {
-            let mut target = self.databases.target.get()?;
-            let reopened = target.write(|db| match stage::lock(db, step.name())? {
-                Some(Stage::Done) => stage::indexing(db, step.name()),
-                _ => Ok(()),
-            });
-            reopened.map_err(|source| failed(step, IndexError::Database(source)))?;
-        }
-        Ok(())
+        run.reporter.event(&Event::Throttled { step: step.name(), reason });
     }
+    if found != Found::Valid {
+        let mut target = run.databases.target.get()?;
+        let reopened = target.write(|db| match stage::lock(db, step.name())? {
+            Some(Stage::Done) => stage::indexing(db, step.name()),
+            _ => Ok(()),
+        });
+        reopened.map_err(|source| failed(step, IndexError::Database(source)))?;
+    }
+    Ok(())
 }
 
 fn failed(step: &dyn AnyStep, error: IndexError) -> RunError {
@@ -153,7 +161,7 @@ impl Ending<'_> {
     /// Does something again, after growing waits, while a lock of somebody else keeps it from its end: that may be for as long
     /// as a customer's transaction is open. Other failures that may pass are met as everywhere.
     fn patiently<T>(&self, work: impl FnMut() -> Result<T, RunError>) -> Result<T, RunError> {
-        let retries = self.run.migration.settings.retries;
+        let retries = self.run.settings.retries;
         let mut left = retries.times;
         let waits = retries.backoff().with_max_delay(retries.longest_wait.min(LONGEST_WAIT)).without_max_times();
         work.retry(waits)
@@ -296,8 +304,8 @@ impl Ending<'_> {
             return built.map(Some);
         }
         let built = self.patiently(|| {
-            let mut db = target.dedicated().map_err(crate::storage::pool::PoolError::from)?;
-            let memory = self.run.migration.settings.building.memory_mb;
+            let mut db = target.dedicated().map_err(PoolError::from)?;
+            let memory = self.run.settings.building.memory_mb;
             let pid = indexes::session(&mut db, memory).map_err(|error| failed(self.step, error.into()))?;
             self.watched(index, pid, || indexes::build(&mut db, index)).map_err(|error| failed(self.step, error))
         });

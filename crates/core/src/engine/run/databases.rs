@@ -1,24 +1,30 @@
 //! The databases of a run, opened as often as its workers need.
 
-use super::error::RunError;
-use super::run::Migration;
-use crate::storage::db::{Backend, Role};
+use crate::engine::error::RunError;
+use crate::engine::registry::Registry;
+use crate::engine::settings::Settings;
+use crate::storage::db::{Backend, DbUrl, Role};
 use crate::storage::ledger::owner::Owner;
 use crate::storage::pool::Pool;
 
 /// Both databases.
-pub(super) struct Databases {
-    pub(super) legacy: Pool,
-    pub(super) target: Pool,
+pub(crate) struct Databases {
+    pub(crate) legacy: Pool,
+    pub(crate) target: Pool,
 }
 
 impl Databases {
-    /// Opens both as many times as the settings need, for `owner` where something is to be written.
+    /// Opens both as many times as the settings need, for `owner` where something is to be written. A rehearsal copies the tables
+    /// that the steps of the registry touch.
     ///
     /// # Errors
     /// The settings do not fit together, or a database cannot be opened.
-    pub(super) fn open(migration: &Migration<'_>, owner: Option<&Owner>) -> Result<Self, RunError> {
-        let s = &migration.settings;
+    pub(crate) fn open(
+        (legacy, target): (&DbUrl, &DbUrl),
+        registry: &Registry,
+        s: &Settings,
+        owner: Option<&Owner>,
+    ) -> Result<Self, RunError> {
         let refuse = |side: &str, size: u32, needed: usize| {
             RunError::Settings(format!(
                 "the {side} pool of {size} connections is too small for {} readers and {} writers: it needs {needed}",
@@ -37,16 +43,15 @@ impl Databases {
         if (s.target_pool as usize) < target_needs && !s.dry_run {
             return Err(refuse("target", s.target_pool, target_needs));
         }
-        if migration.target.backend() == Backend::MariaDb {
+        if target.backend() == Backend::MariaDb {
             return Err(RunError::Settings("the target is PostgreSQL or SQLite, not MariaDB".to_owned()));
         }
-        let legacy =
-            Pool::open(&migration.legacy, Role::Legacy, s.legacy_pool, None)?.giving_up_after(s.legacy_patience);
+        let legacy = Pool::open(legacy, Role::Legacy, s.legacy_pool, None)?.giving_up_after(s.legacy_patience);
         let target = match s.dry_run {
-            true => Pool::rehearse(&migration.target, Role::Target, touched(migration))?,
+            true => Pool::rehearse(target, Role::Target, touched(registry))?,
             false => {
                 let name = owner.map(|owner| Owner::session_name(owner.as_str()));
-                Pool::open(&migration.target, Role::Target, s.target_pool, name)?
+                Pool::open(target, Role::Target, s.target_pool, name)?
             }
         };
         Ok(Self { legacy, target })
@@ -54,13 +59,11 @@ impl Databases {
 }
 
 /// The tables of the target that the steps read, fill or change.
-fn touched(migration: &Migration<'_>) -> Vec<String> {
-    let tables = migration.registry.steps().flat_map(|step| {
+fn touched(registry: &Registry) -> Vec<String> {
+    let tables = registry.steps().flat_map(|step| {
         let read = step.writes().into_iter().map(|table| table.name);
-        let filled = step.also().iter().copied().chain([step.target_table()]);
-        let parts = step.parts().iter().map(|(table, _)| *table);
         let changed = step.changes().iter().map(|(table, _)| *table);
-        read.chain(filled).chain(parts).chain(changed).collect::<Vec<_>>()
+        read.chain(step.filled()).chain(changed).collect::<Vec<_>>()
     });
     let tables: std::collections::BTreeSet<String> = tables.map(str::to_owned).collect();
     tables.into_iter().collect()

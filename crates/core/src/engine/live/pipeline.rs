@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use backon::BlockingRetryable;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::chunk::{Committed, ReadyChunk};
-use super::error::{ChunkError, RunError};
-use super::event::{Event, Reporter};
 use super::limits::{Limits, Share};
-use super::step::{PreparedStep, Weight};
-use super::stop::Stop;
+use crate::engine::chunk::{ChunkError, Committed, ReadyChunk, Weight};
+use crate::engine::error::RunError;
+use crate::engine::event::{Event, Reporter};
+use crate::engine::step::PreparedStep;
+use crate::engine::stop::Stop;
 use crate::policy::retry::{Action, Retries, action};
 use crate::policy::sizing::{Measured, Sizing};
 use crate::storage::failure::Failure;
@@ -56,7 +56,7 @@ pub(super) struct Line<'a> {
 }
 
 /// A chunk on its way from a reader to a writer.
-struct Judged<'a> {
+struct InFlight<'a> {
     claim: Claim,
     chunk: Box<dyn ReadyChunk>,
     /// How long it took to read and judge it.
@@ -94,7 +94,7 @@ struct Shared<'a> {
 pub(super) fn run(line: &Line<'_>, rows: u64) -> Result<(Counts, bool), RunError> {
     let state = Mutex::new(State { rows, ..State::default() });
     let shared = Shared { line, state, claiming: Mutex::default(), changed: Condvar::new() };
-    let (send, receive) = bounded::<Judged<'_>>(line.queue);
+    let (send, receive) = bounded::<InFlight<'_>>(line.queue);
     let mut finished = false;
     std::thread::scope(|scope| {
         let readers: Vec<_> = (0..line.readers)
@@ -151,7 +151,7 @@ impl Shared<'_> {
     }
 
     /// Claims, reads and judges chunks. `true` once the step has none left.
-    fn reader<'a>(&'a self, send: &Sender<Judged<'a>>) -> bool {
+    fn reader<'a>(&'a self, send: &Sender<InFlight<'a>>) -> bool {
         let mut waiting_since: Option<Instant> = None;
         while !self.halted() {
             let reading = self.line.limits.readers.take(1);
@@ -179,7 +179,7 @@ impl Shared<'_> {
                             let took = started.elapsed();
                             drop(reading);
                             share.becomes(chunk.bytes());
-                            if send.send(Judged { claim, chunk, took, _bytes: share }).is_err() {
+                            if send.send(InFlight { claim, chunk, took, _bytes: share }).is_err() {
                                 return false;
                             }
                         }
@@ -283,7 +283,7 @@ impl Shared<'_> {
         drop(self.changed.wait_timeout_while(state, LOOK_AGAIN, nothing_new));
     }
 
-    fn writer(&self, receive: &Receiver<Judged<'_>>) {
+    fn writer(&self, receive: &Receiver<InFlight<'_>>) {
         for judged in receive {
             if self.state().failed.is_some() {
                 self.release(&judged.claim, "the run failed at another chunk");
@@ -307,7 +307,7 @@ impl Shared<'_> {
 
     /// Commits a chunk; `None` where it turned out to be committed already, its connection having been lost in between.
     /// Tells how long the chunk was in work, but not in the queue.
-    fn commit(&self, judged: &Judged<'_>) -> Result<Option<(Committed, Duration)>, ChunkError> {
+    fn commit(&self, judged: &InFlight<'_>) -> Result<Option<(Committed, Duration)>, ChunkError> {
         let line = self.line;
         let mut unsure = false;
         self.retried(|| {

@@ -4,8 +4,8 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use super::db::{Backend, Db, Role};
-use super::sql::literal;
+use super::{Backend, Db, Role};
+use crate::storage::sql::literal;
 
 /// A setting of PostgreSQL: its name, its value, and why. One that a server does not know is left out.
 type Setting = (&'static str, &'static str, &'static str);

@@ -1,0 +1,24 @@
+//! A chunk of one step: its rows are read ([`rows`]), judged ([`judged`]), written and closed in one transaction ([`ready`]).
+//!
+//! The engine knows it by its [`forms`], whatever its step. What becomes of its rows is counted in one place ([`closing`]): for the
+//! first time, judged again ([`rejudge`]), or without what foreign keys refuse ([`expel`]).
+
+mod closing;
+mod ends;
+mod error;
+mod expel;
+mod forms;
+mod judged;
+mod ready;
+mod rejudge;
+mod rejudged;
+mod rows;
+mod take_out;
+mod weight;
+
+pub use error::ChunkError;
+pub(crate) use forms::{Committed, ReadRows, ReadyChunk};
+pub(crate) use forms::{Expelled, Moved};
+pub use rejudged::Rejudged;
+pub(crate) use rows::ChunkRows;
+pub(crate) use weight::Weight;

@@ -1,0 +1,54 @@
+//! A judged chunk of any step is ready to be written: as one that is held, anew, or without the rows that foreign keys refuse.
+
+use std::time::{Duration, Instant};
+
+use roaring::RoaringBitmap;
+
+use super::closing::{Closing, close};
+use super::ends::Kept;
+use super::error::ChunkError;
+use super::expel::expel;
+use super::forms::{Committed, Expelled, Moved, ReadyChunk};
+use super::judged::Judged;
+use super::rejudge::rejudge;
+use super::rejudged::Rejudged;
+use crate::contract::step::Step;
+use crate::storage::bulk::{Writing, settle};
+use crate::storage::db::Db;
+use crate::storage::ledger::alive;
+use crate::storage::ledger::claim::Claim;
+use crate::storage::ledger::owner::Owner;
+
+impl<S: Step> ReadyChunk for Judged<S> {
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn commit(&self, db: &mut Db, owner: &Owner, claim: &Claim, took: Duration) -> Result<Committed, ChunkError> {
+        let began = Instant::now();
+        db.write(|db| {
+            alive::name_work(db, owner, S::NAME, claim.chunk)?;
+            let again = RoaringBitmap::new();
+            let writing = Writing { step: S::NAME, chunk: claim.chunk, units: self.units(), again: &again };
+            let refused = settle(db, &writing, &self.draft.rows)?;
+            let counts = close(db, self, (&refused, &Kept::default()), Closing::Held(owner, claim), (took, began))?;
+            Ok(Committed { counts, refused: refused.len() })
+        })
+    }
+
+    fn commit_again(
+        &self,
+        db: &mut Db,
+        chunk: i64,
+        moved: &mut Moved,
+        started: Instant,
+    ) -> Result<Rejudged, ChunkError> {
+        let (done, left) = db.write(|db| rejudge(self, db, chunk, moved, started))?;
+        moved.extend(left);
+        Ok(done)
+    }
+
+    fn expel(&self, db: &mut Db, chunk: i64, out: &Expelled, started: Instant) -> Result<(), ChunkError> {
+        expel(self, db, chunk, out, started)
+    }
+}

@@ -1,0 +1,48 @@
+//! What judging chunks again came to.
+
+/// What judging chunks again came to, in legacy rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Rejudged {
+    /// Rows that were read and judged.
+    pub read: u64,
+    /// Rows that were out and are in the target now.
+    pub came_in: u64,
+    /// Rows that were in the target and were written anew.
+    pub rewritten: u64,
+    /// Rows that were in the target and were taken out.
+    pub taken_out: u64,
+    /// Rows that stay out, for another reason than before.
+    pub still_out: u64,
+    /// Rows that would come out otherwise now, but what was written for them cannot be taken back.
+    pub kept: u64,
+    /// Units that the target refused.
+    pub refused: u64,
+}
+
+impl Rejudged {
+    /// Whether anything was written.
+    pub fn changed(&self) -> bool {
+        self.came_in + self.rewritten + self.taken_out + self.still_out > 0
+    }
+}
+
+impl std::ops::AddAssign for Rejudged {
+    fn add_assign(&mut self, other: Self) {
+        self.read += other.read;
+        self.came_in += other.came_in;
+        self.rewritten += other.rewritten;
+        self.taken_out += other.taken_out;
+        self.still_out += other.still_out;
+        self.kept += other.kept;
+        self.refused += other.refused;
+    }
+}
+
+impl Rejudged {
+    /// The sum of two passes over the same rows.
+    #[must_use]
+    pub(crate) fn and_then(mut self, next: Self) -> Self {
+        self += next;
+        Self { read: next.read, kept: next.kept, refused: next.refused, ..self }
+    }
+}

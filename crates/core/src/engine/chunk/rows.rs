@@ -1,0 +1,65 @@
+//! The rows of a chunk, as they were read, and how they are judged: on rayon, a unit at a time.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::error::ChunkError;
+use super::forms::{ReadRows, ReadyChunk};
+use super::judged::{Judged, unit_rows};
+use crate::contract::draft::{Draft, Unit};
+use crate::contract::legacy::weight;
+use crate::contract::refusal::Refusal;
+use crate::contract::step::Step;
+use crate::storage::bulk::Rows as _;
+
+/// Units that one rayon task judges at the least: what tasks found is put together in the end, so there are but a few for
+/// each thread.
+const TASK: usize = 256;
+const TASKS_A_THREAD: usize = 2;
+
+/// The rows of a chunk of a step.
+pub(crate) struct ChunkRows<S: Step> {
+    pub(crate) rows: Vec<S::Legacy>,
+    /// Where each unit begins; none where every row is a unit.
+    pub(crate) starts: Option<Vec<usize>>,
+    pub(crate) found: u64,
+    pub(crate) planned: u64,
+    /// Whether these are the keys that were planned.
+    pub(crate) as_planned: bool,
+    pub(crate) lookups: Arc<S::Lookups>,
+}
+
+impl<S: Step> ReadRows for ChunkRows<S> {
+    fn transform(self: Box<Self>) -> Result<Box<dyn ReadyChunk>, ChunkError> {
+        if !self.as_planned {
+            return Err(ChunkError::SourceChanged { planned: self.planned, found: self.found });
+        }
+        let units = self.starts.as_ref().map_or(self.rows.len(), Vec::len);
+        let task = units.div_ceil(TASKS_A_THREAD * rayon::current_num_threads()).max(TASK);
+        let tasks: Vec<(usize, usize)> = (0..units).step_by(task).map(|from| (from, units.min(from + task))).collect();
+        let parts: Vec<Draft<S::Rows>> = tasks.into_par_iter().map(|(from, to)| self.judge(from..to)).collect();
+        let mut parts = parts.into_iter();
+        let mut draft = parts.next().unwrap_or_default();
+        parts.for_each(|part| draft.append(part));
+        draft.rows.arrange();
+        let bytes = weight(&self.rows) + draft.bytes;
+        Ok(Box::new(Judged::<S> { rows: self.rows, starts: self.starts, draft, bytes }))
+    }
+}
+
+impl<S: Step> ChunkRows<S> {
+    fn judge(&self, units: std::ops::Range<usize>) -> Draft<S::Rows> {
+        let mut draft = Draft::default();
+        for unit in units {
+            let unit = Unit::new(unit_rows(&self.rows, self.starts.as_deref(), unit));
+            // A defect in a rule must not take the run down: the row that shows it waits in quarantine.
+            let judged = catch_unwind(AssertUnwindSafe(|| S::transform(&self.lookups, &unit, &mut draft)));
+            draft.close(
+                judged.unwrap_or_else(|_| Err(Refusal::unforeseen("the transform panicked: a defect of its rule"))),
+            );
+        }
+        draft
+    }
+}
