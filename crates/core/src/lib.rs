@@ -26,6 +26,7 @@ pub use engine::report::{Outlook, Plan, Rehearsed, Report, StepReport};
 pub use engine::settings::{Offline, Settings};
 pub use engine::step::AnyStep;
 pub use engine::stop::Stop;
+pub use engine::trial::{Selection, Trial, TrialRow};
 pub use policy::retry::Retries;
 pub use storage::bulk::{Batch, Holds, Rows, Tx, UnitIndex, Write};
 pub use storage::cell::{BadCell, Cell, Unfit};
@@ -48,3 +49,5 @@ pub use words::{
 
 #[doc(hidden)]
 pub use diesel;
+#[doc(hidden)]
+pub use serde_json::Value as Json;

@@ -81,8 +81,8 @@ pub enum RunError {
         /// How long it was looked for.
         waited: std::time::Duration,
     },
-    /// A replay before the migration is done.
-    #[error("step {0} is not done: a replay judges again what a finished migration has judged")]
+    /// A replay or a trial before the migration is done.
+    #[error("step {0} is not done: only what a finished migration has judged can be judged again")]
     NotDone(&'static str),
     /// A load cannot be offline, or what it dropped cannot be built again.
     #[error(transparent)]

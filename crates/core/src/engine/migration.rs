@@ -14,6 +14,7 @@ use super::run::{self, Databases, Intruders, Running};
 use super::settings::Settings;
 use super::step::AnyStep;
 use super::stop::Stop;
+use super::trial::{self, Selection, Trial};
 use super::{live, offline, preflight};
 use crate::contract::inspect::Finding;
 use crate::storage::db::diagnosis;
@@ -154,6 +155,41 @@ impl Migration<'_> {
             })
         };
         self.attended(&Scope { steps: &steps, only }, stop, reporter, |_, _| Ok(()), work, |report| report.complete)
+    }
+
+    /// Judges some rows of a legacy table (or of a step) as a replay would, and shows what they would become. Writes nothing. The
+    /// step must be done.
+    ///
+    /// # Errors
+    /// No step moves that table, it is not done, or a database fails.
+    pub fn judge(&self, table: &str, selection: &Selection, reporter: &dyn Reporter) -> Result<Vec<Trial>, RunError> {
+        let asked = |step: &&dyn AnyStep| step.legacy_table() == table || step.name() == table;
+        let Some(step) = self.registry.steps().find(asked) else {
+            let known: Vec<&str> = self.registry.steps().map(AnyStep::legacy_table).collect();
+            let what = format!("no step moves the legacy table `{table}`: there are {}", known.join(", "));
+            return Err(RunError::Settings(what));
+        };
+        let databases = self.open(None)?;
+        let snapshot = self.check_snapshot(&databases)?;
+        let mends = {
+            let mut target = databases.target.get()?;
+            if !ledger::exists(&mut target)? {
+                return Err(RunError::NotDone(step.name()));
+            }
+            mends::load(&mut target)?
+        };
+        let run = Running {
+            registry: self.registry,
+            settings: &self.settings,
+            databases: &databases,
+            owner: &Owner::of_this_process(),
+            snapshot,
+            mends,
+            stop: &Stop::default(),
+            reporter,
+            intruders: Intruders::default(),
+        };
+        trial::judge(&run, step, selection)
     }
 
     fn open(&self, owner: Option<&Owner>) -> Result<Databases, RunError> {

@@ -19,3 +19,4 @@ mod run;
 pub(crate) mod settings;
 pub(crate) mod step;
 pub(crate) mod stop;
+pub(crate) mod trial;

@@ -18,7 +18,7 @@ use crate::storage::ledger::mends::Mends;
 use crate::storage::ledger::plan::StepPlan;
 use crate::storage::pool::Pool;
 use crate::storage::shape::TableShape;
-use crate::words::{KeyRange, KeySet};
+use crate::words::{Key, KeyRange, KeySet};
 
 /// Keys a page when a step is planned.
 const PAGE: i64 = 50_000;
@@ -86,6 +86,8 @@ pub trait PreparedStep: Send + Sync {
     ) -> Result<(Box<dyn ReadRows>, KeyRange), ChunkError>;
     /// The keys of its legacy table.
     fn keys(&self) -> &KeySet;
+    /// The row that leads the unit of a row.
+    fn leader_of(&self, key: Key) -> Key;
     /// How many parts its end has, once every chunk is done.
     fn finish_parts(&self) -> u64;
     /// Does a part of its end.
@@ -270,6 +272,10 @@ impl<S: Step> PreparedStep for Prepared<S> {
 
     fn keys(&self) -> &KeySet {
         &self.plan.keys
+    }
+
+    fn leader_of(&self, key: Key) -> Key {
+        S::followers(&self.lookups).and_then(|followers| followers.leader_of(key)).unwrap_or(key)
     }
 
     fn finish_parts(&self) -> u64 {

@@ -16,4 +16,5 @@ mod rivals;
 mod site;
 mod source;
 mod toy;
+mod trial;
 mod world;

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::error::ChunkError;
 use super::rejudged::Rejudged;
@@ -10,7 +12,7 @@ use crate::storage::db::Db;
 use crate::storage::ledger::claim::Claim;
 use crate::storage::ledger::owner::Owner;
 use crate::storage::ledger::recorded::Recorded;
-use crate::words::{Counts, Key};
+use crate::words::{Counts, Key, Outcome};
 
 /// Rows that left their chunk because they follow a leader elsewhere now, as they were recorded.
 pub(crate) type Moved = FxHashMap<Key, Recorded>;
@@ -52,12 +54,43 @@ pub trait ReadyChunk: Send {
         started: Instant,
     ) -> Result<Rejudged, ChunkError>;
 
+    /// Its units with their verdicts, to be looked at.
+    fn shown(&self) -> Vec<Trial>;
+
     /// Takes out the units of the rows that `out` names, each with the foreign key that refuses it, gives those another
     /// chance that the target refused when the chunk was written, and closes the chunk anew: inside the caller's transaction.
     ///
     /// # Errors
     /// The database fails, the chunk does not balance, or what was written for a unit cannot be taken back.
     fn expel(&self, db: &mut Db, chunk: i64, out: &Expelled, started: Instant) -> Result<(), ChunkError>;
+}
+
+/// A unit that was judged and not written.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trial {
+    /// Its rows, the leader first.
+    pub rows: Vec<TrialRow>,
+    /// What would be written for it: the name of the batch, which is that of its table where rows are inserted, and the row.
+    pub written: Vec<(&'static str, Value)>,
+    /// Its repairs: key, code, column, what was there and what would be.
+    pub repairs: Vec<(Key, &'static str, &'static str, Option<String>, Option<String>)>,
+}
+
+/// A legacy row that was judged and not written.
+#[derive(Debug, Clone, Serialize)]
+pub struct TrialRow {
+    /// Its key.
+    pub key: Key,
+    /// The row, as it was read.
+    pub legacy: Value,
+    /// What would become of it.
+    pub outcome: Outcome,
+    /// Why.
+    pub code: Option<&'static str>,
+    /// Why, in words.
+    pub reason: String,
+    /// The id of its target row.
+    pub target: Option<i64>,
 }
 
 /// What a committed chunk did.

@@ -19,6 +19,7 @@ mod weight;
 pub use error::ChunkError;
 pub(crate) use forms::{Committed, ReadRows, ReadyChunk};
 pub(crate) use forms::{Expelled, Moved};
+pub use forms::{Trial, TrialRow};
 pub use rejudged::Rejudged;
 pub(crate) use rows::ChunkRows;
 pub(crate) use weight::Weight;

@@ -5,19 +5,20 @@ use std::time::{Duration, Instant};
 use roaring::RoaringBitmap;
 
 use super::closing::{Closing, close};
-use super::ends::Kept;
+use super::ends::{ByTarget, Kept};
 use super::error::ChunkError;
 use super::expel::expel;
-use super::forms::{Committed, Expelled, Moved, ReadyChunk};
+use super::forms::{Committed, Expelled, Moved, ReadyChunk, Trial, TrialRow};
 use super::judged::Judged;
 use super::rejudge::rejudge;
 use super::rejudged::Rejudged;
 use crate::contract::step::Step;
-use crate::storage::bulk::{Writing, settle};
+use crate::storage::bulk::{Rows as _, Writing, settle};
 use crate::storage::db::Db;
 use crate::storage::ledger::alive;
 use crate::storage::ledger::claim::Claim;
 use crate::storage::ledger::owner::Owner;
+use crate::words::Repair;
 
 impl<S: Step> ReadyChunk for Judged<S> {
     fn bytes(&self) -> u64 {
@@ -46,6 +47,30 @@ impl<S: Step> ReadyChunk for Judged<S> {
         let (done, left) = db.write(|db| rejudge(self, db, chunk, moved, started))?;
         moved.extend(left);
         Ok(done)
+    }
+
+    fn shown(&self) -> Vec<Trial> {
+        let nothing_refused = ByTarget::new(&[]);
+        let mut shown: Vec<Trial> = (0..self.units())
+            .map(|unit| {
+                let ends = self.unit(unit).iter().zip(self.ends(unit, &nothing_refused));
+                let rows = ends.map(|(row, (key, end))| TrialRow {
+                    key,
+                    legacy: serde_json::to_value(row).unwrap_or_default(),
+                    outcome: end.outcome,
+                    code: end.code.map(|code| code.as_str()),
+                    reason: end.reason,
+                    target: end.target,
+                });
+                Trial { rows: rows.collect(), written: Vec::new(), repairs: Vec::new() }
+            })
+            .collect();
+        self.draft.rows.show(&mut |unit, batch, row| shown[unit as usize].written.push((batch, row)));
+        for (unit, repair) in &self.draft.repairs {
+            let Repair { key, code, column, before, after } = repair.clone();
+            shown[*unit as usize].repairs.push((key, code.as_str(), column, before, after));
+        }
+        shown
     }
 
     fn expel(&self, db: &mut Db, chunk: i64, out: &Expelled, started: Instant) -> Result<(), ChunkError> {

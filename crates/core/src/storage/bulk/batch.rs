@@ -1,5 +1,8 @@
 //! Target rows of one kind, each tied to the unit that it came from.
 
+use serde::Serialize;
+use serde_json::Value;
+
 /// A unit of legacy rows, by its place in the chunk.
 pub type UnitIndex = u32;
 
@@ -83,5 +86,15 @@ impl<T: Clone> Batch<T> {
     pub fn only(&self, keep: &dyn Fn(UnitIndex) -> bool) -> Self {
         let (units, rows) = self.iter().filter(|(unit, _)| keep(*unit)).map(|(unit, row)| (unit, row.clone())).unzip();
         Self { rows, units }
+    }
+}
+
+impl<T: Serialize> Batch<T> {
+    /// Calls `each` with every row as JSON, its unit and the name of the batch: to be looked at.
+    #[doc(hidden)]
+    pub fn show(&self, name: &'static str, each: &mut dyn FnMut(UnitIndex, &'static str, Value)) {
+        for (unit, row) in self.iter() {
+            each(unit, name, serde_json::to_value(row).unwrap_or_default());
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use diesel::QueryResult;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::batch::{Batch, UnitIndex};
 use super::tx::Tx;
@@ -59,6 +60,8 @@ pub trait Rows: Default + Clone + Send + Sync + 'static {
     fn only(&self, keep: &dyn Fn(UnitIndex) -> bool) -> Self;
     /// Calls `each` with every amount of money that is written, and its unit.
     fn money(&self, each: &mut dyn FnMut(UnitIndex, Money));
+    /// Calls `each` with every row as JSON, its unit and the name of its batch: to be looked at.
+    fn show(&self, each: &mut dyn FnMut(UnitIndex, &'static str, Value));
 }
 
 /// Rows that hold a batch of `T`.
@@ -97,6 +100,9 @@ macro_rules! rows {
                 $(for (unit, row) in self.$field.iter() {
                     if let Some(money) = <$row as $crate::Write>::money(row) { each(unit, money); }
                 })+
+            }
+            fn show(&self, each: &mut dyn FnMut($crate::UnitIndex, &'static str, $crate::Json)) {
+                $(self.$field.show(stringify!($field), each);)+
             }
         }
 

@@ -343,6 +343,20 @@ pub fn all_repairs(db: &mut Db, step: &str) -> Result<Vec<(Key, RepairEntry)>, L
         .attempt("read")
 }
 
+/// The keys of the rows of a step that ended with a code, or have a repair with it, ascending.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn keys_with(db: &mut Db, step: &str, code: &str) -> Result<Vec<Key>, LedgerError> {
+    let ended = o::table.filter(o::step.eq(step.to_owned())).filter(o::code.eq(code.to_owned()));
+    let mut keys: Vec<Key> = ended.select(o::legacy_key).load(db).attempt("read")?;
+    let repaired = r::table.filter(r::step.eq(step.to_owned())).filter(r::code.eq(code.to_owned()));
+    keys.extend(repaired.select(r::legacy_key).load::<Key>(db).attempt("read")?);
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(keys)
+}
+
 /// The legacy rows of a step that stand behind a target row.
 ///
 /// # Errors
