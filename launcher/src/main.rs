@@ -1,49 +1,71 @@
-//! What `cargo xtask` runs: it looks for the client library of MariaDB and MySQL and for what builds jemalloc, has cargo
-//! build xtask with or without them, and becomes xtask. It has no dependencies, so that it is there at once.
+//! What `cargo xtask` runs: it has cargo build the program that a command needs, shows that it builds, and becomes it. It has no
+//! dependencies, so that it is there at once.
 
+mod build;
 mod mysql;
 
 use std::env;
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, IsTerminal};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
+use build::Build;
+
 fn main() -> ExitCode {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.arg("run");
-    if is_built() {
-        cargo.arg("--quiet");
+    let args: Vec<OsString> = env::args_os().skip(1).collect();
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("crates");
+    let build = Build::of_call(&args, env::vars_os().map(|(name, _)| name), &crates);
+    match made(&build) {
+        Ok(true) => {}
+        Ok(false) => return ExitCode::FAILURE,
+        Err(error) => return complain(&error),
     }
-    cargo.args(["--release", "--package", "xtask"]);
-    if mysql::is_installed() {
-        cargo.args(["--features", "mysql"]);
-    }
-    if builds_jemalloc() {
-        cargo.args(["--features", "jemalloc"]);
-    }
-    cargo.arg("--").args(env::args_os().skip(1));
+    let mut program = cargo("run", &build);
+    program.arg("--quiet").arg("--").args(args);
     for (variable, value) in HEAPS {
         if env::var_os(variable).is_none() {
-            cargo.env(variable, value);
+            program.env(variable, value);
         }
     }
-    become_it(cargo)
+    become_it(program)
 }
 
 /// How many heaps glibc and jemalloc keep: none gives another one what was freed, and many threads have many. With a few of
 /// them Replant takes a third less memory. What jemalloc was given back it keeps for four seconds: the next chunks take it.
 const HEAPS: [(&str, &str); 2] = [("MALLOC_ARENA_MAX", "4"), ("MALLOC_CONF", "narenas:4,dirty_decay_ms:4000")];
 
-/// Whether jemalloc can be built: its sources come with its crate, but not `make`.
-fn builds_jemalloc() -> bool {
-    let mut make = Command::new("make");
-    make.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    cfg!(target_os = "linux") && make.status().is_ok_and(|status| status.success())
+fn cargo(command: &str, build: &Build) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.arg(command).args(build.arguments());
+    cargo
 }
 
-/// Whether xtask was built before. The first build takes minutes, so it is shown.
-fn is_built() -> bool {
-    let beside = format!("xtask{}", env::consts::EXE_SUFFIX);
-    env::current_exe().is_ok_and(|launcher| launcher.with_file_name(beside).is_file())
+/// Builds the program. What cargo says is shown once it builds something: where nothing is to be done it says so in lines that
+/// nobody wants to read before each command.
+fn made(build: &Build) -> io::Result<bool> {
+    let mut cargo = cargo("build", build);
+    if io::stderr().is_terminal() {
+        cargo.args(["--color", "always"]);
+    }
+    let mut cargo = cargo.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let (mut kept, mut shown) = (Vec::new(), false);
+    for line in BufReader::new(cargo.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?).lines() {
+        kept.push(line?);
+        shown |= kept.last().is_some_and(|line| !SILENT.iter().any(|word| line.contains(word)));
+        if shown {
+            kept.drain(..).for_each(|line| say(&line));
+        }
+    }
+    let made = cargo.wait()?.success();
+    if !made {
+        kept.drain(..).for_each(|line| say(&line));
+    }
+    Ok(made)
 }
+
+/// What cargo says where there is nothing to build.
+const SILENT: [&str; 2] = ["Finished", "Blocking"];
 
 /// Replaces this process, so that signals and the exit code are those of xtask itself.
 #[cfg(unix)]
@@ -61,7 +83,11 @@ fn become_it(mut cargo: Command) -> ExitCode {
 }
 
 #[expect(clippy::print_stderr, reason = "nobody is there yet who could say it otherwise")]
-fn complain(error: &std::io::Error) -> ExitCode {
-    eprintln!("cargo xtask: cargo cannot be run: {error}");
+fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+fn complain(error: &io::Error) -> ExitCode {
+    say(&format!("cargo xtask: cargo cannot be run: {error}"));
     ExitCode::FAILURE
 }

@@ -15,6 +15,7 @@ use crate::storage::pool::PoolError;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The run that is under way, and the domains or steps to which it is limited.
+///
 /// # Errors
 /// There is none after `patience`, or the database fails.
 pub(crate) fn wait_for_a_run(
