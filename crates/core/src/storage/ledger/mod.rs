@@ -30,8 +30,8 @@ use super::db::Db;
 use super::failure::{Failure, told};
 use tables::replant_changes;
 
-const POSTGRES: EmbeddedMigrations = embed_migrations!("../../schemas/ledger/postgres");
-const SQLITE: EmbeddedMigrations = embed_migrations!("../../schemas/ledger/sqlite");
+const POSTGRES: EmbeddedMigrations = embed_migrations!("ledger/postgres");
+const SQLITE: EmbeddedMigrations = embed_migrations!("ledger/sqlite");
 
 /// Why the ledger cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +110,7 @@ pub fn install(db: &mut Db) -> Result<(), LedgerError> {
             }
             // A rehearsal goes on in the same transaction, with a path of its own.
             let keep = "SELECT set_config('replant.path', current_setting('search_path'), true)";
-            pg.batch_execute(&format!("{keep}; SET LOCAL search_path = replant, public")).attempt("made")?;
+            pg.batch_execute(&format!("{keep}; SET LOCAL search_path = replant")).attempt("made")?;
             migrate(pg, POSTGRES, hint)?;
             let back = "SELECT set_config('search_path', current_setting('replant.path'), true)";
             pg.batch_execute(back).attempt("made")
