@@ -101,8 +101,8 @@ impl Right {
     }
 }
 
-/// What the settings say of columns that point to a target table and that no step knows: `wishlists.account_id`, with the
-/// schema in front where that is not `public`.
+/// What the settings say of columns that point to a target table and that no step knows: `labels.item_id`, with the
+/// schema in front where that is not the platform's own.
 pub type PointerRules = BTreeMap<String, PointerRule>;
 
 /// What a step is handed to look at the target with, before anything is written.
@@ -123,7 +123,7 @@ impl Inspect<'_> {
         self.is_done
     }
 
-    /// Names the foreign keys to `table` that stand neither in `known` (table and column, of the schema `public`) nor in the
+    /// Names the foreign keys to `table` that stand neither in `known` (table and column, of the platform's schema) nor in the
     /// settings: rows that point there would stay behind where rows of `table` are merged.
     ///
     /// # Errors
