@@ -60,7 +60,7 @@ fn a_server_that_is_away_is_no_reason_to_begin_again() {
 #[test]
 fn a_missing_file_is_an_error_and_makes_no_file() {
     let program = Program::new();
-    program.run(&["migrate"]).refused(2, "the file does not exist; `cargo xtask demo` makes one");
+    program.run(&["migrate"]).refused(2, "the file does not exist; `demo` makes one");
     assert!(!program.path("local/legacy.db").exists() && !program.path("local/platform.db").exists());
 }
 

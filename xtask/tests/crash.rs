@@ -16,9 +16,9 @@ use jiff::Timestamp;
 use replant_core::db::Db;
 use replant_core::ledger::history;
 use replant_core::{LedgerError, diesel};
+use replant_testkit::Database;
 use replant_testkit::servers::{self, Kind, Server, ServerOptions};
 use replant_testkit::state::assert_same_state;
-use replant_testkit::{Database, sample};
 
 use world::{Target, program, state};
 
@@ -248,9 +248,9 @@ fn copy(server: &Server, template: &Database) -> Target {
 fn a_server_that_crashes_in_the_midst_of_a_run_costs_nothing_and_doubles_nothing() {
     let Some(server) = servers::own(Kind::Postgres, &ServerOptions::new().durable().settings(LATE)) else { return };
     let folder = tempfile::tempdir().unwrap();
-    sample::sqlite_legacy_sample(folder.path());
+    fixtures::LEGACY.in_sqlite(folder.path());
     let legacy = folder.path().join("legacy.db");
-    let template = sample::platform_in(&server);
+    let template = fixtures::PLATFORM.on(&server);
     let began = Timestamp::now();
     let undisturbed = copy(&server, &template);
     assert!(start(&mut fastrand::Rng::new(), &legacy, &undisturbed).wait().unwrap().success());

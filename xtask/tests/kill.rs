@@ -13,8 +13,8 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use replant_testkit::catalog;
 use replant_testkit::state::assert_same_state;
-use replant_testkit::{catalog, sample};
 
 use world::{Target, catalogue, migrate, offline_postgres, postgres, sqlite, state};
 
@@ -24,7 +24,7 @@ const KILLS: usize = 100;
 /// Kills after a random part of the time that a whole run takes, until enough were killed; compares at each end.
 fn killed_runs_end_as_others(name: &str, undisturbed: &dyn Fn() -> Target, fresh: &dyn Fn() -> Target) {
     let folder = tempfile::tempdir().unwrap();
-    sample::sqlite_legacy_sample(folder.path());
+    fixtures::LEGACY.in_sqlite(folder.path());
     let legacy = folder.path().join("legacy.db");
     let began = Timestamp::now();
     let target = undisturbed();

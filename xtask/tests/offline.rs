@@ -12,7 +12,7 @@ use replant_core::constraints;
 use replant_core::{Offline, Settings};
 use replant_testkit::conformance::{Subject, Target};
 use replant_testkit::state::{State, assert_same_state};
-use replant_testkit::{Database, catalog, sample};
+use replant_testkit::{Database, catalog};
 use serde_json::Value;
 
 fn settings(writers: usize) -> Settings {
@@ -30,15 +30,15 @@ fn settings(writers: usize) -> Settings {
 
 #[test]
 fn the_sample_ends_offline_as_it_does_live() {
-    let Some(live) = Target::postgres_sample() else { return };
+    let Some(live) = fixtures::PLATFORM.postgres_target() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let legacy = sample::sqlite_legacy_sample(folder.path());
+    let legacy = fixtures::LEGACY.in_sqlite(folder.path());
     let registry = registry::registry();
     let subject = Subject { registry: &registry, snapshot: reference::snapshot, legacy };
     let expected = subject.state(&live, Settings::default());
     let constraints_of = |target: &Target| catalog::constraints(&mut target.open()).unwrap();
     for writers in [1, 4] {
-        let dark = Target::postgres_sample().unwrap();
+        let dark = fixtures::PLATFORM.postgres_target().unwrap();
         assert_same_state("offline", &expected, &subject.state(&dark, settings(writers)));
         catalog::assert_same_constraints("offline", &constraints_of(&live), &constraints_of(&dark));
         let dropped = constraints::list(&mut dark.open()).unwrap();
@@ -94,12 +94,12 @@ impl Program {
 
 #[test]
 fn a_run_that_was_killed_is_seen_and_its_constraints_are_brought_back() {
-    let Some(target) = sample::postgres_platform_sample() else { return };
+    let Some(target) = fixtures::PLATFORM.in_postgres() else { return };
     let folder = tempfile::tempdir().unwrap();
-    sample::sqlite_legacy_sample(folder.path());
+    fixtures::LEGACY.in_sqlite(folder.path());
     let legacy = format!("sqlite://{}", folder.path().join("legacy.db").display());
     let began = jiff::Timestamp::now();
-    let live = Program { legacy: legacy.clone(), target: sample::postgres_platform_sample().unwrap(), folder };
+    let live = Program { legacy: legacy.clone(), target: fixtures::PLATFORM.in_postgres().unwrap(), folder };
     assert!(live.command(&["migrate"]).env("REPLANT__TARGET__LIVE", "true").output().unwrap().status.success());
     assert_eq!(live.json(&["constraints", "list"]), Value::Array(Vec::new()));
 
@@ -140,7 +140,7 @@ fn a_run_that_was_killed_is_seen_and_its_constraints_are_brought_back() {
     catalog::assert_same_constraints("killed and restored", &all(&live), &all(&dark));
     assert!(dark.done(&["constraints", "restore"]).contains("Nothing was missing"));
     dark.done(&["migrate"]);
-    let state = |program: &Program| State::but_for_ids(&mut program.target.open(), began).unwrap();
+    let state = |program: &Program| State::but_for_ids(&mut program.target.open(), began, fixtures::IDS).unwrap();
     assert_same_state("killed and restored", &state(&live), &state(&dark));
     catalog::assert_same_constraints("killed, restored and gone on", &all(&live), &all(&dark));
     assert!(!dark.done(&["status"]).contains("ATTENTION"));

@@ -12,7 +12,7 @@ use diesel::connection::SimpleConnection;
 use replant_core::db::{Db, DbUrl, Role};
 use replant_core::{Finding, Migration, RunError, Settings, Silent, Stop, diesel};
 use replant_testkit::servers::{self, Kind};
-use replant_testkit::{Database, mariadb, sample, schema};
+use replant_testkit::{Database, mariadb};
 
 /// The sample's platform, and a user of it who has the rights that the README lists.
 struct Platform {
@@ -22,7 +22,7 @@ struct Platform {
 
 impl Platform {
     fn new() -> Option<Self> {
-        let database = sample::postgres_platform_sample()?;
+        let database = fixtures::PLATFORM.in_postgres()?;
         let user = format!("replant_user_{}_{}", std::process::id(), database.name());
         let platform = Self { database, user };
         platform.sql(
@@ -87,7 +87,7 @@ fn findings(legacy: &DbUrl, target: &DbUrl) -> Vec<Finding> {
 fn the_rights_of_the_readme_are_enough_and_none_too_many() {
     let Some(platform) = Platform::new() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let legacy = sample::sqlite_legacy_sample(folder.path());
+    let legacy = fixtures::LEGACY.in_sqlite(folder.path());
     assert_eq!(platform.findings(&legacy), []);
     for (taken, named) in [
         ("REVOKE UPDATE ON plantings FROM {me};", "UPDATE on `plantings`"),
@@ -127,7 +127,7 @@ fn the_rights_of_the_readme_are_enough_and_none_too_many() {
 #[test]
 fn a_platform_that_has_changed_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
-    let legacy = sample::sqlite_legacy_sample(folder.path());
+    let legacy = fixtures::LEGACY.in_sqlite(folder.path());
     for (change, named) in [
         (
             "ALTER TABLE plantings ALTER COLUMN trees TYPE bigint",
@@ -164,7 +164,7 @@ fn all_that_is_amiss_is_said_at_once() {
          REVOKE INSERT ON payments FROM {me}; ALTER SEQUENCE invoices_id_seq CYCLE;
          CREATE TABLE wishlists (account_id bigint REFERENCES accounts); REVOKE CREATE ON DATABASE {db} FROM {me};",
     );
-    let found = platform.findings(&sample::sqlite_legacy_sample(folder.path()));
+    let found = platform.findings(&fixtures::LEGACY.in_sqlite(folder.path()));
     for named in [
         "`refunds` is missing",
         "`plantings.trees`",
@@ -186,14 +186,14 @@ fn columns_with_defaults_are_welcome() {
         "ALTER TABLE accounts ADD newsletter_frequency text NOT NULL DEFAULT 'monthly',
            ADD mail_domain text NOT NULL GENERATED ALWAYS AS (split_part(email, '@', 2)) STORED",
     );
-    assert_eq!(platform.findings(&sample::sqlite_legacy_sample(folder.path())), []);
+    assert_eq!(platform.findings(&fixtures::LEGACY.in_sqlite(folder.path())), []);
 }
 
 /// A legacy database in MariaDB with the tables and nothing else but when it was frozen.
 fn mariadb_legacy() -> Option<Database> {
     let database = mariadb::database()?;
     let mut db = database.open();
-    schema::create_legacy(&mut db).unwrap();
+    fixtures::LEGACY.create(&mut db).unwrap();
     db.batch_execute("INSERT INTO meta (name, value) VALUES ('snapshot_at', '2024-03-20T23:40:00Z')").unwrap();
     Some(database)
 }
@@ -201,7 +201,7 @@ fn mariadb_legacy() -> Option<Database> {
 #[test]
 fn instants_in_the_place_of_wall_times_are_refused() {
     let (Some(legacy), folder) = (mariadb_legacy(), tempfile::tempdir().unwrap()) else { return };
-    let target = sample::sqlite_platform_sample(folder.path());
+    let target = fixtures::PLATFORM.in_sqlite(folder.path());
     assert_eq!(findings(&legacy.url(), &target), []);
     legacy
         .open()
@@ -226,7 +226,7 @@ fn instants_in_the_place_of_wall_times_are_refused() {
 #[test]
 fn a_key_that_63_bits_do_not_hold_is_named() {
     let (Some(legacy), folder) = (mariadb_legacy(), tempfile::tempdir().unwrap()) else { return };
-    let target = sample::sqlite_platform_sample(folder.path());
+    let target = fixtures::PLATFORM.in_sqlite(folder.path());
     let mut db = legacy.open();
     db.batch_execute("INSERT INTO plantation (id) VALUES (9223372036854775807)").unwrap();
     assert_eq!(findings(&legacy.url(), &target), []);
@@ -242,7 +242,7 @@ fn a_key_that_63_bits_do_not_hold_is_named() {
 #[test]
 fn a_column_that_may_not_be_read_is_named_with_the_right() {
     let (Some(legacy), folder) = (mariadb_legacy(), tempfile::tempdir().unwrap()) else { return };
-    let target = sample::sqlite_platform_sample(folder.path());
+    let target = fixtures::PLATFORM.in_sqlite(folder.path());
     let (name, user) = (legacy.name(), format!("reader_{}", std::process::id()));
     let mut db = legacy.open();
     db.batch_execute(&format!("CREATE USER '{user}'@'127.0.0.1' IDENTIFIED BY 'throwaway-secret'")).unwrap();
@@ -292,7 +292,7 @@ fn plan_prints_a_list_with_what_mends_each_refusals_first() {
     servers::available(Kind::Postgres);
     let Some(platform) = Platform::new() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let legacy = sample::sqlite_legacy_sample(folder.path());
+    let legacy = fixtures::LEGACY.in_sqlite(folder.path());
     platform.sql(
         "REVOKE UPDATE, DELETE ON plantings FROM {me}; REVOKE TEMP ON DATABASE {db} FROM {me};
          CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';

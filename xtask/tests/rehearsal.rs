@@ -13,7 +13,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use replant_core::db::{Db, Role};
 use replant_core::diesel;
-use replant_testkit::{dump, sample};
+use replant_testkit::dump;
 use serde_json::Value;
 
 use world::{Target, postgres, program};
@@ -55,7 +55,7 @@ DELETE FROM accounts WHERE email LIKE 'new-%@trees.org'";
 fn a_dry_run_finds_what_a_run_does_and_nobody_waits_for_it() {
     let (Some(rehearsed), Some(target)) = (postgres(), postgres()) else { return };
     let folder = tempfile::tempdir().unwrap();
-    sample::sqlite_legacy_sample(folder.path());
+    fixtures::LEGACY.in_sqlite(folder.path());
     let legacy = folder.path().join("legacy.db");
     let open = || {
         let mut db = Db::open(&rehearsed.url, Role::Target).unwrap();

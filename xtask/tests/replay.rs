@@ -15,7 +15,6 @@ use replant_core::ledger::mends::Mend;
 use replant_core::ledger::quarantine::{self, QuarantineEntry, QuarantineFilter};
 use replant_core::{Key, Migration, Registry, Settings, Silent, Stop, diesel};
 use replant_testkit::conformance::Target;
-use replant_testkit::sample;
 use replant_testkit::state::{State, assert_same_state};
 use serde_json::Value;
 
@@ -53,7 +52,7 @@ impl World {
     fn legacy(&self, name: &str) -> DbUrl {
         let folder = self.folder.path().join(name);
         std::fs::create_dir_all(&folder).unwrap();
-        sample::sqlite_legacy_sample(&folder)
+        fixtures::LEGACY.in_sqlite(&folder)
     }
 
     fn migration(&self, legacy: &DbUrl, target: &Target) -> Migration<'_> {
@@ -98,7 +97,7 @@ fn mends(target: &Target) -> (Vec<Mend>, String) {
 
 /// What was done to rows that were there before is told as it came about.
 fn state(target: &Target, began: Timestamp) -> State {
-    let mut state = State::but_for_ids(&mut target.open(), began).unwrap();
+    let mut state = State::but_for_ids(&mut target.open(), began, fixtures::IDS).unwrap();
     state.ledger.retain(|line| !line.starts_with("change "));
     // Which balance was adjusted first is no matter: these entries are known by the block that their ids are of.
     let entries = state.tables.iter_mut().find(|table| table.name == "credit_entries").unwrap();
@@ -296,24 +295,26 @@ fn a_replay_takes_in_what_customers_did_since(target: &Target) {
 
 #[test]
 fn customers_come_first_on_sqlite() {
-    a_replay_takes_in_what_customers_did_since(&Target::sqlite_sample());
+    a_replay_takes_in_what_customers_did_since(&fixtures::PLATFORM.sqlite_target());
 }
 
 #[test]
 fn customers_come_first_on_postgres() {
-    if let Some(target) = Target::postgres_sample() {
+    if let Some(target) = fixtures::PLATFORM.postgres_target() {
         a_replay_takes_in_what_customers_did_since(&target);
     }
 }
 
 #[test]
 fn on_sqlite() {
-    a_replay_ends_as_a_run_over_the_mended_source(&Target::sqlite_sample);
+    a_replay_ends_as_a_run_over_the_mended_source(&|| fixtures::PLATFORM.sqlite_target());
 }
 
 #[test]
 fn on_postgres() {
-    if Target::postgres_sample().is_some() {
-        a_replay_ends_as_a_run_over_the_mended_source(&|| Target::postgres_sample().expect("the server is there"));
+    if fixtures::PLATFORM.postgres_target().is_some() {
+        a_replay_ends_as_a_run_over_the_mended_source(&|| {
+            fixtures::PLATFORM.postgres_target().expect("the server is there")
+        });
     }
 }

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-use replant_testkit::sample;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -33,8 +32,8 @@ fn migrated() -> &'static Path {
         let folder = tempfile::tempdir().unwrap();
         let local = folder.path().join("local");
         fs::create_dir(&local).unwrap();
-        sample::sqlite_legacy_sample(&local);
-        sample::sqlite_platform_sample(&local);
+        fixtures::LEGACY.in_sqlite(&local);
+        fixtures::PLATFORM.in_sqlite(&local);
         let end = command(folder.path(), &["migrate"]);
         assert!(end.status.success(), "{}", String::from_utf8_lossy(&end.stderr));
         folder
@@ -144,8 +143,8 @@ fn a_target_that_was_never_migrated_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let local = folder.path().join("local");
     fs::create_dir(&local).unwrap();
-    sample::sqlite_legacy_sample(&local);
-    sample::sqlite_platform_sample(&local);
+    fixtures::LEGACY.in_sqlite(&local);
+    fixtures::PLATFORM.in_sqlite(&local);
     for args in [&["statement", CUSTOMER][..], &["reconcile", "--out", "never"]] {
         let end = command(folder.path(), args);
         assert_eq!(end.status.code(), Some(1));

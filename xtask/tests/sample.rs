@@ -18,7 +18,7 @@ use replant_core::shape::{self, ColumnShape, Kind, Use};
 use replant_core::{AnyStep, Fate, LedgerError, Outcome, Settings, diesel};
 use replant_testkit::conformance::{Subject, Target};
 use replant_testkit::state::assert_same_state;
-use replant_testkit::{catalog, postgres, sample, schema};
+use replant_testkit::{catalog, postgres, sqlite};
 
 fn on<T>(legacy: DbUrl, work: impl FnOnce(&Subject<'_>) -> T) -> T {
     let registry = registry::registry();
@@ -27,7 +27,7 @@ fn on<T>(legacy: DbUrl, work: impl FnOnce(&Subject<'_>) -> T) -> T {
 
 fn on_sqlite<T>(work: impl FnOnce(&Subject<'_>) -> T) -> T {
     let folder = tempfile::tempdir().unwrap();
-    on(sample::sqlite_legacy_sample(folder.path()), work)
+    on(fixtures::LEGACY.in_sqlite(folder.path()), work)
 }
 
 /// Sizes of chunks, in rows: with 4, 1 and 2 workers each, in turn.
@@ -36,7 +36,7 @@ const CHUNKS: &[u64] = &[50, 1_000, 50_000, 300];
 #[test]
 fn the_sample_ends_as_an_independent_reading_of_the_rules_says() {
     on_sqlite(|subject| {
-        let target = Target::sqlite_sample();
+        let target = fixtures::PLATFORM.sqlite_target();
         subject.run(&target, Settings::default());
         expected::assert_ends_as_expected(&mut target.open());
     });
@@ -45,7 +45,7 @@ fn the_sample_ends_as_an_independent_reading_of_the_rules_says() {
 #[test]
 fn the_money_of_the_sample_goes_where_it_went_before() {
     on_sqlite(|subject| {
-        let target = Target::sqlite_sample();
+        let target = fixtures::PLATFORM.sqlite_target();
         subject.run(&target, Settings::default());
         let found = expected::flows(&mut target.open());
         let file = expected::money_file();
@@ -59,7 +59,7 @@ fn the_money_of_the_sample_goes_where_it_went_before() {
 /// What the cases of all domains expect: `user +phone_invalid`, `user quarantined:email_invalid`.
 fn codes_of_cases() -> BTreeSet<String> {
     let mut codes = BTreeSet::new();
-    for domain in fs::read_dir(sample::folder().parent().unwrap()).unwrap() {
+    for domain in fs::read_dir(fixtures::sample().parent().unwrap()).unwrap() {
         for case in fs::read_dir(domain.unwrap().path()).unwrap() {
             let lineage = case.unwrap().path().join("expected/lineage.csv");
             let Ok(mut reader) = csv::Reader::from_path(lineage) else { continue };
@@ -82,12 +82,12 @@ fn every_code_has_a_case_in_each_table_that_it_comes_up_in() {
 
 #[test]
 fn sqlite_and_servers_end_alike() {
-    let expected = on_sqlite(|subject| subject.state(&Target::sqlite_sample(), Settings::default()));
-    if let Some(target) = Target::postgres_sample() {
+    let expected = on_sqlite(|subject| subject.state(&fixtures::PLATFORM.sqlite_target(), Settings::default()));
+    if let Some(target) = fixtures::PLATFORM.postgres_target() {
         let found = on_sqlite(|subject| subject.state(&target, Settings::default()));
         assert_same_state("SQLite to PostgreSQL", &expected, &found);
     }
-    if let (Some(target), Some(legacy)) = (Target::postgres_sample(), sample::mariadb_legacy_sample()) {
+    if let (Some(target), Some(legacy)) = (fixtures::PLATFORM.postgres_target(), fixtures::LEGACY.in_mariadb()) {
         let found = on(legacy.url(), |subject| subject.state(&target, Settings::default()));
         assert_same_state("MariaDB to PostgreSQL", &expected, &found);
     }
@@ -97,17 +97,17 @@ fn sqlite_and_servers_end_alike() {
 fn every_step_conforms_on_sqlite() {
     on_sqlite(|subject| {
         subject.every_column_has_a_fate();
-        subject.a_dry_run_leaves_nothing(&Target::sqlite_sample());
-        subject.conforms(&Target::sqlite_sample, CHUNKS);
+        subject.a_dry_run_leaves_nothing(&fixtures::PLATFORM.sqlite_target());
+        subject.conforms(&|| fixtures::PLATFORM.sqlite_target(), CHUNKS);
     });
 }
 
 #[test]
 fn every_step_conforms_on_postgres() {
-    if let Some(target) = Target::postgres_sample() {
+    if let Some(target) = fixtures::PLATFORM.postgres_target() {
         on_sqlite(|subject| {
             subject.a_dry_run_leaves_nothing(&target);
-            subject.conforms(&|| Target::postgres_sample().expect("the server is there"), CHUNKS);
+            subject.conforms(&|| fixtures::PLATFORM.postgres_target().expect("the server is there"), CHUNKS);
         });
     }
 }
@@ -141,7 +141,7 @@ fn rows_to_break(step: &dyn AnyStep, done: &Target) -> Vec<(&'static str, i64)> 
 
 #[test]
 fn a_cell_that_cannot_be_read_keeps_its_row_out() {
-    let done = Target::sqlite_sample();
+    let done = fixtures::PLATFORM.sqlite_target();
     on_sqlite(|subject| subject.run(&done, Settings::default()));
     for step in registry::registry().steps() {
         let rows = rows_to_break(step, &done);
@@ -151,7 +151,7 @@ fn a_cell_that_cannot_be_read_keeps_its_row_out() {
                 let table = step.legacy_table();
                 legacy.batch_execute(&format!("UPDATE \"{table}\" SET \"{column}\" = x'FF' WHERE id = {key}")).unwrap();
             }
-            let target = Target::sqlite_sample();
+            let target = fixtures::PLATFORM.sqlite_target();
             subject.run(&target, Settings::default());
             let db = &mut target.open();
             let known = known(db, step);
@@ -192,17 +192,17 @@ fn shapes_fit(db: &mut Db, side: Use) {
 #[test]
 fn tables_are_declared_as_they_are() {
     let folder = tempfile::tempdir().unwrap();
-    let mut db = sample::new_sqlite(&folder.path().join("platform.db"));
-    schema::create_platform(&mut db).unwrap();
+    let mut db = sqlite::create(&folder.path().join("platform.db"));
+    fixtures::PLATFORM.create(&mut db).unwrap();
     shapes_fit(&mut db, Use::Write);
-    let mut db = Db::open(&sample::sqlite_legacy_sample(folder.path()), Role::Legacy).unwrap();
+    let mut db = Db::open(&fixtures::LEGACY.in_sqlite(folder.path()), Role::Legacy).unwrap();
     shapes_fit(&mut db, Use::Read);
     if let Some(database) = postgres::database() {
         let mut db = database.open();
-        schema::create_platform(&mut db).unwrap();
+        fixtures::PLATFORM.create(&mut db).unwrap();
         shapes_fit(&mut db, Use::Write);
     }
-    if let Some(database) = sample::mariadb_legacy_sample() {
+    if let Some(database) = fixtures::LEGACY.in_mariadb() {
         shapes_fit(&mut database.open(), Use::Read);
     }
 }

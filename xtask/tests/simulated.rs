@@ -13,7 +13,7 @@ use replant_core::db::{Db, DbUrl};
 use replant_core::ledger::{close, history};
 use replant_core::{LedgerError, Settings};
 use replant_testkit::conformance::{Subject, Target};
-use replant_testkit::{mariadb, postgres, sample};
+use replant_testkit::{mariadb, postgres};
 use simulate::Simulation;
 use tempfile::TempDir;
 
@@ -76,7 +76,7 @@ fn assert_sound(codes: &Codes, rows: &BTreeMap<&'static str, u64>) {
 
 /// The codes of the sample, by table.
 fn of_the_sample() -> BTreeSet<String> {
-    let text = fs::read_to_string(sample::folder().join("expected-counts.txt")).unwrap();
+    let text = fs::read_to_string(fixtures::sample().join("expected-counts.txt")).unwrap();
     let (_, legacy) = text.split_once("# Legacy rows by table").unwrap();
     let lines = legacy.lines().skip(1).filter_map(|line| line.split_once(' '));
     lines
@@ -138,7 +138,7 @@ fn the_command_makes_a_folder_once() {
 fn rates_go_through_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let legacy = sample::sqlite_legacy_sample(folder.path()).sqlite_path().unwrap();
+    let legacy = fixtures::LEGACY.in_sqlite(folder.path()).sqlite_path().unwrap();
     let like = format!("sqlite://{}", legacy.display());
     fs::write(path("mine.toml"), "[user]\nduplicate = 0.25\n").unwrap();
     let (code, said) = xtask(&["--like", &like, "--rates", &path("mine.toml"), "--rates-out", &path("all.toml")]);

@@ -13,7 +13,6 @@ use diesel::prelude::*;
 use diesel::sql_types::Double;
 use replant_core::db::{Db, DbUrl, Role};
 use replant_core::diesel;
-use replant_testkit::sample;
 
 use world::{migrate, postgres};
 
@@ -67,7 +66,7 @@ fn holds(target: &DbUrl, over: &AtomicBool, sql: &str, long: Duration) {
 fn nobody_waits_beside(held: &str, long: Duration) {
     let Some(target) = postgres() else { return };
     let folder = tempfile::tempdir().unwrap();
-    sample::sqlite_legacy_sample(folder.path());
+    fixtures::LEGACY.in_sqlite(folder.path());
     let (over, url) = (AtomicBool::new(false), target.url.clone());
     let longest = std::thread::scope(|scope| {
         scope.spawn(|| holds(&url, &over, held, long));

@@ -14,13 +14,12 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use replant_core::db::{Db, Role};
 use replant_core::diesel;
-use replant_testkit::sample;
 use serde_json::Value;
 
 use world::{Target, postgres, program, sqlite};
 
 fn legacy(folder: &Path) -> PathBuf {
-    sample::sqlite_legacy_sample(folder);
+    fixtures::LEGACY.in_sqlite(folder);
     folder.join("legacy.db")
 }
 

@@ -14,7 +14,6 @@ use diesel::sql_types::BigInt;
 use jiff::Timestamp;
 use replant_core::db::{Db, Role};
 use replant_core::diesel;
-use replant_testkit::sample;
 use replant_testkit::state::assert_same_state;
 
 use world::{Target, migrate, postgres, program, state};
@@ -75,7 +74,7 @@ struct Harm {
 fn a_crew_ends_as_one_process(workers: usize, harm: &Harm) {
     let Some(alone) = postgres() else { return };
     let folder = tempfile::tempdir().unwrap();
-    sample::sqlite_legacy_sample(folder.path());
+    fixtures::LEGACY.in_sqlite(folder.path());
     let legacy = folder.path().join("legacy.db");
     let began = Timestamp::now();
     assert!(migrate(&legacy, &alone).wait().unwrap().success());

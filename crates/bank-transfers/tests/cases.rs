@@ -1,7 +1,6 @@
 //! The cases of `fixtures/bank-transfers`, on every database that there is.
 
 use replant_core::Registry;
-use replant_testkit::cases;
 
 #[test]
 fn cases() {
@@ -12,5 +11,5 @@ fn cases() {
         .domain(subscriptions::domain())
         .domain(payments::domain())
         .domain(bank_transfers::domain());
-    cases::run("bank-transfers", &registry, reference::snapshot);
+    fixtures::cases("bank-transfers", &registry);
 }

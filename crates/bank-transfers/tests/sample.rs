@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use replant_core::db::{Db, Role};
 use replant_core::ledger::{close, status};
 use replant_core::{Migration, Registry, Settings, Silent, Stop};
-use replant_testkit::{dump, sample};
+use replant_testkit::dump;
 
 const STEP: &str = "bank_transfers.transfers";
 
 fn migrated(folder: &std::path::Path) -> Db {
-    let target = sample::sqlite_platform_sample(folder);
+    let target = fixtures::PLATFORM.in_sqlite(folder);
     let registry = Registry::default()
         .domain(users::domain())
         .domain(brands::domain())
@@ -22,7 +22,7 @@ fn migrated(folder: &std::path::Path) -> Db {
     let migration = Migration {
         registry: &registry,
         snapshot: reference::snapshot,
-        legacy: sample::sqlite_legacy_sample(folder),
+        legacy: fixtures::LEGACY.in_sqlite(folder),
         target: target.clone(),
         settings: Settings::default(),
     };

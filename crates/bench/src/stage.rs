@@ -10,7 +10,7 @@ use diesel::sql_types::Text;
 use replant_core::db::{Db, DbUrl, Role};
 use replant_core::{AnyStep, KeySet, Registry};
 use replant_testkit::servers::{Kind, Server};
-use replant_testkit::{Database, load, sample, schema};
+use replant_testkit::{Database, load};
 use simulate::Simulation;
 
 use crate::error::{Attempt, BenchError};
@@ -154,10 +154,10 @@ fn fill(source: Source, legacy: &Database, platform: &Database) -> Result<(), Be
         }
         Source::Sample => {
             let (mut legacy, mut platform) = (Db::open(&from, Role::Target)?, Db::open(&to, Role::Target)?);
-            schema::create_legacy(&mut legacy)?;
-            schema::create_platform(&mut platform)?;
-            load::load_dir(&mut legacy, &sample::folder().join("legacy"))?;
-            load::load_dir(&mut platform, &sample::folder().join("platform"))?;
+            fixtures::LEGACY.create(&mut legacy)?;
+            fixtures::PLATFORM.create(&mut platform)?;
+            load::load_dir(&mut legacy, &fixtures::sample().join("legacy"))?;
+            load::load_dir(&mut platform, &fixtures::sample().join("platform"))?;
         }
     }
     Ok(())

@@ -4,14 +4,14 @@ use diesel::connection::SimpleConnection;
 use replant_core::db::{Db, DbUrl, Role};
 use replant_core::ledger::{close, history, status};
 use replant_core::{Migration, Registry, Settings, Silent, Stop};
-use replant_testkit::{dump, sample};
+use replant_testkit::dump;
 
 fn migrated(folder: &std::path::Path, target: &DbUrl) -> Db {
     let registry = Registry::default().domain(brands::domain()).domain(users::domain());
     let migration = Migration {
         registry: &registry,
         snapshot: reference::snapshot,
-        legacy: sample::sqlite_legacy_sample(folder),
+        legacy: fixtures::LEGACY.in_sqlite(folder),
         target: target.clone(),
         settings: Settings::default(),
     };
@@ -23,7 +23,7 @@ fn migrated(folder: &std::path::Path, target: &DbUrl) -> Db {
 #[test]
 fn the_sample_comes_to_the_expected_counts() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut db = migrated(folder.path(), &sample::sqlite_platform_sample(folder.path()));
+    let mut db = migrated(folder.path(), &fixtures::PLATFORM.in_sqlite(folder.path()));
 
     let steps = status::steps(&mut db).expect("the ledger can be read");
     let counts = &steps.iter().find(|step| step.step == "brands.brands").expect("the step").counts;
@@ -58,7 +58,7 @@ fn the_sample_comes_to_the_expected_counts() {
 #[test]
 fn the_ledger_keeps_which_accounts_became_brands() {
     let folder = tempfile::tempdir().expect("a folder");
-    let target = sample::sqlite_platform_sample(folder.path());
+    let target = fixtures::PLATFORM.in_sqlite(folder.path());
     // Two accounts of the pre-launch migration with a brand each; in the sample both are brands already.
     let (person, brand) = (1118, 2760);
     let mut db = Db::open(&target, Role::Target).expect("the target is there");

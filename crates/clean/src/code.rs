@@ -2,7 +2,7 @@
 
 use strum::IntoStaticStr;
 
-/// What a value rule changed. `<&'static str>::from` gives the code of the brief.
+/// What a value rule changed. `<&'static str>::from` gives its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Repair {
@@ -10,15 +10,15 @@ pub enum Repair {
     TextCleaned,
     /// The amount has more decimals than its currency.
     AmountRounded,
-    /// Neither the column nor the amount names a currency: GBP.
+    /// Neither the column nor the amount names a currency: it is the one that is meant then.
     CurrencyDefaulted,
     /// A number that libphonenumber's rules do not accept.
     PhoneInvalid,
-    /// A country that the platform does not know.
+    /// A country that the target does not know.
     CountryUnknown,
 }
 
-/// What a value rule cannot mend. `<&'static str>::from` gives the code of the brief.
+/// What a value rule cannot mend. `<&'static str>::from` gives its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Fault {
@@ -26,7 +26,7 @@ pub enum Fault {
     AmountInvalid,
     /// The column and the amount name different currencies.
     CurrencyConflict,
-    /// The platform does not have the currency.
+    /// The target does not have the currency.
     CurrencyUnknown,
     /// The value is right, but no target type holds it.
     ValueOutOfRange,
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_those_of_the_brief() {
+    fn codes_are_words() {
         assert_eq!(<&str>::from(Repair::TextCleaned), "text_cleaned");
         assert_eq!(<&str>::from(Repair::CountryUnknown), "country_unknown");
         assert_eq!(<&str>::from(Fault::ValueOutOfRange), "value_out_of_range");

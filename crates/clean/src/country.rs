@@ -1,4 +1,4 @@
-//! Countries: which of the platform's a text names.
+//! Countries: which of the target's a text names.
 
 use rustc_hash::FxHashMap;
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
@@ -27,7 +27,7 @@ const OTHER_NAMES: [(&str, &str); 18] = [
     ("Czech Republic", "CZ"),
 ];
 
-/// The platform's countries by everything that names them.
+/// The target's countries by everything that names them.
 #[derive(Clone, Debug, Default)]
 pub struct Countries {
     codes: Vec<String>,
@@ -36,7 +36,7 @@ pub struct Countries {
 }
 
 impl Countries {
-    /// From the rows of `countries` (alpha-2 code, name).
+    /// From alpha-2 codes with names.
     pub fn new(rows: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut countries = Self::default();
         for (code, name) in rows {
@@ -52,7 +52,7 @@ impl Countries {
         countries
     }
 
-    /// The alpha-2 code of the country that a text names, None where it names none of the platform's.
+    /// The alpha-2 code of the country that a text names, None where it names none of the target's.
     /// `text` has gone through the text rule.
     pub fn code(&self, text: &str) -> Option<&str> {
         let index = self.by_name.get(text).or_else(|| self.by_name.get(&folded(text)))?;

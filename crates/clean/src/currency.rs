@@ -1,4 +1,4 @@
-//! Currencies: which one an amount is in, and how many decimals the platform gives it.
+//! Currencies: which one an amount is in, and how many decimals the target gives it.
 
 use std::fmt;
 
@@ -6,13 +6,20 @@ use rustc_hash::FxHashMap;
 
 use crate::{code::Fault, text::text};
 
-const GBP: CurrencyCode = CurrencyCode(*b"GBP");
-
-/// Three letters A-Z. Whether the platform has it, [`Currencies`] knows.
+/// Three letters A-Z. Whether the target has it, [`Currencies`] knows.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CurrencyCode([u8; 3]);
 
 impl CurrencyCode {
+    /// The code that these letters are, for constants.
+    ///
+    /// # Panics
+    /// One of them is none of A-Z.
+    pub const fn of(code: [u8; 3]) -> Self {
+        assert!(code[0].is_ascii_uppercase() && code[1].is_ascii_uppercase() && code[2].is_ascii_uppercase());
+        Self(code)
+    }
+
     /// Takes exactly three ASCII letters, in any case.
     pub fn new(code: &str) -> Option<Self> {
         let code: [u8; 3] = code.as_bytes().try_into().ok()?;
@@ -52,14 +59,14 @@ impl CurrencyMark {
     /// Understands the whole of `text`, in any case; None where it is neither symbol nor code.
     pub fn new(text: &str) -> Option<Self> {
         Some(match text {
-            "£" => Self::Code(GBP),
+            "£" => Self::Code(CurrencyCode(*b"GBP")),
             "€" => Self::Code(CurrencyCode(*b"EUR")),
             "$" => Self::Dollar,
             "¥" => Self::Yen,
             _ if text.eq_ignore_ascii_case("US$") => Self::Code(CurrencyCode(*b"USD")),
             _ if text.eq_ignore_ascii_case("EURO") => Self::Code(CurrencyCode(*b"EUR")),
             _ => match CurrencyCode::new(text)? {
-                CurrencyCode([b'S', b'T', b'G'] | [b'U', b'K', b'P']) => Self::Code(GBP),
+                CurrencyCode([b'S', b'T', b'G'] | [b'U', b'K', b'P']) => Self::Code(CurrencyCode(*b"GBP")),
                 code => Self::Code(code),
             },
         })
@@ -92,18 +99,18 @@ impl CurrencyMark {
     }
 }
 
-/// The platform's currencies and their exponents.
+/// The target's currencies and their exponents.
 #[derive(Clone, Debug, Default)]
 pub struct Currencies(FxHashMap<CurrencyCode, u32>);
 
 impl Currencies {
-    /// From the rows of `currencies` (code, exponent). A row that is no code or has a negative exponent is left out.
+    /// From codes with exponents. A row that is no code or has a negative exponent is left out.
     pub fn new(rows: impl IntoIterator<Item = (String, i16)>) -> Self {
         let row = |(code, exponent): (String, i16)| Some((CurrencyCode::new(&code)?, u32::try_from(exponent).ok()?));
         Self(rows.into_iter().filter_map(row).collect())
     }
 
-    /// The decimals of a currency; None where the platform does not have it.
+    /// The decimals of a currency; None where the target does not have it.
     pub fn exponent(&self, code: CurrencyCode) -> Option<u32> {
         self.0.get(&code).copied()
     }
@@ -112,7 +119,7 @@ impl Currencies {
 /// The currency of an amount, and what it took to know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Currency {
-    /// One that the platform has.
+    /// One that the target has.
     pub code: CurrencyCode,
     /// Its decimals.
     pub exponent: u32,
@@ -122,10 +129,15 @@ pub struct Currency {
     pub cleaned: bool,
 }
 
-/// The currency rule: the column (raw), else what the amount's own text says, else GBP.
+/// The currency rule: the column (raw), else what the amount's own text says, else the one that is meant where nothing does.
 ///
 /// Both there and different is a conflict, even where one of them is no currency at all.
-pub fn currency(column: Option<&str>, of_amount: Option<CurrencyMark>, known: &Currencies) -> Result<Currency, Fault> {
+pub fn currency(
+    column: Option<&str>,
+    of_amount: Option<CurrencyMark>,
+    known: &Currencies,
+    default: CurrencyCode,
+) -> Result<Currency, Fault> {
     let column = column.map(text);
     let cleaned = column.as_ref().is_some_and(|text| text.cleaned);
     let column = column.and_then(|text| text.value);
@@ -136,7 +148,7 @@ pub fn currency(column: Option<&str>, of_amount: Option<CurrencyMark>, known: &C
             CurrencyMark::new(&column).and_then(|mark| mark.agreed(own)).ok_or(Fault::CurrencyConflict)?
         }
         (None, Some(own)) => own.alone(),
-        (None, None) => GBP,
+        (None, None) => default,
     };
     let exponent = known.exponent(code).ok_or(Fault::CurrencyUnknown)?;
     Ok(Currency { code, exponent, defaulted, cleaned })
@@ -151,9 +163,11 @@ mod tests {
         Currencies::new(rows.map(|(code, exponent)| (code.to_owned(), exponent)))
     }
 
+    const GBP: CurrencyCode = CurrencyCode(*b"GBP");
+
     fn run(column: &str, own: &str) -> Result<(String, bool, bool), &'static str> {
         let own = (!own.is_empty()).then(|| CurrencyMark::new(own).unwrap());
-        currency(Some(column), own, &known())
+        currency(Some(column), own, &known(), GBP)
             .map(|found| (found.code.to_string(), found.defaulted, found.cleaned))
             .map_err(Into::into)
     }
@@ -196,9 +210,11 @@ mod tests {
             assert_eq!(run(column, ""), Ok(("GBP".into(), true, false)));
             assert_eq!(run(column, "XYZ"), Err("currency_unknown"));
         }
-        let found = currency(None, None, &known()).unwrap();
+        let euro = currency(None, None, &known(), CurrencyCode(*b"EUR")).unwrap();
+        assert_eq!((euro.code.as_str(), euro.defaulted), ("EUR", true));
+        let found = currency(None, None, &known(), GBP).unwrap();
         assert_eq!((found.code.as_str(), found.exponent, found.defaulted), ("GBP", 2, true));
-        assert_eq!(currency(None, None, &Currencies::default()), Err(Fault::CurrencyUnknown));
+        assert_eq!(currency(None, None, &Currencies::default(), GBP), Err(Fault::CurrencyUnknown));
     }
 
     #[test]

@@ -21,7 +21,4 @@ pub use locale::locale;
 pub use money::{Amount, Minor, amount, float, to_minor};
 pub use phone::phone;
 pub use text::{Text, casefold, text, word};
-pub use time::{
-    Snapshot, created_when, date, due_date, future_london, known_date, known_london, known_utc, last_login, london,
-    london_day, noon_utc,
-};
+pub use time::{Calendar, Snapshot, date, noon_utc};

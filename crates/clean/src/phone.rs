@@ -4,9 +4,9 @@ use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, Region};
 
 /// The number in E.164: `+`, 7 to 15 digits. None: not valid.
 ///
-/// `text` has gone through the text rule; `region` is the alpha-2 code in which a number without `+` is read (None: GB).
-pub fn phone(text: &str, region: Option<&str>) -> Option<String> {
-    let region = region.unwrap_or("GB").parse::<Region>().ok();
+/// `text` has gone through the text rule; `region` is the alpha-2 code of the country as whose a number without `+` is read.
+pub fn phone(text: &str, region: &str) -> Option<String> {
+    let region = region.parse::<Region>().ok();
     let number = PHONE_NUMBER_UTIL.parse(text, region).ok()?;
     if !PHONE_NUMBER_UTIL.is_valid_number(&number) {
         return None;
@@ -15,7 +15,7 @@ pub fn phone(text: &str, region: Option<&str>) -> Option<String> {
     is_e164(&number).then_some(number)
 }
 
-/// `^\+[1-9][0-9]{6,14}$`, which the platform checks.
+/// `^\+[1-9][0-9]{6,14}$`.
 fn is_e164(number: &str) -> bool {
     number.strip_prefix('+').is_some_and(|digits| {
         (7..=15).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())
@@ -29,30 +29,30 @@ mod tests {
     #[test]
     fn numbers() {
         for (text, region, expect) in [
-            ("+44 7400 112204", None, Some("+447400112204")),
-            ("07400 112204", None, Some("+447400112204")),
-            ("07400112204", Some("GB"), Some("+447400112204")),
-            ("0044 7400 112204", None, Some("+447400112204")),
-            ("+44 (0)7400 112204", None, Some("+447400112204")),
-            ("tel:+44-7400-112204", None, Some("+447400112204")),
-            ("+44 7400 112204 x12", None, Some("+447400112204")),
-            ("(201) 558-1756", Some("US"), Some("+12015581756")),
-            ("(201) 558-1756", None, Some("+442015581756")),
-            ("+1 201-558-1756", Some("FR"), Some("+12015581756")),
-            ("06 12 34 56 78", Some("FR"), Some("+33612345678")),
-            ("+49 1512 3429745", None, Some("+4915123429745")),
+            ("+44 7400 112204", "GB", Some("+447400112204")),
+            ("07400 112204", "GB", Some("+447400112204")),
+            ("07400112204", "GB", Some("+447400112204")),
+            ("0044 7400 112204", "GB", Some("+447400112204")),
+            ("+44 (0)7400 112204", "GB", Some("+447400112204")),
+            ("tel:+44-7400-112204", "GB", Some("+447400112204")),
+            ("+44 7400 112204 x12", "GB", Some("+447400112204")),
+            ("(201) 558-1756", "US", Some("+12015581756")),
+            ("(201) 558-1756", "GB", Some("+442015581756")),
+            ("+1 201-558-1756", "FR", Some("+12015581756")),
+            ("06 12 34 56 78", "FR", Some("+33612345678")),
+            ("+49 1512 3429745", "GB", Some("+4915123429745")),
             // a region without telephones, one that is none
-            ("07400 112204", Some("AQ"), None),
-            ("07400 112204", Some("xx"), None),
-            ("+44 7400 112204", Some("XX"), Some("+447400112204")),
-            ("000000000", None, None),
-            ("call me", None, None),
-            ("12", None, None),
-            ("+99 99", None, None),
-            ("x999", None, None),
-            ("+44", None, None),
-            ("", None, None),
-            ("+", None, None),
+            ("07400 112204", "AQ", None),
+            ("07400 112204", "xx", None),
+            ("+44 7400 112204", "XX", Some("+447400112204")),
+            ("000000000", "GB", None),
+            ("call me", "GB", None),
+            ("12", "GB", None),
+            ("+99 99", "GB", None),
+            ("x999", "GB", None),
+            ("+44", "GB", None),
+            ("", "GB", None),
+            ("+", "GB", None),
         ] {
             assert_eq!(phone(text, region).as_deref(), expect, "{text:?} {region:?}");
         }

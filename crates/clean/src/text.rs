@@ -14,7 +14,7 @@ pub struct Text<'a> {
     pub cleaned: bool,
 }
 
-/// The text rule of the brief. Borrows where nothing changes; see the README on what a second application can still change.
+/// The text rule. Borrows where nothing changes; see the README on what a second application can still change.
 pub fn text(raw: &str) -> Text<'_> {
     let value = clean(raw);
     if is_absent(&value) {

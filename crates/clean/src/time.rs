@@ -1,10 +1,8 @@
 //! Wall times, instants and days, and which of them can be true.
 
-use std::sync::LazyLock;
-
 use jiff::{
     Timestamp,
-    civil::{Date, DateTime, date as civil_date},
+    civil::{Date, DateTime},
     tz::TimeZone,
 };
 
@@ -12,71 +10,88 @@ use jiff::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Snapshot(pub Timestamp);
 
-/// The first day that can be true; it begins at 2015-01-01T00:00Z.
-const FIRST_DAY: Date = civil_date(2015, 1, 1);
-const FIRST_SECOND: i64 = 1_420_070_400;
-/// What the bulk import wrote in `user.created_when`.
-const BULK_IMPORT: DateTime = civil_date(2019, 4, 1).at(0, 0, 0, 0);
-
-static LONDON: LazyLock<TimeZone> =
-    LazyLock::new(|| TimeZone::get("Europe/London").expect("the bundled time zones include Europe/London"));
-
-/// The instant of a Europe/London wall time: of an ambiguous one the earlier, a skipped one moved forward by the gap.
-///
-/// Wall times beyond what a [`Timestamp`] holds (after 9999-12-30) become its last or first.
-pub fn london(wall: DateTime) -> Timestamp {
-    instant(&LONDON, wall).unwrap_or(if wall.year() > 0 { Timestamp::MAX } else { Timestamp::MIN })
+/// What a company's times are read by: the time zone of its wall clocks, and the first day that can be true.
+#[derive(Clone, Debug)]
+pub struct Calendar {
+    zone: TimeZone,
+    first_day: Date,
+    /// 00:00 UTC of the first day.
+    begins: Timestamp,
 }
 
-/// The instant of a Europe/London wall time that can be true. NULL and zero dates have no wall time to begin with.
-pub fn known_london(wall: DateTime, snapshot: Snapshot) -> Option<Timestamp> {
-    known(instant(&LONDON, wall)?, snapshot)
-}
-
-/// The instant of a UTC wall time that can be true: `finance_transaction.tx_when`.
-pub fn known_utc(wall: DateTime, snapshot: Snapshot) -> Option<Timestamp> {
-    known(instant(&TimeZone::UTC, wall)?, snapshot)
-}
-
-/// The day of a time by London's clocks.
-pub fn london_day(at: Timestamp) -> Date {
-    LONDON.to_datetime(at).date()
-}
-
-/// [`known_london`] for `user.created_when`, where the bulk import's marker is unknown.
-pub fn created_when(wall: DateTime, snapshot: Snapshot) -> Option<Timestamp> {
-    if wall == BULK_IMPORT { None } else { known_london(wall, snapshot) }
-}
-
-/// The instant of a Europe/London wall time that may be after S: `next_billing_when`.
-///
-/// None too for wall times after 9999-12-30, which a [`Timestamp`] cannot hold.
-pub fn future_london(wall: DateTime) -> Option<Timestamp> {
-    instant(&LONDON, wall).filter(|when| when.as_second() >= FIRST_SECOND)
-}
-
-/// The instant that `user.last_login` names: `YYYY-MM-DD HH:MM:SS`, `DD/MM/YYYY HH:MM` (both London) or ten digits of
-/// Unix seconds. `text` has gone through the text rule.
-pub fn last_login(text: &str, snapshot: Snapshot) -> Option<Timestamp> {
-    if text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return known(Timestamp::from_second(text.parse().ok()?).ok()?, snapshot);
+impl Calendar {
+    /// The first day begins at 00:00 UTC.
+    pub fn new(zone: TimeZone, first_day: Date) -> Self {
+        let begins = at_utc(first_day.at(0, 0, 0, 0));
+        Self { zone, first_day, begins }
     }
-    let (day, time) = text.split_once(' ')?;
-    let (day, [hour, minute, second]) = match *time.as_bytes() {
-        [h, i, b':', m, n, b':', s, t] => (iso_date(day)?, [[h, i], [m, n], [s, t]]),
-        [h, i, b':', m, n] => (slash_date(day)?, [[h, i], [m, n], [b'0', b'0']]),
-        _ => return None,
-    };
-    let wall = DateTime::new(
-        day.year(),
-        day.month(),
-        day.day(),
-        number(&hour)?.try_into().ok()?,
-        number(&minute)?.try_into().ok()?,
-        number(&second)?.try_into().ok()?,
-        0,
-    );
-    known_london(wall.ok()?, snapshot)
+
+    /// The instant of a wall time: of an ambiguous one the earlier, a skipped one moved forward by the gap.
+    ///
+    /// Wall times beyond what a [`Timestamp`] holds (after 9999-12-30) become its last or first.
+    pub fn instant(&self, wall: DateTime) -> Timestamp {
+        instant(&self.zone, wall).unwrap_or_else(|| beyond(wall.date()))
+    }
+
+    /// The instant of a wall time that can be true. NULL and zero dates have no wall time to begin with.
+    pub fn known(&self, wall: DateTime, snapshot: Snapshot) -> Option<Timestamp> {
+        self.plausible(instant(&self.zone, wall)?, snapshot)
+    }
+
+    /// The instant of a UTC wall time that can be true.
+    pub fn known_utc(&self, wall: DateTime, snapshot: Snapshot) -> Option<Timestamp> {
+        self.plausible(instant(&TimeZone::UTC, wall)?, snapshot)
+    }
+
+    /// The instant of a wall time that may be after S.
+    ///
+    /// None too for wall times after 9999-12-30, which a [`Timestamp`] cannot hold.
+    pub fn future(&self, wall: DateTime) -> Option<Timestamp> {
+        instant(&self.zone, wall).filter(|when| *when >= self.begins)
+    }
+
+    /// The instant that a text names: `YYYY-MM-DD HH:MM:SS`, `DD/MM/YYYY HH:MM` (both by the wall clock) or ten digits of
+    /// Unix seconds. `text` has gone through the text rule.
+    pub fn known_text(&self, text: &str, snapshot: Snapshot) -> Option<Timestamp> {
+        if text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return self.plausible(Timestamp::from_second(text.parse().ok()?).ok()?, snapshot);
+        }
+        let (day, time) = text.split_once(' ')?;
+        let (day, [hour, minute, second]) = match *time.as_bytes() {
+            [h, i, b':', m, n, b':', s, t] => (iso_date(day)?, [[h, i], [m, n], [s, t]]),
+            [h, i, b':', m, n] => (slash_date(day)?, [[h, i], [m, n], [b'0', b'0']]),
+            _ => return None,
+        };
+        let wall = DateTime::new(
+            day.year(),
+            day.month(),
+            day.day(),
+            number(&hour)?.try_into().ok()?,
+            number(&minute)?.try_into().ok()?,
+            number(&second)?.try_into().ok()?,
+            0,
+        );
+        self.known(wall.ok()?, snapshot)
+    }
+
+    /// The day of a time by the wall clock.
+    pub fn day(&self, at: Timestamp) -> Date {
+        self.zone.to_datetime(at).date()
+    }
+
+    /// The [`date`] of something that happened: known from the first day up to the UTC day of S.
+    pub fn known_date(&self, text: &str, snapshot: Snapshot) -> Option<Date> {
+        self.future_date(text).filter(|day| *day <= TimeZone::UTC.to_datetime(snapshot.0).date())
+    }
+
+    /// The [`date`] of something that may be to come: known from the first day.
+    pub fn future_date(&self, text: &str) -> Option<Date> {
+        date(text).filter(|day| *day >= self.first_day)
+    }
+
+    fn plausible(&self, when: Timestamp, snapshot: Snapshot) -> Option<Timestamp> {
+        (when >= self.begins && when <= snapshot.0).then_some(when)
+    }
 }
 
 /// The day that a text names, plausible or not: `YYYY-MM-DD`, `DD/MM/YYYY`, `D Mon YYYY` (English, any case).
@@ -85,27 +100,22 @@ pub fn date(text: &str) -> Option<Date> {
     iso_date(text).or_else(|| slash_date(text)).or_else(|| month_date(text))
 }
 
-/// The [`date`] of something that happened (`received`, `issued`): known from 2015-01-01 up to the UTC day of S.
-pub fn known_date(text: &str, snapshot: Snapshot) -> Option<Date> {
-    due_date(text).filter(|day| *day <= TimeZone::UTC.to_datetime(snapshot.0).date())
-}
-
-/// The [`date`] of something that may be to come (`due`): known from 2015-01-01.
-pub fn due_date(text: &str) -> Option<Date> {
-    date(text).filter(|day| *day >= FIRST_DAY)
-}
-
-/// 12:00 UTC of a day, for which a `received` date counts.
+/// 12:00 UTC of a day.
 pub fn noon_utc(day: Date) -> Timestamp {
-    instant(&TimeZone::UTC, day.at(12, 0, 0, 0)).unwrap_or(if day.year() > 0 { Timestamp::MAX } else { Timestamp::MIN })
+    at_utc(day.at(12, 0, 0, 0))
+}
+
+fn at_utc(wall: DateTime) -> Timestamp {
+    instant(&TimeZone::UTC, wall).unwrap_or_else(|| beyond(wall.date()))
+}
+
+/// What stands for an instant that no [`Timestamp`] holds.
+fn beyond(day: Date) -> Timestamp {
+    if day.year() > 0 { Timestamp::MAX } else { Timestamp::MIN }
 }
 
 fn instant(zone: &TimeZone, wall: DateTime) -> Option<Timestamp> {
     zone.to_ambiguous_timestamp(wall).compatible().ok()
-}
-
-fn known(when: Timestamp, snapshot: Snapshot) -> Option<Timestamp> {
-    (when.as_second() >= FIRST_SECOND && when <= snapshot.0).then_some(when)
 }
 
 fn iso_date(text: &str) -> Option<Date> {
@@ -144,12 +154,19 @@ fn number(digits: &[u8]) -> Option<i16> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::civil::date as civil_date;
+
     use super::*;
 
+    const FIRST_DAY: Date = civil_date(2015, 1, 1);
     const S: &str = "2024-03-20T23:40:00Z";
 
     fn snapshot() -> Snapshot {
         Snapshot(instant_of(S))
+    }
+
+    fn london() -> Calendar {
+        Calendar::new(TimeZone::get("Europe/London").unwrap(), FIRST_DAY)
     }
 
     fn instant_of(text: &str) -> Timestamp {
@@ -183,15 +200,15 @@ mod tests {
             // beyond the table of the time zone
             ("2099-07-01T00:00:00", "2099-06-30T23:00:00Z"),
         ] {
-            check(Some(london(wall(wall_time))), expect);
+            check(Some(london().instant(wall(wall_time))), expect);
         }
-        assert_eq!(london(DateTime::MAX), Timestamp::MAX);
-        assert_eq!(london(DateTime::MIN), Timestamp::MIN);
+        assert_eq!(london().instant(DateTime::MAX), Timestamp::MAX);
+        assert_eq!(london().instant(DateTime::MIN), Timestamp::MIN);
     }
 
     #[test]
     fn implausible_times_are_unknown() {
-        let known = |text| known_london(wall(text), snapshot());
+        let known = |text| london().known(wall(text), snapshot());
         check(known("2014-12-31T23:59:59"), None);
         check(known("2015-01-01T00:00:00"), "2015-01-01T00:00:00Z");
         check(known("1970-01-01T00:00:00"), None);
@@ -199,37 +216,29 @@ mod tests {
         check(known("2024-03-20T23:40:01"), None);
         check(known("2019-04-01T00:00:00"), "2019-03-31T23:00:00Z");
         check(known("2099-12-31T00:00:00"), None);
-        assert_eq!(known_london(DateTime::MAX, snapshot()), None);
+        assert_eq!(london().known(DateTime::MAX, snapshot()), None);
     }
 
     #[test]
     fn utc_wall_times() {
-        let known = |text| known_utc(wall(text), snapshot());
+        let known = |text| london().known_utc(wall(text), snapshot());
         check(known("2020-07-15T12:00:00"), "2020-07-15T12:00:00Z");
         check(known("2019-03-31T01:30:00"), "2019-03-31T01:30:00Z");
         check(known("2014-12-31T23:59:59"), None);
         check(known("2024-03-20T23:40:01"), None);
-        assert_eq!(known_utc(DateTime::MIN, snapshot()), None);
-    }
-
-    #[test]
-    fn the_mark_of_the_bulk_import() {
-        let known = |text| created_when(wall(text), snapshot());
-        check(known("2019-04-01T00:00:00"), None);
-        check(known("2019-04-01T00:00:01"), "2019-03-31T23:00:01Z");
-        check(known("2014-01-01T00:00:00"), None);
+        assert_eq!(london().known_utc(DateTime::MIN, snapshot()), None);
     }
 
     #[test]
     fn times_to_come() {
-        check(future_london(wall("2099-12-31T00:00:00")), "2099-12-31T00:00:00Z");
-        check(future_london(wall("2014-12-31T23:59:59")), None);
-        assert_eq!(future_london(DateTime::MAX), None);
+        check(london().future(wall("2099-12-31T00:00:00")), "2099-12-31T00:00:00Z");
+        check(london().future(wall("2014-12-31T23:59:59")), None);
+        assert_eq!(london().future(DateTime::MAX), None);
     }
 
     #[test]
-    fn last_logins() {
-        let known = |text| last_login(text, snapshot());
+    fn times_in_text() {
+        let known = |text| london().known_text(text, snapshot());
         check(known("2017-09-21 03:08:36"), "2017-09-21T02:08:36Z");
         check(known("01/08/2021 00:09"), "2021-07-31T23:09:00Z");
         check(known("1606434138"), "2020-11-26T23:42:18Z");
@@ -303,15 +312,15 @@ mod tests {
 
     #[test]
     fn plausible_dates() {
-        let days = |text| (known_date(text, snapshot()), due_date(text));
+        let days = |text| (london().known_date(text, snapshot()), london().future_date(text));
         assert_eq!(days("2014-12-31"), (None, None));
         assert_eq!(days("01/01/2015"), (Some(FIRST_DAY), Some(FIRST_DAY)));
         assert_eq!(days("20 Mar 2024").0, Some(civil_date(2024, 3, 20)));
         assert_eq!(days("21 Mar 2024"), (None, Some(civil_date(2024, 3, 21))));
         // the UTC day of S, whatever London says
         let summer = Snapshot(instant_of("2023-06-30T23:30:00Z"));
-        assert_eq!(known_date("2023-07-01", summer), None);
-        assert_eq!(known_date("2023-06-30", summer), Some(civil_date(2023, 6, 30)));
+        assert_eq!(london().known_date("2023-07-01", summer), None);
+        assert_eq!(london().known_date("2023-06-30", summer), Some(civil_date(2023, 6, 30)));
         check(Some(noon_utc(civil_date(2023, 6, 30))), "2023-06-30T12:00:00Z");
         assert_eq!(noon_utc(Date::MAX), Timestamp::MAX);
     }

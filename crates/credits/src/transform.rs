@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use reference::{Amount, word};
-use replant_clean::{self as clean, Snapshot};
+use replant_clean::Snapshot;
 use replant_core::prelude::*;
 
 use crate::Lookups;
@@ -74,7 +74,7 @@ impl<'a> Facts<'a> {
             ref_type: word(&row.ref_type, "ref_type")?,
             ref_id: row.ref_id.reference("ref_id")?,
             account_id,
-            occurred_at: row.created_when.good().and_then(|wall| clean::known_london(wall.0, snapshot)),
+            occurred_at: row.created_when.good().and_then(|wall| reference::known_london(wall.0, snapshot)),
         })
     }
 }

@@ -7,7 +7,7 @@ use replant_core::db::{Db, DbUrl, Role};
 use replant_core::ledger::mends::Mend;
 use replant_core::ledger::{close, history, quarantine};
 use replant_core::{Migration, Registry, Settings, Silent, Stop};
-use replant_testkit::{postgres, sample, schema};
+use replant_testkit::{postgres, sqlite};
 use serde_json::Value;
 
 const STEP: &str = "credits.entries";
@@ -76,12 +76,12 @@ fn owned(texts: &[&str]) -> Vec<String> {
 
 fn story(folder: &std::path::Path, target: &DbUrl) {
     let legacy = folder.join("legacy.db");
-    let mut db = sample::new_sqlite(&legacy);
-    schema::create_legacy(&mut db).expect("the legacy schema");
+    let mut db = sqlite::create(&legacy);
+    fixtures::LEGACY.create(&mut db).expect("the legacy schema");
     db.batch_execute(LEGACY).expect("legacy rows");
     drop(db);
     let mut db = Db::open(target, Role::Target).expect("the target is there");
-    schema::create_platform(&mut db).expect("the platform's schema");
+    fixtures::PLATFORM.create(&mut db).expect("the platform's schema");
     db.batch_execute(PLATFORM).expect("platform rows");
 
     let registry = Registry::default().domain(users::domain()).domain(credits::domain());
@@ -118,7 +118,7 @@ fn story(folder: &std::path::Path, target: &DbUrl) {
 fn a_replay_puts_the_adjustments_right() {
     let folder = tempfile::tempdir().expect("a folder");
     let platform = folder.path().join("platform.db");
-    drop(sample::new_sqlite(&platform));
+    drop(sqlite::create(&platform));
     story(folder.path(), &DbUrl::sqlite(&platform));
 }
 

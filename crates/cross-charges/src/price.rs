@@ -95,7 +95,7 @@ fn agreed(one: CurrencyMark, other: CurrencyMark, known: &clean::Currencies) -> 
     use CurrencyMark::{Code, Dollar, Yen};
     match (one, other) {
         (Code(code), mark) | (mark, Code(code)) if mark != Code(code) => {
-            clean::currency(Some(code.as_str()), Some(mark), known).map_err(faulty)?;
+            reference::currency(Some(code.as_str()), Some(mark), known).map_err(faulty)?;
             Ok(Code(code))
         }
         (Code(_), _) | (_, Code(_)) | (Dollar, Dollar) | (Yen, Yen) => Ok(one),

@@ -6,7 +6,7 @@ use diesel::connection::SimpleConnection;
 use replant_core::db::{Db, DbUrl, Role};
 use replant_core::ledger::{close, status};
 use replant_core::{Migration, Registry, Settings, Silent, Stop};
-use replant_testkit::{dump, sample};
+use replant_testkit::dump;
 
 const STEP: &str = "cross_charges.charges";
 
@@ -14,7 +14,7 @@ fn run(registry: &Registry, folder: &Path, target: &DbUrl) -> Db {
     let migration = Migration {
         registry,
         snapshot: reference::snapshot,
-        legacy: sample::sqlite_legacy_sample(folder),
+        legacy: fixtures::LEGACY.in_sqlite(folder),
         target: target.clone(),
         settings: Settings::default(),
     };
@@ -37,7 +37,7 @@ fn codes(db: &mut Db) -> Vec<String> {
 #[test]
 fn the_sample_comes_to_the_expected_counts() {
     let folder = tempfile::tempdir().expect("a folder");
-    let target = sample::sqlite_platform_sample(folder.path());
+    let target = fixtures::PLATFORM.in_sqlite(folder.path());
     let mut db = run(&earlier().domain(cross_charges::domain()), folder.path(), &target);
 
     let steps = status::steps(&mut db).expect("the ledger can be read");
@@ -82,7 +82,7 @@ fn the_sample_comes_to_the_expected_counts() {
 #[test]
 fn a_charge_that_the_platform_made_meanwhile_stays() {
     let folder = tempfile::tempdir().expect("a folder");
-    let target = sample::sqlite_platform_sample(folder.path());
+    let target = fixtures::PLATFORM.in_sqlite(folder.path());
     let mut db = run(&earlier(), folder.path(), &target);
     db.batch_execute(
         "INSERT INTO cross_charges

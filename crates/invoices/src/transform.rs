@@ -110,7 +110,7 @@ impl Known {
             return Err(Refusal::quarantine(InvoiceCode::AmountNotPositive, "the total is nothing or less"));
         }
         let issued_on = reference::text(&row.issued, "issued", row.id, draft)?;
-        let issued_on = issued_on.and_then(|text| clean::known_date(&text, self.snapshot)).ok_or_else(|| {
+        let issued_on = issued_on.and_then(|text| reference::known_date(&text, self.snapshot)).ok_or_else(|| {
             Refusal::quarantine(InvoiceCode::IssuedOnUnknown, "the day of issue is absent or cannot be true")
         })?;
         let due_on = due_on(row, issued_on, draft)?;
@@ -123,7 +123,7 @@ impl Known {
 /// The day by which it is to be paid. An absent one stays absent, without a code.
 fn due_on<R: AnyRows>(row: &Invoice, issued_on: Date, draft: &mut Draft<R>) -> Result<Option<Date>, Refusal> {
     let Some(text) = reference::text(&row.due, "due", row.id, draft)? else { return Ok(None) };
-    let due_on = clean::due_date(&text).filter(|due_on| *due_on >= issued_on);
+    let due_on = reference::due_date(&text).filter(|due_on| *due_on >= issued_on);
     if due_on.is_none() {
         draft.repair(row.id, InvoiceCode::DueOnDropped, "due", row.due.good().cloned(), None);
     }

@@ -3,17 +3,17 @@
 use replant_core::db::{Db, Role};
 use replant_core::ledger::{close, status};
 use replant_core::{Migration, Registry, Settings, Silent, Stop};
-use replant_testkit::{dump, sample};
+use replant_testkit::dump;
 
 #[test]
 fn the_sample_comes_to_the_expected_counts() {
     let folder = tempfile::tempdir().expect("a folder");
-    let target = sample::sqlite_platform_sample(folder.path());
+    let target = fixtures::PLATFORM.in_sqlite(folder.path());
     let registry = Registry::default().domain(invoices::domain()).domain(users::domain());
     let migration = Migration {
         registry: &registry,
         snapshot: reference::snapshot,
-        legacy: sample::sqlite_legacy_sample(folder.path()),
+        legacy: fixtures::LEGACY.in_sqlite(folder.path()),
         target: target.clone(),
         settings: Settings::default(),
     };

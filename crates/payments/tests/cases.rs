@@ -1,7 +1,6 @@
 //! The cases of `fixtures/payments`, on every database that there is.
 
 use replant_core::Registry;
-use replant_testkit::cases;
 
 #[test]
 fn cases() {
@@ -11,5 +10,5 @@ fn cases() {
         .domain(invoices::domain())
         .domain(subscriptions::domain())
         .domain(payments::domain());
-    cases::run("payments", &registry, reference::snapshot);
+    fixtures::cases("payments", &registry);
 }

@@ -3,14 +3,14 @@
 use replant_core::db::{Db, Role};
 use replant_core::ledger::{close, status};
 use replant_core::{Migration, Registry, Settings, Silent, Stop};
-use replant_testkit::{dump, sample};
+use replant_testkit::dump;
 
 const STEP: &str = "payments.payments";
 
 #[test]
 fn the_sample_comes_to_the_expected_counts() {
     let folder = tempfile::tempdir().expect("a folder");
-    let target = sample::sqlite_platform_sample(folder.path());
+    let target = fixtures::PLATFORM.in_sqlite(folder.path());
     let registry = Registry::default()
         .domain(users::domain())
         .domain(brands::domain())
@@ -20,7 +20,7 @@ fn the_sample_comes_to_the_expected_counts() {
     let migration = Migration {
         registry: &registry,
         snapshot: reference::snapshot,
-        legacy: sample::sqlite_legacy_sample(folder.path()),
+        legacy: fixtures::LEGACY.in_sqlite(folder.path()),
         target: target.clone(),
         settings: Settings::default(),
     };

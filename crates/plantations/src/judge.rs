@@ -5,7 +5,7 @@ use std::sync::Arc;
 use brands::BrandAccounts;
 use jiff::Timestamp;
 use reference::{Currencies, faulty, word};
-use replant_clean::{self as clean, Fault, Snapshot};
+use replant_clean::{Fault, Snapshot};
 use replant_core::prelude::*;
 
 use crate::cost::Cost;
@@ -136,7 +136,7 @@ fn trees(row: &Plantation) -> Result<i32, Refusal> {
 
 fn planted(row: &Plantation, snapshot: Snapshot) -> Result<Planted, Refusal> {
     // A zero date is no cell that cannot be read: it is an unknown time.
-    let known = |cell: &Cell<Wall>| cell.good().and_then(|wall| clean::known_london(wall.0, snapshot));
+    let known = |cell: &Cell<Wall>| cell.good().and_then(|wall| reference::known_london(wall.0, snapshot));
     known(&row.planted_when).map(Planted::At).or_else(|| known(&row.created_when).map(Planted::Derived)).ok_or_else(
         || Refusal::quarantine(PlantingCode::PlantedAtUnknown, "neither time of the row can be when it was planted"),
     )
@@ -187,7 +187,9 @@ pub(crate) mod tests {
             users,
             brands: Arc::new(Standings::default()),
             projects: Arc::new(Standings::from_rows([(5, Standing::Live(105))])),
-            currencies: Arc::new(Currencies(clean::Currencies::new(rows.map(|(code, exp)| (code.to_owned(), exp))))),
+            currencies: Arc::new(Currencies(replant_clean::Currencies::new(
+                rows.map(|(code, exp)| (code.to_owned(), exp)),
+            ))),
             snapshot: Snapshot("2024-03-20T23:40:00Z".parse().expect("a time")),
         }
     }

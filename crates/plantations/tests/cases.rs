@@ -1,7 +1,6 @@
 //! The cases of `fixtures/plantations`, on every database that there is.
 
 use replant_core::Registry;
-use replant_testkit::cases;
 
 #[test]
 fn cases() {
@@ -13,5 +12,5 @@ fn cases() {
         .domain(subscriptions::domain())
         .domain(payments::domain())
         .domain(plantations::domain());
-    cases::run("plantations", &registry, reference::snapshot);
+    fixtures::cases("plantations", &registry);
 }

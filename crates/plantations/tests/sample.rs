@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use replant_core::db::{Db, Role};
 use replant_core::ledger::{close, status};
 use replant_core::{Migration, Registry, Settings, Silent, Stop};
-use replant_testkit::{dump, sample};
+use replant_testkit::dump;
 
 /// Chunks of 997 rows, so that doubles stand in other chunks than the rows that they repeat.
 fn migrated(folder: &std::path::Path) -> Db {
-    let target = sample::sqlite_platform_sample(folder);
+    let target = fixtures::PLATFORM.in_sqlite(folder);
     let registry = Registry::default()
         .domain(users::domain())
         .domain(brands::domain())
@@ -21,7 +21,7 @@ fn migrated(folder: &std::path::Path) -> Db {
     let migration = Migration {
         registry: &registry,
         snapshot: reference::snapshot,
-        legacy: sample::sqlite_legacy_sample(folder),
+        legacy: fixtures::LEGACY.in_sqlite(folder),
         target: target.clone(),
         settings: Settings { chunk_rows: 997, ..Settings::default() },
     };

@@ -3,16 +3,16 @@
 use replant_core::db::{Db, Role};
 use replant_core::ledger::status;
 use replant_core::{Migration, Registry, Settings, Silent, Stop};
-use replant_testkit::{dump, sample};
+use replant_testkit::dump;
 
 /// Chunks of two rows, so that most followers stand in another chunk than their leader.
 fn migrated(folder: &std::path::Path) -> Db {
-    let target = sample::sqlite_platform_sample(folder);
+    let target = fixtures::PLATFORM.in_sqlite(folder);
     let registry = Registry::default().domain(projects::domain());
     let migration = Migration {
         registry: &registry,
         snapshot: reference::snapshot,
-        legacy: sample::sqlite_legacy_sample(folder),
+        legacy: fixtures::LEGACY.in_sqlite(folder),
         target: target.clone(),
         settings: Settings { chunk_rows: 2, ..Settings::default() },
     };

@@ -20,7 +20,7 @@ use reconciliation::statement::statement;
 use replant_core::db::{Db, DbUrl, Role};
 use replant_core::{Migration, Registry, Settings, Silent, Stop};
 use replant_testkit::load::load_dir;
-use replant_testkit::{mariadb, postgres, sample, schema};
+use replant_testkit::{mariadb, postgres, sqlite};
 use serde_json::Value;
 
 fn registry() -> Registry {
@@ -47,13 +47,13 @@ fn cases() {
     for case in &cases {
         let folder = tempfile::tempdir().unwrap();
         let (legacy, platform) = (folder.path().join("legacy.db"), folder.path().join("platform.db"));
-        drop(sample::new_sqlite(&legacy));
-        drop(sample::new_sqlite(&platform));
+        drop(sqlite::create(&legacy));
+        drop(sqlite::create(&platform));
         wrong.extend(one(case, "SQLite", &DbUrl::sqlite(&legacy), &DbUrl::sqlite(&platform)));
         if let Some(target) = postgres::database() {
             let source = mariadb::database();
             if source.is_none() {
-                drop(sample::new_sqlite(&legacy));
+                drop(sqlite::create(&legacy));
             }
             let legacy = source.as_ref().map_or(DbUrl::sqlite(&legacy), replant_testkit::Database::url);
             wrong.extend(one(case, "servers", &legacy, &target.url()));
@@ -100,13 +100,13 @@ fn one(case: &Path, on: &str, legacy: &DbUrl, target: &DbUrl) -> Vec<String> {
 fn fill(url: &DbUrl, case: &Path, side: &str, common: &[&str]) {
     let mut db = Db::open(url, Role::Target).unwrap();
     match side {
-        "legacy" => schema::create_legacy(&mut db).unwrap(),
-        _ => schema::create_platform(&mut db).unwrap(),
+        "legacy" => fixtures::LEGACY.create(&mut db).unwrap(),
+        _ => fixtures::PLATFORM.create(&mut db).unwrap(),
     }
     let folder = tempfile::tempdir().unwrap();
     for table in common {
         let file = format!("{table}.csv.gz");
-        fs::copy(sample::folder().join(side).join(&file), folder.path().join(&file)).unwrap();
+        fs::copy(fixtures::sample().join(side).join(&file), folder.path().join(&file)).unwrap();
     }
     load_dir(&mut db, folder.path()).unwrap();
     if case.join(side).exists() {

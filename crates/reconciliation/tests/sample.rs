@@ -7,7 +7,7 @@ use reconciliation::reconcile::{Reconciliation, reconcile};
 use reconciliation::statement::{Source, What, statement};
 use replant_core::db::{Db, Role};
 use replant_core::{Migration, Registry, Settings, Silent, Stop};
-use replant_testkit::{dump, sample};
+use replant_testkit::dump;
 
 fn migrated(folder: &std::path::Path) -> (Db, Db) {
     let registry = Registry::default()
@@ -21,8 +21,8 @@ fn migrated(folder: &std::path::Path) -> (Db, Db) {
         .domain(plantations::domain())
         .domain(cross_charges::domain())
         .domain(credits::domain());
-    let legacy = sample::sqlite_legacy_sample(folder);
-    let target = sample::sqlite_platform_sample(folder);
+    let legacy = fixtures::LEGACY.in_sqlite(folder);
+    let target = fixtures::PLATFORM.in_sqlite(folder);
     let (settings, snapshot) = (Settings::default(), reference::snapshot);
     let migration =
         Migration { registry: &registry, snapshot, legacy: legacy.clone(), target: target.clone(), settings };

@@ -3,6 +3,7 @@
 mod cells;
 mod money;
 mod schema;
+mod values;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,9 @@ use schema::{accounts, countries, currencies, meta, payments, plantings};
 
 pub use cells::{text, word};
 pub use money::{Amount, KnownCurrency, Price, PriceCells, faulty};
+pub use values::{
+    created_when, currency, due_date, future_london, known_date, known_london, known_utc, last_login, london_day, phone,
+};
 
 /// Reads when the legacy database was frozen, and sees that it speaks of the world that the rules know.
 ///
@@ -48,7 +52,7 @@ fn frozen_at(at: Option<&str>, zone: Option<&str>, now: Timestamp) -> Result<Tim
         );
     }
     match zone.map(str::trim) {
-        None | Some("Europe/London") => Ok(at),
+        None | Some(values::ZONE) => Ok(at),
         Some(_) => {
             Err("`app_timezone` in table `meta` is not Europe/London: the rules read every DATETIME as London's \
                         time, so those of this database would all be wrong. Where the row is not true, correct it"

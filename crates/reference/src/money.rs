@@ -28,7 +28,7 @@ impl KnownCurrency {
         beside: Option<clean::CurrencyMark>,
         known: &clean::Currencies,
     ) -> Result<Self, Refusal> {
-        let found = clean::currency(cell.text(column)?, beside, known).map_err(faulty)?;
+        let found = crate::currency(cell.text(column)?, beside, known).map_err(faulty)?;
         let code = Currency::new(found.code.as_str()).ok_or_else(|| faulty(Fault::CurrencyUnknown))?;
         Ok(Self { code, exponent: found.exponent, defaulted: found.defaulted })
     }

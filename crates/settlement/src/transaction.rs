@@ -224,8 +224,8 @@ impl TransactionRules {
     }
 
     fn paid_at(&self, row: &Transaction) -> Result<PaidAt, Refusal> {
-        let happened = row.tx_when.good().and_then(|wall| clean::known_utc(wall.0, self.snapshot));
-        let entered = || row.created_when.good().and_then(|wall| clean::known_london(wall.0, self.snapshot));
+        let happened = row.tx_when.good().and_then(|wall| reference::known_utc(wall.0, self.snapshot));
+        let entered = || row.created_when.good().and_then(|wall| reference::known_london(wall.0, self.snapshot));
         let derived = || entered().map(|at| PaidAt { at, derived: true });
         happened
             .map(|at| PaidAt { at, derived: false })

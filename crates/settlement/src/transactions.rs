@@ -5,7 +5,6 @@ use std::sync::Arc;
 use invoices::InvoiceNumber;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use replant_clean as clean;
 use replant_core::prelude::*;
 use replant_core::{KeySet, Root};
 use rustc_hash::FxHashMap;
@@ -174,7 +173,7 @@ impl Seen {
         if payment.state != State::Failed {
             self.recorded.insert(key);
             if payment.method == Method::BankTransfer {
-                let day = clean::london_day(Timestamp::from_microsecond(at).unwrap_or(Timestamp::MIN));
+                let day = reference::london_day(Timestamp::from_microsecond(at).unwrap_or(Timestamp::MIN));
                 self.banked.push(Banked { key, account_id, minor, currency, day });
             }
         }

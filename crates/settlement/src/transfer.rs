@@ -119,7 +119,7 @@ impl TransferRules {
         if amount.money.minor <= 0 {
             return Err(Refusal::quarantine(TransferCode::AmountNotPositive, "the amount is not positive"));
         }
-        let day = row.received.good().and_then(|day| clean::known_date(&clean::text(day).value?, self.snapshot));
+        let day = row.received.good().and_then(|day| reference::known_date(&clean::text(day).value?, self.snapshot));
         let day = day.ok_or_else(|| Refusal::quarantine(TransferCode::ReceivedUnknown, "no known day"))?;
         Ok(Received { account_id, reversed, money: amount.money, day, invoices })
     }

@@ -156,7 +156,7 @@ mod tests {
 
     fn banked(key: Key, minor: i64, at: &str) -> Banked {
         let Money { currency, minor } = pounds(minor);
-        Banked { key, account_id: 5, minor, currency, day: replant_clean::london_day(at.parse().unwrap()) }
+        Banked { key, account_id: 5, minor, currency, day: reference::london_day(at.parse().unwrap()) }
     }
 
     /// The transfers that are there; transactions up to 100 are recorded.

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::float_arithmetic, reason = "helpers of tests are tests")]
 
 use replant_core::db::DbUrl;
-use replant_testkit::sample;
 use simulate::{Rates, Simulation};
 
 fn learnt(url: &DbUrl) -> Rates {
@@ -53,7 +52,7 @@ fn what_was_made_is_learnt() {
 #[test]
 fn nothing_but_shares_is_learnt() {
     let folder = tempfile::tempdir().unwrap();
-    let rates = learnt(&sample::sqlite_legacy_sample(folder.path()));
+    let rates = learnt(&fixtures::LEGACY.in_sqlite(folder.path()));
     for line in rates.to_toml().lines().filter(|line| !line.is_empty() && !line.starts_with('[')) {
         let (_, share) = line.split_once(" = ").unwrap();
         assert!((0.0..=1.0).contains(&share.parse::<f64>().unwrap()), "{line}");
@@ -65,7 +64,7 @@ fn nothing_but_shares_is_learnt() {
 
 #[test]
 fn both_kinds_of_database_teach_the_same() {
-    let Some(server) = sample::mariadb_legacy_sample() else { return };
+    let Some(server) = fixtures::LEGACY.in_mariadb() else { return };
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(learnt(&server.url()), learnt(&sample::sqlite_legacy_sample(folder.path())));
+    assert_eq!(learnt(&server.url()), learnt(&fixtures::LEGACY.in_sqlite(folder.path())));
 }

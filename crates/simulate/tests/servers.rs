@@ -6,8 +6,7 @@ use diesel::RunQueryDsl;
 use replant_core::db::{Db, DbUrl, Role};
 use replant_testkit::dump::{assert_same, dump_all};
 use replant_testkit::load::load_dir;
-use replant_testkit::schema::{create_legacy, create_platform};
-use replant_testkit::{mariadb, postgres, sample};
+use replant_testkit::{mariadb, postgres, sqlite};
 use simulate::{SimulateError, Simulation};
 
 const ROWS: u64 = 5_000;
@@ -49,11 +48,11 @@ fn a_folder_loads_as_what_is_written_directly() {
     simulation().into_folder(&csv).unwrap();
     for (side, url) in [("legacy", &direct.legacy), ("platform", &direct.platform)] {
         let path = direct.folder.path().join(format!("{side}-loaded.db"));
-        let mut db = sample::new_sqlite(&path);
+        let mut db = sqlite::create(&path);
         if side == "legacy" {
-            create_legacy(&mut db).unwrap()
+            fixtures::LEGACY.create(&mut db).unwrap()
         } else {
-            create_platform(&mut db).unwrap()
+            fixtures::PLATFORM.create(&mut db).unwrap()
         }
         load_dir(&mut db, &csv.join(side)).unwrap();
         assert_alike(url, &DbUrl::sqlite(&path));

@@ -104,7 +104,7 @@ impl<'a> Facts<'a> {
             trees_per_cycle,
             amount,
             cycle,
-            next_billing_at: row.next_billing_when.good().and_then(|wall| clean::future_london(wall.0)),
+            next_billing_at: row.next_billing_when.good().and_then(|wall| reference::future_london(wall.0)),
             cancelled_at: cancelled_at.flatten(),
             contradicted,
             derived,
@@ -224,7 +224,7 @@ fn status(row: &Subscription) -> Result<Status, Refusal> {
 }
 
 fn known(cell: &Cell<Wall>, snapshot: Snapshot) -> Option<Timestamp> {
-    cell.good().and_then(|wall| clean::known_london(wall.0, snapshot))
+    cell.good().and_then(|wall| reference::known_london(wall.0, snapshot))
 }
 
 /// A wall time as it is stored, also where it can be none.

@@ -5,18 +5,17 @@ use diesel::sql_types::{BigInt, Text};
 use replant_core::db::{Db, Role};
 use replant_core::ledger::{close, status};
 use replant_core::{Migration, Registry, Settings, Silent, Stop};
-use replant_testkit::sample;
 
 const STEP: &str = "subscriptions.subscriptions";
 
 /// Chunks of a few rows, so that most rivals stand in different ones.
 fn migrated(folder: &std::path::Path) -> Db {
-    let target = sample::sqlite_platform_sample(folder);
+    let target = fixtures::PLATFORM.in_sqlite(folder);
     let registry = Registry::default().domain(users::domain()).domain(brands::domain()).domain(subscriptions::domain());
     let migration = Migration {
         registry: &registry,
         snapshot: reference::snapshot,
-        legacy: sample::sqlite_legacy_sample(folder),
+        legacy: fixtures::LEGACY.in_sqlite(folder),
         target: target.clone(),
         settings: Settings { chunk_rows: 100, ..Settings::default() },
     };

@@ -1,13 +1,13 @@
 //! Fixture cases: a folder of data each, whose name tells the story, run on every database that there is.
 //!
 //! ```text
-//! fixtures/<domain>/<case>/legacy/TABLE.csv     legacy rows; columns that are left out are NULL
-//!                          platform/TABLE.csv   what the platform holds before
-//!                          expected/lineage.csv what becomes of every legacy row, as `lineage --out` writes it
-//!                          expected/repairs.csv every repair: legacy_table,legacy_id,code,column,before,after
-//!                          expected/TABLE.csv   all rows of a platform table after, in the columns that it names
+//! <folder>/<case>/<legacy>/TABLE.csv   legacy rows; columns that are left out are NULL
+//!                 <target>/TABLE.csv   what the target holds before
+//!                 expected/lineage.csv what becomes of every legacy row, as `lineage --out` writes it
+//!                 expected/repairs.csv every repair: legacy_table,legacy_id,code,column,before,after
+//!                 expected/TABLE.csv   all rows of a target table after, in the columns that it names
 //! ```
-//! Every case has the sample's snapshot, currencies and countries. A file that is not under `expected` is not looked at.
+//! `<legacy>` and `<target>` are the names of the schemas. A file that is not under `expected` is not looked at.
 //! `REPLANT_BLESS=1` writes the files that are under `expected` anew, in their columns: to be read before it is committed.
 
 use std::collections::BTreeMap;
@@ -19,10 +19,10 @@ use replant_core::db::{Db, DbUrl, Role};
 use replant_core::ledger::history;
 use replant_core::{LedgerError, Migration, ReadSnapshot, Registry, Settings, Silent, Stop};
 
-use crate::load::load_dir;
-use crate::schema::{create_legacy, create_platform};
+use crate::load::{load_dir, load_tables};
+use crate::sample::Sample;
 use crate::state::State;
-use crate::{dump, mariadb, postgres, sample};
+use crate::{dump, mariadb, postgres, sqlite};
 
 /// Rows under a header.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,98 +34,105 @@ struct Csv {
 const LINEAGE: [&str; 6] = ["legacy_table", "legacy_id", "outcome", "code", "targets", "repairs"];
 const REPAIRS: [&str; 6] = ["legacy_table", "legacy_id", "code", "column", "before", "after"];
 
-/// Runs every case of a domain, from SQLite to SQLite and, where there are servers, from MariaDB to PostgreSQL.
-///
-/// # Panics
-/// A case ends otherwise than expected, or there is none.
-pub fn run(domain: &str, registry: &Registry, snapshot: ReadSnapshot) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(domain);
-    let mut cases: Vec<PathBuf> =
-        fs::read_dir(&folder).expect("the domain has fixtures").map(|entry| entry.expect("readable").path()).collect();
-    cases.sort();
-    assert!(!cases.is_empty(), "{domain} has no case");
-    let mut wrong = Vec::new();
-    for case in &cases {
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let legacy = folder.path().join("legacy.db");
-        let platform = folder.path().join("platform.db");
-        drop(sample::new_sqlite(&legacy));
-        drop(sample::new_sqlite(&platform));
-        let (legacy, platform) = (DbUrl::sqlite(&legacy), DbUrl::sqlite(&platform));
-        wrong.extend(one(case, "SQLite", &legacy, &platform, registry, snapshot));
-        if let Some(target) = postgres::database() {
-            let source = mariadb::database();
-            let legacy = source.as_ref().map_or(legacy, crate::Database::url);
-            let from = if source.is_some() { "MariaDB to PostgreSQL" } else { "SQLite to PostgreSQL" };
-            wrong.extend(one(case, from, &legacy, &target.url(), registry, snapshot));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+/// One side of a case: its tables, and those that hold the rows of the sample in every case.
+#[derive(Debug, Clone, Copy)]
+pub struct Side<'a> {
+    /// The tables.
+    pub sample: &'a Sample,
+    /// Tables that every case has as the sample has them.
+    pub common: &'a [&'a str],
 }
 
-fn one(
-    case: &Path,
-    on: &str,
-    legacy: &DbUrl,
-    target: &DbUrl,
-    registry: &Registry,
-    snapshot: ReadSnapshot,
-) -> Vec<String> {
-    let name = case.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    fill(legacy, Side::Legacy, case);
-    fill(target, Side::Platform, case);
-    let began = Timestamp::now();
-    let migration =
-        Migration { registry, snapshot, legacy: legacy.clone(), target: target.clone(), settings: Settings::default() };
-    if let Err(error) = migration.run(&Stop::default(), &Silent) {
-        return vec![format!("{name} on {on}: {error}")];
+/// The cases of a folder, and what moves their rows.
+pub struct Cases<'a> {
+    /// The folder with a folder a case.
+    pub folder: &'a Path,
+    /// The domains.
+    pub registry: &'a Registry,
+    /// Reads the legacy snapshot's time.
+    pub snapshot: ReadSnapshot,
+    /// The legacy side.
+    pub legacy: Side<'a>,
+    /// The target.
+    pub target: Side<'a>,
+}
+
+impl Cases<'_> {
+    /// Runs every case from SQLite to SQLite and, where there are servers, from MariaDB to PostgreSQL.
+    ///
+    /// # Panics
+    /// A case ends otherwise than expected, or there is none.
+    pub fn run(&self) {
+        let entries = fs::read_dir(self.folder).unwrap_or_else(|error| panic!("{}: {error}", self.folder.display()));
+        let mut cases: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
+        cases.sort();
+        assert!(!cases.is_empty(), "{} has no case", self.folder.display());
+        let mut wrong = Vec::new();
+        for case in &cases {
+            let folder = tempfile::tempdir().expect("a temporary folder can be made");
+            let (legacy, target) = (folder.path().join("legacy.db"), folder.path().join("target.db"));
+            drop(sqlite::create(&legacy));
+            drop(sqlite::create(&target));
+            let (legacy, target) = (DbUrl::sqlite(&legacy), DbUrl::sqlite(&target));
+            wrong.extend(self.one(case, "SQLite", &legacy, &target));
+            if let Some(target) = postgres::database() {
+                let source = mariadb::database();
+                let legacy = source.as_ref().map_or(legacy, crate::Database::url);
+                let from = if source.is_some() { "MariaDB to PostgreSQL" } else { "SQLite to PostgreSQL" };
+                wrong.extend(self.one(case, from, &legacy, &target.url()));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
-    let mut db = Db::open(target, Role::Target).expect("the throwaway target can be opened");
-    let mut wrong = Vec::new();
-    for file in fs::read_dir(case.join("expected")).expect("a case has an expected folder") {
-        let file = file.expect("readable").path();
-        let table = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let expected = read(&file);
-        let found = match table.as_str() {
-            "lineage" => lineage(&mut db),
-            "repairs" => repairs(&mut db),
-            _ => rows(&mut db, began, &table, &expected.header),
+
+    fn one(&self, case: &Path, on: &str, legacy: &DbUrl, target: &DbUrl) -> Vec<String> {
+        let name = case.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.legacy.fill(legacy, case);
+        self.target.fill(target, case);
+        let began = Timestamp::now();
+        let migration = Migration {
+            registry: self.registry,
+            snapshot: self.snapshot,
+            legacy: legacy.clone(),
+            target: target.clone(),
+            settings: Settings::default(),
         };
-        if std::env::var_os("REPLANT_BLESS").is_some() {
-            write(&file, &found);
-        } else if sorted(&expected) != sorted(&found) {
-            wrong.push(format!("{name} on {on}: {table}.csv\n{}", difference(&expected, &found)));
+        if let Err(error) = migration.run(&Stop::default(), &Silent) {
+            return vec![format!("{name} on {on}: {error}")];
         }
+        let mut db = Db::open(target, Role::Target).expect("the throwaway target can be opened");
+        let mut wrong = Vec::new();
+        for file in fs::read_dir(case.join("expected")).expect("a case has an expected folder") {
+            let file = file.expect("readable").path();
+            let table = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let expected = read(&file);
+            let found = match table.as_str() {
+                "lineage" => lineage(&mut db),
+                "repairs" => repairs(&mut db),
+                _ => rows(&mut db, began, &table, &expected.header),
+            };
+            if std::env::var_os("REPLANT_BLESS").is_some() {
+                write(&file, &found);
+            } else if sorted(&expected) != sorted(&found) {
+                wrong.push(format!("{name} on {on}: {table}.csv\n{}", difference(&expected, &found)));
+            }
+        }
+        wrong
     }
-    wrong
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Legacy,
-    Platform,
-}
-
-fn fill(url: &DbUrl, side: Side, case: &Path) {
-    let mut db = Db::open(url, Role::Target).expect("the throwaway database can be opened");
-    let (name, made) = match side {
-        Side::Legacy => ("legacy", create_legacy(&mut db)),
-        Side::Platform => ("platform", create_platform(&mut db)),
-    };
-    // A legacy file that an earlier run of the case has filled stays as it is.
-    if made.is_err() {
-        return;
-    }
-    let common = tempfile::tempdir().expect("a temporary folder can be made");
-    let files: &[&str] = if side == Side::Legacy { &["meta"] } else { &["currencies", "countries"] };
-    for file in files {
-        let file = format!("{file}.csv.gz");
-        fs::copy(sample::folder().join(name).join(&file), common.path().join(&file)).expect("the sample is there");
-    }
-    load_dir(&mut db, common.path()).unwrap_or_else(|error| panic!("{error:?}"));
-    let own = case.join(name);
-    if own.exists() {
-        load_dir(&mut db, &own).unwrap_or_else(|error| panic!("{}: {error:?}", case.display()));
+impl Side<'_> {
+    fn fill(&self, url: &DbUrl, case: &Path) {
+        let mut db = Db::open(url, Role::Target).expect("the throwaway database can be opened");
+        // A legacy file that an earlier run of the case has filled stays as it is.
+        if self.sample.create(&mut db).is_err() {
+            return;
+        }
+        load_tables(&mut db, self.sample.folder(), self.common).unwrap_or_else(|error| panic!("{error:?}"));
+        let own = case.join(self.sample.schema().name);
+        if own.exists() {
+            load_dir(&mut db, &own).unwrap_or_else(|error| panic!("{}: {error:?}", case.display()));
+        }
     }
 }
 
@@ -185,7 +192,7 @@ fn rows(db: &mut Db, began: Timestamp, table: &str, columns: &[String]) -> Csv {
         .tables
         .iter()
         .find(|dump| dump.name == table)
-        .unwrap_or_else(|| panic!("the platform has no table {table}"));
+        .unwrap_or_else(|| panic!("the target has no table {table}"));
     let columns: Vec<String> = if columns.is_empty() { dump.columns.clone() } else { columns.to_vec() };
     let place = |column: &String| {
         dump.columns.iter().position(|c| c == column).unwrap_or_else(|| panic!("{table} has no column {column}"))

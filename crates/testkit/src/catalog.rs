@@ -73,7 +73,7 @@ struct ColumnRow {
 pub fn tables(db: &mut Db) -> QueryResult<Vec<String>> {
     let sql = match db.backend() {
         Backend::Postgres => {
-            "SELECT relname::text AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+            "SELECT relname::text AS name FROM pg_class WHERE relnamespace = to_regnamespace(current_setting('replant.schema')) AND relkind = 'r'"
         }
         Backend::Sqlite => {
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
@@ -176,11 +176,11 @@ pub(crate) fn literal(text: &str) -> String {
 const CONSTRAINTS: &str = "
 SELECT concat_ws(' | ', c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid), c.convalidated, c.condeferrable, c.condeferred,
                  obj_description(c.oid, 'pg_constraint')) AS name
-  FROM pg_constraint c WHERE c.connamespace = 'public'::regnamespace
+  FROM pg_constraint c WHERE c.connamespace = to_regnamespace(current_setting('replant.schema'))
 UNION ALL
 SELECT concat_ws(' | ', i.oid::regclass, pg_get_indexdef(i.oid), x.indisvalid, x.indisclustered, x.indisreplident, i.reltablespace,
                  i.reloptions, pg_get_userbyid(i.relowner), obj_description(i.oid, 'pg_class'))
-  FROM pg_class i JOIN pg_index x ON x.indexrelid = i.oid WHERE i.relnamespace = 'public'::regnamespace
+  FROM pg_class i JOIN pg_index x ON x.indexrelid = i.oid WHERE i.relnamespace = to_regnamespace(current_setting('replant.schema'))
  ORDER BY 1";
 
 /// The constraints and indexes of a platform with all that makes them what they are, as comparable lines.

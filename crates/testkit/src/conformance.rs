@@ -9,7 +9,6 @@ use replant_core::db::{Db, DbUrl, Role};
 use replant_core::{Migration, ReadSnapshot, Registry, Report, Settings, Silent, Stop};
 
 use crate::catalog;
-use crate::sample;
 use crate::state::{State, assert_same_state};
 
 /// What is tried: the domains, and where their sources are.
@@ -31,19 +30,6 @@ pub struct Target {
 }
 
 impl Target {
-    /// The sample's platform as a SQLite file.
-    pub fn sqlite_sample() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let url = sample::sqlite_platform_sample(folder.path());
-        Self { url, guard: Box::new(folder) }
-    }
-
-    /// The sample's platform as a PostgreSQL database; none where there is no server and none is required.
-    pub fn postgres_sample() -> Option<Self> {
-        let database = sample::postgres_platform_sample()?;
-        Some(Self { url: database.url(), guard: Box::new(database) })
-    }
-
     /// A connection to it.
     pub fn open(&self) -> Db {
         Db::open(&self.url, Role::Target).expect("the throwaway target can be opened")

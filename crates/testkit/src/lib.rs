@@ -10,6 +10,7 @@ pub mod postgres;
 pub mod sample;
 pub mod schema;
 pub mod servers;
+pub mod sqlite;
 pub mod state;
 
 mod database;

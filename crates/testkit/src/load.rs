@@ -109,7 +109,20 @@ pub enum LoadError {
 /// # Errors
 /// See [`LoadError`]: it names the file and the line.
 pub fn load_dir(db: &mut Db, folder: &Path) -> Result<Vec<(String, usize)>, LoadError> {
+    load(db, sources(folder)?)
+}
+
+/// [`load_dir`] of these tables alone.
+///
+/// # Errors
+/// See [`LoadError`].
+pub fn load_tables(db: &mut Db, folder: &Path, tables: &[&str]) -> Result<Vec<(String, usize)>, LoadError> {
     let mut sources = sources(folder)?;
+    sources.retain(|source| tables.contains(&source.table.as_str()));
+    load(db, sources)
+}
+
+fn load(db: &mut Db, mut sources: Vec<Source>) -> Result<Vec<(String, usize)>, LoadError> {
     sources.sort_by(|a, b| a.table.cmp(&b.table));
     for source in &sources {
         check_columns(db, source)?;

@@ -6,26 +6,24 @@ use diesel::connection::SimpleConnection;
 
 use crate::database::Database;
 
-/// A role with the rights that the README asks for, and the address of its database as that role.
+/// A role with the rights that a migration needs, and the address of its database as that role.
 #[derive(Debug, Clone)]
 pub struct Restricted {
     role: String,
     address: String,
 }
 
-/// `{d}` the database, `{r}` the role. The owner of `accounts` is a role of its own: a member of the one that owns the other
-/// tables would pass by their row-level security.
+/// `{d}` the database, `{s}` the schema, `{r}` the role.
 const RIGHTS: &str = "
 CREATE ROLE {r}_owner;
-ALTER TABLE accounts OWNER TO {r}_owner;
 CREATE ROLE {r} LOGIN;
 REVOKE ALL ON DATABASE {d} FROM PUBLIC;
-REVOKE ALL ON SCHEMA public FROM PUBLIC;
+REVOKE ALL ON SCHEMA {s} FROM PUBLIC;
 GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {d} TO {r};
-GRANT USAGE, CREATE ON SCHEMA public TO {r};
-GRANT USAGE ON SCHEMA public TO {r}_owner;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {r};
-GRANT SELECT, USAGE ON ALL SEQUENCES IN SCHEMA public TO {r};
+GRANT USAGE, CREATE ON SCHEMA {s} TO {r};
+GRANT USAGE ON SCHEMA {s} TO {r}_owner;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {s} TO {r};
+GRANT SELECT, USAGE ON ALL SEQUENCES IN SCHEMA {s} TO {r};
 GRANT {r}_owner TO {r};
 ";
 
@@ -42,13 +40,18 @@ impl Restricted {
 }
 
 impl Database {
-    /// Makes a role that has the rights of the README on this database, which is PostgreSQL and holds the platform's tables.
+    /// Makes a role that has the rights of a migration on this database, which is PostgreSQL and holds the target's tables. Those
+    /// that an index is made on get an owner of their own, of whom the role is a member: a member of the one that owns the other
+    /// tables would pass by their row-level security.
     ///
     /// # Errors
-    /// The server refuses: the role is there already, or `accounts` is not.
-    pub fn restricted_role(&self) -> QueryResult<Restricted> {
+    /// The server refuses: the role is there already, or a table is not.
+    pub fn restricted_role(&self, indexed: &[&str]) -> QueryResult<Restricted> {
         let role = format!("{}_mover", self.name());
-        self.open().batch_execute(&RIGHTS.replace("{d}", self.name()).replace("{r}", &role))?;
+        let owned = indexed.iter().map(|table| format!("ALTER TABLE {table} OWNER TO {{r}}_owner;\n"));
+        let rights = RIGHTS.to_owned() + &owned.collect::<String>();
+        let filled = rights.replace("{d}", self.name()).replace("{s}", self.url().schema()).replace("{r}", &role);
+        self.open().batch_execute(&filled)?;
         let address = self.address().replacen("//postgres@", &format!("//{role}@"), 1);
         Ok(Restricted { role, address })
     }

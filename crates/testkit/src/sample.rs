@@ -1,135 +1,131 @@
-//! The sample of `fixtures/sample`: a made-up legacy database of about 70,000 rows and the platform beside it.
+//! Rows of one side that many tests begin with: loaded once a process, and copied for each test.
 
-use std::fs::{self, File};
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use std::sync::OnceLock;
 
-use replant_core::db::{Db, DbUrl, Role};
+use replant_core::db::{Db, DbUrl};
 
+use crate::conformance::Target;
 use crate::load::load_dir;
-use crate::schema::{SchemaError, create_legacy, create_platform};
+use crate::schema::{Schema, SchemaError};
 use crate::servers::{self, Kind, Server};
-use crate::{Database, mariadb, postgres};
+use crate::{Database, mariadb, postgres, sqlite};
 
-/// The folder `fixtures/sample` of this workspace, with `legacy` and `platform` in it.
-pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/sample")
+/// The tables of one side, and a folder of `TABLE.csv` and `TABLE.csv.gz` with their rows. It is made for a `static`.
+#[derive(Debug)]
+pub struct Sample {
+    schema: Schema,
+    folder: &'static str,
+    /// A SQLite file.
+    file: OnceLock<Vec<u8>>,
+    /// A PostgreSQL database to be copied.
+    template: OnceLock<Option<Database>>,
+    /// A MariaDB database to be read.
+    shared: OnceLock<Option<Database>>,
 }
 
-/// Makes `legacy.db` with the legacy sample in a folder. It is loaded once per process, then copied.
-///
-/// # Panics
-/// The sample is broken, or the folder can't be written.
-pub fn sqlite_legacy_sample(folder: &Path) -> DbUrl {
-    static LOADED: OnceLock<Vec<u8>> = OnceLock::new();
-    copy_of(&LOADED, folder, "legacy", create_legacy)
-}
+impl Sample {
+    /// A sample of these tables from this folder.
+    pub const fn new(schema: Schema, folder: &'static str) -> Self {
+        Self { schema, folder, file: OnceLock::new(), template: OnceLock::new(), shared: OnceLock::new() }
+    }
 
-/// Makes `platform.db` with the platform's sample in a folder. It is loaded once per process, then copied.
-///
-/// # Panics
-/// The sample is broken, or the folder can't be written.
-pub fn sqlite_platform_sample(folder: &Path) -> DbUrl {
-    static LOADED: OnceLock<Vec<u8>> = OnceLock::new();
-    copy_of(&LOADED, folder, "platform", create_platform)
-}
+    /// Its tables.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
 
-/// A PostgreSQL database of one's own with the platform's sample: a copy of a template that is loaded once per process.
-/// `None` when the test is to be skipped (see [`servers::available`]).
-///
-/// # Panics
-/// The sample is broken, or the server refuses.
-pub fn postgres_platform_sample() -> Option<Database> {
-    static TEMPLATE: OnceLock<Option<Database>> = OnceLock::new();
-    // First, so that each test that is skipped is recorded.
-    servers::available(Kind::Postgres)?;
-    let template =
-        TEMPLATE.get_or_init(|| Some(loaded(postgres::database()?, "platform", create_platform))).as_ref()?;
-    postgres::clone_of(template)
-}
+    /// The folder with its rows.
+    pub fn folder(&self) -> &'static Path {
+        Path::new(self.folder)
+    }
 
-/// The MariaDB database with the legacy sample. All tests of the process share it, so they only read it.
-/// `None` when the test is to be skipped (see [`servers::available`]).
-///
-/// # Panics
-/// The sample is broken, or the server refuses.
-pub fn mariadb_legacy_sample() -> Option<&'static Database> {
-    static LOADED: OnceLock<Option<Database>> = OnceLock::new();
-    servers::available(Kind::MariaDb)?;
-    LOADED.get_or_init(|| Some(loaded(mariadb::database()?, "legacy", create_legacy))).as_ref()
-}
+    /// Makes the tables without rows.
+    ///
+    /// # Errors
+    /// See [`Schema::create`].
+    pub fn create(&self, db: &mut Db) -> Result<(), SchemaError> {
+        self.schema.create(db)
+    }
 
-/// A database of one's own with the platform's sample, in a PostgreSQL server of one's own.
-///
-/// # Panics
-/// The sample is broken, or the server refuses.
-pub fn platform_in(server: &Server) -> Database {
-    platform_into(new_in(server))
-}
+    /// Makes `NAME.db` in a folder, NAME being that of the schema.
+    ///
+    /// # Panics
+    /// The sample is broken, or the folder can't be written.
+    pub fn in_sqlite(&self, folder: &Path) -> DbUrl {
+        let name = self.schema.name;
+        let bytes = self.file.get_or_init(|| {
+            let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("a folder for the {name} sample: {error}"));
+            let path = folder.path().join("sample.db");
+            self.fill(&mut sqlite::create(&path));
+            fs::read(&path).unwrap_or_else(|error| panic!("the {name} sample: {error}"))
+        });
+        let path = folder.join(format!("{name}.db"));
+        sqlite::remove(&path);
+        fs::write(&path, bytes).unwrap_or_else(|error| panic!("write {}: {error}", path.display()));
+        DbUrl::sqlite(&path)
+    }
 
-/// An empty PostgreSQL database, with the platform's sample in it.
-///
-/// # Panics
-/// The sample is broken, or the server refuses.
-pub fn platform_into(database: Database) -> Database {
-    loaded(database, "platform", create_platform)
-}
+    /// A PostgreSQL database of one's own. `None` when the test is to be skipped (see [`servers::available`]).
+    ///
+    /// # Panics
+    /// The sample is broken, or the server refuses.
+    pub fn in_postgres(&self) -> Option<Database> {
+        // First, so that each test that is skipped is recorded.
+        servers::available(Kind::Postgres)?;
+        postgres::clone_of(self.template.get_or_init(|| Some(self.load_into(postgres::database()?))).as_ref()?)
+    }
 
-/// A database of one's own with the legacy sample, in a MariaDB server of one's own.
-///
-/// # Panics
-/// The sample is broken, or the server refuses.
-pub fn legacy_in(server: &Server) -> Database {
-    loaded(new_in(server), "legacy", create_legacy)
-}
+    /// A MariaDB database. All tests of the process share it, so they only read it.
+    /// `None` when the test is to be skipped (see [`servers::available`]).
+    ///
+    /// # Panics
+    /// The sample is broken, or the server refuses.
+    pub fn in_mariadb(&self) -> Option<&Database> {
+        servers::available(Kind::MariaDb)?;
+        self.shared.get_or_init(|| Some(self.load_into(mariadb::database()?))).as_ref()
+    }
 
-fn new_in(server: &Server) -> Database {
-    server.database().unwrap_or_else(|error| panic!("a new database: {error:?}"))
-}
+    /// A database of one's own in a server of one's own.
+    ///
+    /// # Panics
+    /// The sample is broken, or the server refuses.
+    pub fn on(&self, server: &Server) -> Database {
+        self.load_into(server.database().unwrap_or_else(|error| panic!("a new database: {error:?}")))
+    }
 
-type Create = fn(&mut Db) -> Result<(), SchemaError>;
+    /// An empty database, with the sample in it.
+    ///
+    /// # Panics
+    /// The sample is broken, or the server refuses.
+    pub fn load_into(&self, database: Database) -> Database {
+        self.fill(&mut database.open());
+        database
+    }
 
-fn loaded(database: Database, side: &str, create: Create) -> Database {
-    fill(&mut database.open(), side, create);
-    database
-}
+    /// A target in a SQLite file of its own.
+    ///
+    /// # Panics
+    /// The sample is broken.
+    pub fn sqlite_target(&self) -> Target {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let url = self.in_sqlite(folder.path());
+        Target { url, guard: Box::new(folder) }
+    }
 
-fn fill(db: &mut Db, side: &str, create: Create) {
-    create(db).unwrap_or_else(|error| panic!("the {side} schema: {error:?}"));
-    load_dir(db, &folder().join(side)).unwrap_or_else(|error| panic!("the {side} sample: {error:?}"));
-}
+    /// A target in a PostgreSQL database of its own; none where there is no server and none is required.
+    ///
+    /// # Panics
+    /// The sample is broken, or the server refuses.
+    pub fn postgres_target(&self) -> Option<Target> {
+        let database = self.in_postgres()?;
+        Some(Target { url: database.url(), guard: Box::new(database) })
+    }
 
-fn copy_of(loaded: &OnceLock<Vec<u8>>, folder: &Path, side: &str, create: Create) -> DbUrl {
-    let bytes = loaded.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("a folder for the {side} sample: {error}"));
-        let path = folder.path().join("sample.db");
-        fill(&mut new_sqlite(&path), side, create);
-        fs::read(&path).unwrap_or_else(|error| panic!("the {side} sample: {error}"))
-    });
-    let path = folder.join(format!("{side}.db"));
-    remove_sqlite(&path);
-    fs::write(&path, bytes).unwrap_or_else(|error| panic!("write {}: {error}", path.display()));
-    DbUrl::sqlite(&path)
-}
-
-/// Makes an empty SQLite file, over one that may be there, and opens it for writing.
-///
-/// # Panics
-/// The file can't be written.
-pub fn new_sqlite(path: &Path) -> Db {
-    remove_sqlite(path);
-    File::create(path).unwrap_or_else(|error| panic!("make {}: {error}", path.display()));
-    Db::open(&DbUrl::sqlite(path), Role::Target).unwrap_or_else(|error| panic!("open {}: {error}", path.display()))
-}
-
-/// A write-ahead log that was left behind would be taken for that of the new file.
-fn remove_sqlite(path: &Path) {
-    for suffix in ["", "-wal", "-shm"] {
-        let mut file = path.as_os_str().to_owned();
-        file.push(suffix);
-        if let Err(error) = fs::remove_file(&file) {
-            assert!(error.kind() == ErrorKind::NotFound, "remove {}: {error}", Path::new(&file).display());
-        }
+    fn fill(&self, db: &mut Db) {
+        let name = self.schema.name;
+        self.create(db).unwrap_or_else(|error| panic!("the {name} schema: {error:?}"));
+        load_dir(db, self.folder()).unwrap_or_else(|error| panic!("the {name} sample: {error:?}"));
     }
 }

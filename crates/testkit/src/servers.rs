@@ -72,16 +72,13 @@ pub enum ServerError {
         package: &'static str,
     },
     /// That version of PostgreSQL is not on this machine.
-    #[error(
-        "no PostgreSQL {major} on this machine: {} names no folder of it, and .ci/run fetches one",
-        postgres::FOLDERS
-    )]
+    #[error("no PostgreSQL {major} on this machine: {} names no folder of it", postgres::FOLDERS)]
     NoVersion {
         /// The version.
         major: u32,
     },
     /// The C library does not know the locale.
-    #[error("the locale {name} is not on this machine: .ci/run makes it")]
+    #[error("the locale {name} is not on this machine: localedef makes it")]
     NoLocale {
         /// The locale.
         name: &'static str,

@@ -43,6 +43,15 @@ const LEDGER: &[&str] = &[
 /// The ids that were reserved, by target table: those of each step.
 type Blocks = HashMap<String, Vec<IdBlock>>;
 
+/// Where texts of the ledger hold ids of target rows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct IdsInTexts {
+    /// Repairs whose value afterwards is an id: their code, and the table.
+    pub repairs: &'static [(&'static str, &'static str)],
+    /// Fields of changed rows that hold ids: their name, and the table.
+    pub changes: &'static [(&'static str, &'static str)],
+}
+
 /// What stands for an id of a block: the same whatever ids the target gave. It sorts behind ids and as they do.
 fn place(blocks: &Blocks, table: &str, id: &str) -> Option<String> {
     let id = id.parse().ok()?;
@@ -56,7 +65,7 @@ impl State {
     ///
     /// # Errors
     /// The database fails, or has no ledger.
-    pub fn but_for_ids(db: &mut Db, began: jiff::Timestamp) -> Result<Self, LedgerError> {
+    pub fn but_for_ids(db: &mut Db, began: jiff::Timestamp, texts: IdsInTexts) -> Result<Self, LedgerError> {
         let mut blocks = Blocks::default();
         for (table, ids) in plan::blocks(db)? {
             blocks.entry(table).or_default().push(ids);
@@ -80,15 +89,14 @@ impl State {
                 words[5].split(';').map(|target| target_but_for_id(&blocks, target)).collect::<Vec<_>>().join(";");
             *line = words.join(" ");
         }
-        // This repair is told by the account that was found.
-        let recovered = |line: &&mut String| line.starts_with("repair ") && line.contains(" account_recovered ");
-        for line in state.ledger.iter_mut().filter(recovered) {
-            if let Some((before, id)) = line.rsplit_once(' ') {
-                *line = format!("{before} {}", place(&blocks, "accounts", id).unwrap_or_else(|| id.to_owned()));
+        for line in state.ledger.iter_mut().filter(|line| line.starts_with("repair ")) {
+            let of = texts.repairs.iter().find(|(code, _)| line.contains(&format!(" {code} ")));
+            if let (Some((_, table)), Some((before, id))) = (of, line.rsplit_once(' ')) {
+                *line = format!("{before} {}", place(&blocks, table, id).unwrap_or_else(|| id.to_owned()));
             }
         }
         for line in state.ledger.iter_mut().filter(|line| line.starts_with("change ")) {
-            *line = change_but_for_ids(&blocks, line);
+            *line = change_but_for_ids(&blocks, line, texts.changes);
         }
         state.ledger.sort_unstable();
         Ok(state)
@@ -159,19 +167,20 @@ impl State {
     }
 }
 
-/// A change names its row, and in its values it may be an account's.
-fn change_but_for_ids(blocks: &Blocks, line: &str) -> String {
-    const ACCOUNT: &str = "\"account_id\":";
+/// A change names its row, and may name others in its values.
+fn change_but_for_ids(blocks: &Blocks, line: &str, fields: &[(&str, &str)]) -> String {
     let mut words: Vec<String> = line.splitn(5, ' ').map(str::to_owned).collect();
     if let [_, _, table, id, _] = &mut words[..] {
         *id = place(blocks, table, id).unwrap_or_else(|| id.clone());
     }
-    let line = words.join(" ");
-    let mut parts = line.split(ACCOUNT);
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| {
-        let (id, rest) = part.split_at(part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len()));
-        text + ACCOUNT + &place(blocks, "accounts", id).unwrap_or_else(|| id.to_owned()) + rest
+    fields.iter().fold(words.join(" "), |line, (field, table)| {
+        let field = format!("\"{field}\":");
+        let mut parts = line.split(&field);
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |text, part| {
+            let (id, rest) = part.split_at(part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len()));
+            text + &field + &place(blocks, table, id).unwrap_or_else(|| id.to_owned()) + rest
+        })
     })
 }
 

@@ -378,7 +378,8 @@ impl Earliest {
             if latest.as_second() - FIRST - HOUR > i64::from(self.seconds[place].load(Ordering::Relaxed)) {
                 return;
             }
-            let known = if A::IS_UTC { clean::known_utc(wall, snapshot) } else { clean::known_london(wall, snapshot) };
+            let known =
+                if A::IS_UTC { reference::known_utc(wall, snapshot) } else { reference::known_london(wall, snapshot) };
             if let Some(at) = known {
                 let seconds = u32::try_from(at.as_second() - FIRST).unwrap_or(NONE);
                 self.seconds[place].fetch_min(seconds, Ordering::Relaxed);

@@ -62,11 +62,11 @@ impl<'a> Person<'a> {
             password_hash: password(user, draft)?,
             consent: text(&user.marketing_opt_in, "marketing_opt_in", key, draft)?.as_deref().and_then(clean::flag),
             deleted: user.deleted.read("deleted")?.is_some_and(|deleted| *deleted != 0),
-            created: wall(&user.created_when).and_then(|wall| clean::created_when(wall, snapshot)),
-            updated: wall(&user.updated_when).and_then(|wall| clean::known_london(wall, snapshot)),
+            created: wall(&user.created_when).and_then(|wall| reference::created_when(wall, snapshot)),
+            updated: wall(&user.updated_when).and_then(|wall| reference::known_london(wall, snapshot)),
             last_login: text(&user.last_login, "last_login", key, draft)?
                 .as_deref()
-                .and_then(|login| clean::last_login(login, snapshot)),
+                .and_then(|login| reference::last_login(login, snapshot)),
         })
     }
 

@@ -191,7 +191,7 @@ fn phones(people: &[Person<'_>], region: Option<&str>, draft: &mut Draft<Rows>) 
     let mut chosen = None;
     for person in people {
         let Some(text) = person.phone.as_deref() else { continue };
-        match clean::phone(text, region) {
+        match reference::phone(text, region) {
             Some(phone) => chosen = chosen.or(Some(phone)),
             None => draft.repair(person.key, clean::Repair::PhoneInvalid, "phone", text.to_owned(), None),
         }

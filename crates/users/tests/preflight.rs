@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use replant_core::db::{Backend, Db, DbUrl, Role};
 use replant_core::{Finding, Migration, PointerRule, Registry, RunError, Settings, Silent, Stop, diesel};
-use replant_testkit::{postgres, sample, schema};
+use replant_testkit::{postgres, sqlite};
 
 /// A legacy database of one user, and a platform on which that person has two accounts.
 struct World {
@@ -30,11 +30,11 @@ INSERT INTO accounts (id, kind, email, display_name, marketing_consent, status, 
 
 impl World {
     fn new(target: DbUrl, folder: tempfile::TempDir, server: Option<replant_testkit::Database>) -> Self {
-        let mut legacy = sample::new_sqlite(&folder.path().join("legacy.db"));
-        schema::create_legacy(&mut legacy).unwrap();
+        let mut legacy = sqlite::create(&folder.path().join("legacy.db"));
+        fixtures::LEGACY.create(&mut legacy).unwrap();
         legacy.batch_execute(LEGACY).unwrap();
         let mut platform = Db::open(&target, Role::Target).unwrap();
-        schema::create_platform(&mut platform).unwrap();
+        fixtures::PLATFORM.create(&mut platform).unwrap();
         platform.batch_execute(PLATFORM).unwrap();
         if let Db::Pg(pg) = &mut platform {
             pg.batch_execute("SELECT setval('accounts_id_seq', 12)").unwrap();
@@ -47,7 +47,7 @@ impl World {
     fn on_sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("platform.db");
-        drop(sample::new_sqlite(&path));
+        drop(sqlite::create(&path));
         Self::new(DbUrl::sqlite(&path), folder, None)
     }
 

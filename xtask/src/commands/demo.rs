@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use replant_core::RunError;
 use replant_core::db::DbUrl;
 use replant_core::ledger::runs::{Alive, Owner};
-use replant_testkit::sample;
+use replant_testkit::sample::Sample;
 
 use super::At;
 use super::migrate::{Work, carry_out};
@@ -14,8 +14,6 @@ use crate::cli::Demo;
 use crate::config::{self, Environment, Vars};
 use crate::error::Error;
 use crate::exit::Exit;
-
-type Make = fn(&Path) -> DbUrl;
 
 pub(crate) fn run(args: &Demo, at: &At) -> Result<Exit, Error> {
     let places = at.places()?;
@@ -27,8 +25,8 @@ pub(crate) fn run(args: &Demo, at: &At) -> Result<Exit, Error> {
         let _held = Alive::file(&DbUrl::sqlite(&target), &Owner::of_this_process()).map_err(RunError::Held)?;
         remove(&[&legacy, &target])?;
     }
-    make(&legacy, sample::sqlite_legacy_sample)?;
-    make(&target, sample::sqlite_platform_sample)?;
+    make(&legacy, &fixtures::LEGACY)?;
+    make(&target, &fixtures::PLATFORM)?;
     let work = Work {
         legacy: DbUrl::sqlite(&legacy),
         target: DbUrl::sqlite(&target),
@@ -48,18 +46,18 @@ fn harmless(mut vars: Vars) -> Vars {
 }
 
 /// Makes a file from the sample where there is none. It appears when it is complete.
-fn make(file: &Path, sample: Make) -> Result<(), Error> {
+fn make(file: &Path, sample: &Sample) -> Result<(), Error> {
     if file.is_file() {
         return Ok(());
     }
-    if !sample::folder().is_dir() {
+    if !fixtures::sample().is_dir() {
         let hint = "run the demo in a checkout of Replant, by `cargo xtask demo`".to_owned();
         return Err(Error::NotFound { what: "fixtures/sample is not there".to_owned(), hint });
     }
     tracing::info!("makes {} from the sample", file.display());
     let folder = file.parent().unwrap_or(Path::new("."));
     let making = tempfile::tempdir_in(folder).map_err(Error::io(format!("make a folder in {}", folder.display())))?;
-    let made = sample(making.path()).sqlite_path().unwrap_or_default();
+    let made = sample.in_sqlite(making.path()).sqlite_path().unwrap_or_default();
     fs::rename(made, file).map_err(Error::io(format!("make {}", file.display())))
 }
 

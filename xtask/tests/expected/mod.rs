@@ -11,11 +11,10 @@ use replant_core::LedgerError;
 use replant_core::db::Db;
 use replant_core::ledger::{close, history};
 use replant_testkit::dump::{self, TableDump};
-use replant_testkit::sample;
 
 /// `user 6300 +text_cleaned=182 merged:duplicate_email=179 migrated=6072 …` as `user text_cleaned` and so on.
 pub(crate) fn counts() -> BTreeMap<String, u64> {
-    let text = fs::read_to_string(sample::folder().join("expected-counts.txt")).unwrap();
+    let text = fs::read_to_string(fixtures::sample().join("expected-counts.txt")).unwrap();
     let (_, legacy) = text.split_once("# Legacy rows by table").unwrap();
     let mut counts = BTreeMap::new();
     for line in legacy.lines().skip(1).filter(|line| !line.is_empty()) {
@@ -50,7 +49,7 @@ fn found_counts(db: &mut Db) -> BTreeMap<String, u64> {
 
 /// `payments: 23082 rows; amount_minor AUD 1524010, CAD 2362510` as `payments rows`, `payments amount_minor AUD`, …
 fn platform() -> BTreeMap<String, i128> {
-    let text = fs::read_to_string(sample::folder().join("expected-counts.txt")).unwrap();
+    let text = fs::read_to_string(fixtures::sample().join("expected-counts.txt")).unwrap();
     let mut expected = BTreeMap::new();
     for line in text.lines().filter(|line| line.contains(" rows") && !line.starts_with('#')) {
         let (table, rest) = line.split_once(": ").unwrap();
@@ -141,5 +140,5 @@ pub(crate) fn assert_money_as_expected(db: &mut Db) {
 }
 
 pub(crate) fn money_file() -> PathBuf {
-    sample::folder().join("expected-money.txt")
+    fixtures::sample().join("expected-money.txt")
 }

@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Output;
 
 use replant_core::diesel::connection::SimpleConnection;
+use replant_testkit::Database;
 use replant_testkit::servers::{self, Kind, Server, ServerOptions};
-use replant_testkit::{Database, sample};
 
 use crate::world::Target;
 use crate::{assert_ends_as_ordinary, program, words};
@@ -25,7 +25,7 @@ impl Guarded {
     fn by(password: &str) -> Option<Self> {
         let options = ServerOptions::new();
         let servers = [servers::own(Kind::MariaDb, &options)?, servers::own(Kind::Postgres, &options)?];
-        let (legacy, platform) = (sample::legacy_in(&servers[0]), sample::platform_in(&servers[1]));
+        let (legacy, platform) = (fixtures::LEGACY.on(&servers[0]), fixtures::PLATFORM.on(&servers[1]));
         let user = format!(
             "CREATE USER {ROLE}@'127.0.0.1' IDENTIFIED BY '{password}'; GRANT SELECT ON {}.* TO {ROLE}@'127.0.0.1'",
             legacy.name()

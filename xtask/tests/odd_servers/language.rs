@@ -3,8 +3,8 @@
 use std::fs;
 
 use replant_core::diesel::connection::SimpleConnection;
+use replant_testkit::Restricted;
 use replant_testkit::servers::{self, Server};
-use replant_testkit::{Restricted, sample};
 
 use crate::world::Target;
 use crate::{assert_ends_as_ordinary, eventually, number, program, until_done};
@@ -15,8 +15,8 @@ const CUTS: usize = 5;
 
 fn german() -> Option<(Server, Target, Restricted)> {
     let server = servers::german()?;
-    let database = sample::platform_in(&server);
-    let role = database.restricted_role().unwrap();
+    let database = fixtures::PLATFORM.on(&server);
+    let role = database.restricted_role(&["accounts"]).unwrap();
     let target = Target::of(database).used_by(&role);
     let error = target.open().batch_execute("SELECT 1 / 0").unwrap_err().to_string();
     assert_eq!(error, "Division durch Null", "the server's translations are missing");

@@ -13,7 +13,6 @@ use replant_core::diesel::connection::SimpleConnection;
 use replant_core::diesel::prelude::*;
 use replant_core::diesel::sql_query;
 use replant_core::diesel::sql_types::Text;
-use replant_testkit::sample;
 use replant_testkit::servers::{self, Kind, ServerOptions};
 
 use crate::{
@@ -24,7 +23,7 @@ use crate::{
 fn ends_as_ordinary_with(settings: &[&str]) {
     let Some((target, _)) = restricted() else { return };
     let Some(server) = servers::own(Kind::MariaDb, &ServerOptions::new()) else { return };
-    let legacy = sample::legacy_in(&server);
+    let legacy = fixtures::LEGACY.on(&server);
     for setting in settings {
         legacy.open().batch_execute(&format!("SET GLOBAL {setting}")).unwrap();
     }
@@ -63,7 +62,7 @@ fn fewer_rows_than_a_join_may_look_at() {
 fn a_server_that_does_not_answer_for_a_while() {
     let Some((target, _)) = restricted() else { return };
     let Some(server) = servers::own(Kind::MariaDb, &ServerOptions::new()) else { return };
-    let legacy = sample::legacy_in(&server);
+    let legacy = fixtures::LEGACY.on(&server);
     let mut migrate = program(&["migrate", "--env", "local"], &target);
     migrate.env("REPLANT__LEGACY__URL", legacy.address()).env("REPLANT__RUN__ANSWER_SECONDS", "1");
     let run = migrate.spawn().unwrap();
@@ -83,7 +82,7 @@ fn a_server_that_does_not_answer_for_a_while() {
 fn a_database_whose_name_has_a_space() {
     let Some((target, _)) = restricted() else { return };
     let Some(server) = servers::own(Kind::MariaDb, &ServerOptions::new()) else { return };
-    let database = sample::legacy_in(&server);
+    let database = fixtures::LEGACY.on(&server);
     let name = database.address().rsplit_once('/').unwrap().1;
     database.open().batch_execute(&moved_to(&mut database.open(), "a legacy; `of` more trees")).unwrap();
     let encoded = "a%20legacy%3B%20%60of%60%20more%20trees";

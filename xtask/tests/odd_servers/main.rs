@@ -28,8 +28,8 @@ use diesel::sql_types::BigInt;
 use jiff::Timestamp;
 use replant_core::db::{Db, DbUrl, Role};
 use replant_core::diesel;
+use replant_testkit::Restricted;
 use replant_testkit::state::{State, assert_same_state};
-use replant_testkit::{Restricted, sample};
 
 use world::Target;
 
@@ -40,7 +40,7 @@ fn legacy() -> PathBuf {
     static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        sample::sqlite_legacy_sample(folder.path());
+        fixtures::LEGACY.in_sqlite(folder.path());
         folder
     });
     folder.path().join("legacy.db")
@@ -103,8 +103,8 @@ fn assert_ends_as_ordinary(what: &str, target: &Target, end: &Output) {
 
 /// A target with the sample on the shared server, and a role that has the rights that it needs and no more.
 fn restricted() -> Option<(Target, Restricted)> {
-    let database = sample::postgres_platform_sample()?;
-    let role = database.restricted_role().unwrap();
+    let database = fixtures::PLATFORM.in_postgres()?;
+    let role = database.restricted_role(&["accounts"]).unwrap();
     Some((Target::of(database).used_by(&role), role))
 }
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use replant_core::diesel::connection::SimpleConnection;
+use replant_testkit::dump;
 use replant_testkit::servers::{self, Kind};
-use replant_testkit::{dump, schema};
 
 use crate::world::Target;
 use crate::{copy_of_legacy, legacy, number, program_from, restricted, words};
@@ -38,8 +38,8 @@ fn an_encoding_that_does_not_know_every_character() {
     for encoding in ["LATIN1", "SQL_ASCII"] {
         let options = format!("TEMPLATE template0 ENCODING {encoding} LOCALE 'C'");
         let database = server.database_with(&options).unwrap();
-        schema::create_platform(&mut database.open()).unwrap();
-        let role = database.restricted_role().unwrap();
+        fixtures::PLATFORM.create(&mut database.open()).unwrap();
+        let role = database.restricted_role(&["accounts"]).unwrap();
         is_refused(&Target::of(database).used_by(&role), encoding);
     }
 }

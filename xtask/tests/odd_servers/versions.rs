@@ -1,7 +1,6 @@
 //! Versions of PostgreSQL, the rights of the role, and how its sequences count.
 
 use replant_core::diesel::connection::SimpleConnection;
-use replant_testkit::sample;
 use replant_testkit::servers::{self, Kind};
 
 use crate::world::Target;
@@ -9,8 +8,8 @@ use crate::{assert_ends_as_ordinary, migrate, number, restricted};
 
 fn ends_as_ordinary_on(major: u32) {
     let Some(server) = servers::postgres_of(major) else { return };
-    let database = sample::platform_in(&server);
-    let role = database.restricted_role().unwrap();
+    let database = fixtures::PLATFORM.on(&server);
+    let role = database.restricted_role(&["accounts"]).unwrap();
     let target = Target::of(database).used_by(&role);
     let found = number(&mut target.open(), "SELECT current_setting('server_version_num')::bigint / 10000 AS number");
     assert_eq!(found, Some(major.into()));
@@ -32,8 +31,8 @@ fn on_postgres_18() {
 fn in_a_turkish_database() {
     let Some(server) = servers::available(Kind::Postgres) else { return };
     let options = "TEMPLATE template0 ENCODING UTF8 LOCALE 'C' LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR'";
-    let database = sample::platform_into(server.database_with(options).unwrap());
-    let role = database.restricted_role().unwrap();
+    let database = fixtures::PLATFORM.load_into(server.database_with(options).unwrap());
+    let role = database.restricted_role(&["accounts"]).unwrap();
     let target = Target::of(database).used_by(&role);
     assert_eq!(number(&mut target.open(), "SELECT (lower('I') <> 'i')::int::bigint AS number"), Some(1));
     assert_ends_as_ordinary("Turkish", &target, &migrate(&target));

@@ -6,7 +6,6 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use replant_testkit::sample;
 use tempfile::TempDir;
 
 /// A password that no output may show.
@@ -34,8 +33,8 @@ impl Program {
         let program = Self::new();
         let local = program.path("local");
         fs::create_dir(&local).unwrap();
-        sample::sqlite_legacy_sample(&local);
-        sample::sqlite_platform_sample(&local);
+        fixtures::LEGACY.in_sqlite(&local);
+        fixtures::PLATFORM.in_sqlite(&local);
         program
     }
 

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use jiff::Timestamp;
 use replant_core::db::{Db, DbUrl, Role};
 use replant_testkit::state::State;
-use replant_testkit::{Database, Restricted, catalog, sample};
+use replant_testkit::{Database, Restricted, catalog};
 
 pub(crate) struct Target {
     address: String,
@@ -40,13 +40,13 @@ const OFFLINE: &[(&str, &str)] = &[("REPLANT__TARGET__LIVE", "false"), ("REPLANT
 
 pub(crate) fn sqlite() -> Target {
     let folder = tempfile::tempdir().unwrap();
-    let url = sample::sqlite_platform_sample(folder.path());
+    let url = fixtures::PLATFORM.in_sqlite(folder.path());
     let address = format!("sqlite://{}", folder.path().join("platform.db").display());
     Target { address, url, vars: &[], _guard: Box::new(folder) }
 }
 
 pub(crate) fn postgres() -> Option<Target> {
-    Some(Target::of(sample::postgres_platform_sample()?))
+    Some(Target::of(fixtures::PLATFORM.in_postgres()?))
 }
 
 pub(crate) fn offline_postgres() -> Option<Target> {
@@ -73,7 +73,7 @@ pub(crate) fn program(args: &[&str], legacy: &Path, target: &Target) -> Command 
 }
 
 pub(crate) fn state(target: &Target, began: Timestamp) -> State {
-    State::but_for_ids(&mut target.open(), began).unwrap()
+    State::but_for_ids(&mut target.open(), began, fixtures::IDS).unwrap()
 }
 
 pub(crate) fn catalogue(target: &Target) -> Vec<String> {

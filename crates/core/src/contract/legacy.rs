@@ -66,7 +66,7 @@ pub(crate) fn weight<L: LegacyRow>(rows: &[L]) -> u64 {
     (rows.len() * (size_of::<L>() + texts / weighed)) as u64
 }
 
-/// Lets a model read its legacy table by key: `legacy!(User => user, "user", key = id);`. The model derives
+/// Lets a model read its legacy table by key: `legacy!(Thing => thing, "thing", key = id);`. The model derives
 /// `Queryable`, `Selectable` (for [`MultiBackend`](crate::db::MultiBackend)), `Serialize` and `Deserialize`, with the names of
 /// the columns; its key is a plain `i64`.
 #[macro_export]
@@ -147,7 +147,7 @@ macro_rules! legacy {
 /// What becomes of a legacy column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// Its value, made right, stands in this target column: `accounts.email`.
+    /// Its value, made right, stands in this target column: `items.name`.
     Moved(&'static str),
     /// It decides something else: which, in words.
     Derived(&'static str),

@@ -33,7 +33,7 @@ pub trait Step: Send + Sync + 'static {
     const NAME: &'static str;
     /// What moves, in a line.
     const ABOUT: &'static str;
-    /// The steps whose rows it points to, by their types: `&[users::Accounts::NAME]`.
+    /// The steps whose rows it points to, by their types: `&[stock::Items::NAME]`.
     const AFTER: &'static [&'static str];
     /// The target table whose ids it hands out; the first in a row's lineage.
     const TARGET: &'static str;

@@ -217,17 +217,17 @@ impl RunError {
     pub fn hint(&self) -> &'static str {
         match self.kind() {
             Kind::Usage => {
-                "mend the address or the setting that is named above; `cargo xtask migrate --help` tells where they come from"
+                "mend the address or the setting that is named above; `migrate --help` tells where they come from"
             }
             Kind::Refused => {
-                "mend what is named above, then run the same command again; `cargo xtask plan` repeats the checks without writing"
+                "mend what is named above, then run the same command again; `plan` repeats the checks without writing"
             }
             Kind::Unavailable => {
                 "nothing is lost: once the database is well again, the same command goes on where this run stopped"
             }
             Kind::Held => "wait until it ends, or stop it with Ctrl-C (SIGTERM), which loses nothing",
             Kind::Failed => {
-                "every chunk that was committed stays; `cargo xtask status` shows how far it got. Mend the cause, then run the same command again"
+                "every chunk that was committed stays; `status` shows how far it got. Mend the cause, then run the same command again"
             }
         }
     }

@@ -32,8 +32,8 @@ pub trait Replace: Clone + Send + Sync {
     fn shape() -> TableShape;
 }
 
-/// Lets a model be inserted in bulk: `insert!(NewBrand => brands);`, with the money that a row carries where it carries
-/// some: `insert!(NewBrand => brands, money = |brand| brand.price());`. Rows of one chunk that point to the same parent are
+/// Lets a model be inserted in bulk: `insert!(NewItem => items);`, with the money that a row carries where it carries
+/// some: `insert!(NewItem => items, money = |item| item.price());`. Rows of one chunk that point to the same parent are
 /// written together where `order` says which that is: the server finds the parent, and its place in the index, at hand.
 #[macro_export]
 macro_rules! insert {
@@ -66,7 +66,7 @@ macro_rules! insert {
     };
 }
 
-/// Lets whole rows be replaced by their `id` in bulk: `replace!(Account => accounts);`.
+/// Lets whole rows be replaced by their `id` in bulk: `replace!(Item => items);`.
 #[macro_export]
 macro_rules! replace {
     ($model:ty => $table:ident) => {

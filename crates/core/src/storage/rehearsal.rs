@@ -9,6 +9,8 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Nullable, Text};
 
+use super::place;
+
 /// Where the copies are. It goes with the transaction.
 const SCHEMA: &str = "replant_rehearsal";
 
@@ -34,7 +36,7 @@ struct Copied {
 const COPIED: &str = "
 WITH RECURSIVE wanted (oid) AS (
   SELECT c.oid FROM unnest($1) n (name) JOIN pg_class c ON c.relname = n.name
-   WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+   WHERE c.relnamespace = to_regnamespace(current_setting('replant.schema')) AND c.relkind IN ('r', 'p')
   UNION
   SELECT k.confrelid FROM pg_constraint k JOIN wanted w ON k.conrelid = w.oid WHERE k.contype = 'f'
 )
@@ -65,7 +67,7 @@ const FOREIGN_KEYS: &str = "
 SELECT format('ALTER TABLE $SCHEMA.%I ADD CONSTRAINT %I %s', c.relname, k.conname, pg_get_constraintdef(k.oid)) AS statement
   FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
   JOIN pg_class f ON f.oid = k.confrelid AND f.relnamespace = c.relnamespace
- WHERE k.contype = 'f' AND k.conparentid = 0 AND c.relnamespace = current_schema()::regnamespace
+ WHERE k.contype = 'f' AND k.conparentid = 0 AND c.relnamespace = to_regnamespace(current_setting('replant.schema'))
    AND quote_ident(c.relname) = ANY ($1)
  ORDER BY 1";
 
@@ -89,6 +91,7 @@ pub(super) fn copy(pg: &mut PgConnection, tables: &[String]) -> QueryResult<()> 
             pg.batch_execute(sequence)?;
         }
     }
-    pg.batch_execute(&format!("SET search_path = {SCHEMA}, public, replant"))?;
+    let own = place::schema(pg)?;
+    pg.batch_execute(&format!("SET search_path = {SCHEMA}, {own}, replant"))?;
     keys.iter().try_for_each(|key| pg.batch_execute(&key.statement))
 }

@@ -185,7 +185,7 @@ impl FromIterator<Key> for KeySet {
     }
 }
 
-/// Rows that travel with another one: a duplicate user with the user that its account came from.
+/// Rows that travel with another one: a duplicate with the row that is taken for it.
 ///
 /// A leader and its followers are one unit: they are read, judged and committed together, in the chunk of the leader.
 /// A leader follows nobody.

@@ -98,7 +98,7 @@ pub struct Repair {
 /// The quarantined row that others wait for: the step that quarantined it and its legacy key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Root {
-    /// Name of the step, `users.accounts`.
+    /// Name of the step, `stock.items`.
     pub step: String,
     /// Key of the row in that step's legacy table.
     pub key: Key,

@@ -11,7 +11,7 @@ use replant_core::db::{Db, DbUrl, Role};
 use replant_core::ledger::plan;
 use replant_core::{Event, IdBlock, Settings, Stop};
 use replant_testkit::conformance::Target;
-use replant_testkit::state::{State, assert_same_state};
+use replant_testkit::state::{IdsInTexts, State, assert_same_state};
 
 use crate::world::{Watch, World, chunks_of, count, ordinary, postgres, site, texts};
 
@@ -130,7 +130,7 @@ fn a_role_that_does_not_own_the_sequence_takes_ids_one_by_one() {
 
 /// The state, with ids told by their places.
 fn state(target: &Target) -> State {
-    State::but_for_ids(&mut target.open(), Timestamp::now()).unwrap()
+    State::but_for_ids(&mut target.open(), Timestamp::now(), IdsInTexts::default()).unwrap()
 }
 
 const SEQUENCES: [&str; 2] = ["items_id_seq", "parts_id_seq"];

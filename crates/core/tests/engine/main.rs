@@ -13,6 +13,7 @@ mod preflight;
 mod refusals;
 mod replay;
 mod rivals;
+mod schema;
 mod site;
 mod source;
 mod toy;

@@ -69,7 +69,7 @@ impl Moneys {
         self.styled.see(read.is_some() && !plain && !raw.starts_with('-'));
         let column = text(currency);
         self.currency_absent.see(column.is_none());
-        let code = clean::currency(currency.as_deref(), None, known);
+        let code = reference::currency(currency.as_deref(), None, known);
         self.currency_unknown.see(column.is_some() && code.is_err());
         let usual = currency.as_deref().is_some_and(|c| c.len() == 3 && c.bytes().all(|b| b.is_ascii_uppercase()));
         self.currency_spelled.see(
@@ -78,7 +78,7 @@ impl Moneys {
                 && (!usual || currency.as_deref() == Some("STG") || currency.as_deref() == Some("UKP")),
         );
         let Some(read) = read else { return };
-        let both = clean::currency(currency.as_deref(), read.currency, known);
+        let both = reference::currency(currency.as_deref(), read.currency, known);
         self.conflict.see(code.is_ok() && both.is_err());
         if let Ok(both) = both {
             self.fraction.see(clean::to_minor(read.value, both.exponent).is_ok_and(|minor| minor.rounded));

@@ -87,7 +87,7 @@ pub(super) fn learn(pages: &mut Pages<'_>, rates: &mut Rates) -> Result<People, 
         }
         let number = text(phone);
         users.phone_absent.see(number.is_none());
-        users.phone_invalid.see(number.is_some_and(|number| clean::phone(&number, code.as_deref()).is_none()));
+        users.phone_invalid.see(number.is_some_and(|number| reference::phone(&number, code.as_deref()).is_none()));
         users.password_absent.see(password.as_deref().is_none_or(str::is_empty));
         let bcrypt = |hash: &str| hash.len() == 60 && hash.starts_with("$2");
         users.password_other.see(password.as_deref().is_some_and(|hash| !hash.is_empty() && !bcrypt(hash)));
@@ -97,7 +97,7 @@ pub(super) fn learn(pages: &mut Pages<'_>, rates: &mut Rates) -> Result<People, 
         dirt.see_time(updated);
         let login = text(login);
         users.login_absent.see(login.is_none());
-        users.login_invalid.see(login.is_some_and(|login| clean::last_login(&login, snapshot).is_none()));
+        users.login_invalid.see(login.is_some_and(|login| reference::last_login(&login, snapshot).is_none()));
     })?;
     users.set(&mut rates.user);
     brands(pages, rates, &mut people, &mut dirt)?;

@@ -15,7 +15,6 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use replant_core::db::{Backend, Db, DbUrl, Role};
 use replant_testkit::catalog;
-use replant_testkit::schema::{create_legacy, create_platform};
 
 use crate::table::{Side, Table};
 use crate::world::World;
@@ -64,8 +63,8 @@ fn prepare(db: &mut Db, side: Side) -> Result<(), SimulateError> {
     let tables = catalog::tables(db).map_err(refused)?;
     if tables.is_empty() {
         match side {
-            Side::Legacy => create_legacy(db)?,
-            Side::Platform => create_platform(db)?,
+            Side::Legacy => fixtures::LEGACY.create(db)?,
+            Side::Platform => fixtures::PLATFORM.create(db)?,
         }
         return Ok(());
     }

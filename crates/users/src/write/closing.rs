@@ -297,7 +297,7 @@ impl Write for Closing {
 #[cfg(test)]
 mod tests {
     use diesel::sql_types::Text;
-    use replant_testkit::{sample, schema};
+    use replant_testkit::sqlite;
 
     use super::*;
 
@@ -312,8 +312,8 @@ mod tests {
     #[test]
     fn every_column_that_points_to_an_account_is_repointed() {
         let folder = tempfile::tempdir().unwrap();
-        let mut db = sample::new_sqlite(&folder.path().join("platform.db"));
-        schema::create_platform(&mut db).unwrap();
+        let mut db = sqlite::create(&folder.path().join("platform.db"));
+        fixtures::PLATFORM.create(&mut db).unwrap();
         let mut found: Vec<Found> = diesel::sql_query(
             "SELECT m.name AS \"table\", f.\"from\" AS \"column\" FROM sqlite_master m \
              JOIN pragma_foreign_key_list(m.name) f WHERE m.type = 'table' AND f.\"table\" = 'accounts'",

@@ -3,7 +3,6 @@
 use diesel::connection::SimpleConnection;
 use replant_core::db::Db;
 use replant_core::{Event, Registry, RunError, Silent, Stop};
-use replant_testkit::sample;
 
 use crate::site::{self, Ear, Site};
 
@@ -72,8 +71,8 @@ fn one_that_is_lost_after_the_step_was_done_is_built_again() {
 #[test]
 fn in_sqlite_too_only_the_index_itself_is_taken_for_it() {
     let folder = tempfile::tempdir().unwrap();
-    let legacy = sample::sqlite_legacy_sample(folder.path());
-    let target = sample::sqlite_platform_sample(folder.path());
+    let legacy = fixtures::LEGACY.in_sqlite(folder.path());
+    let target = fixtures::PLATFORM.in_sqlite(folder.path());
     let registry = Registry::default().domain(users::domain());
     let mut db: Db = site::opened(&target);
     db.batch_execute("CREATE INDEX accounts_one_per_email ON accounts (email)").unwrap();

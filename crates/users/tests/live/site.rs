@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use replant_core::db::{Db, DbUrl, Role};
 use replant_core::{Event, Migration, Registry, Report, Reporter, RunError, Settings, Stop};
-use replant_testkit::{Database, sample};
+use replant_testkit::Database;
 
 /// Customers beside those of the sample.
 const CUSTOMERS: i64 = 3_000;
@@ -58,11 +58,11 @@ pub(crate) const BUILDING: &str = "SELECT count(*) AS number FROM pg_stat_progre
 impl Site {
     /// None where the test is skipped.
     pub(crate) fn new() -> Option<Self> {
-        let platform = sample::postgres_platform_sample()?;
+        let platform = fixtures::PLATFORM.in_postgres()?;
         let signed_up = SIGNED_UP.replace("LAST", &CUSTOMERS.to_string()).replace("PAIRS", &PAIRS.to_string());
         platform.open().batch_execute(&signed_up).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let legacy = sample::sqlite_legacy_sample(folder.path());
+        let legacy = fixtures::LEGACY.in_sqlite(folder.path());
         let registry = Registry::default().domain(users::domain());
         Some(Self { platform, legacy, registry, _folder: folder })
     }

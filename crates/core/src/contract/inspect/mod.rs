@@ -59,7 +59,7 @@ impl Inspect<'_> {
         self.is_done
     }
 
-    /// Names the foreign keys to `table` that stand neither in `known` (table and column, of the schema `public`) nor in the
+    /// Names the foreign keys to `table` that stand neither in `known` (table and column, of the platform's schema) nor in the
     /// settings: rows that point there would stay behind where rows of `table` are merged.
     ///
     /// # Errors

@@ -20,8 +20,8 @@ pub enum PointerRule {
     Leave,
 }
 
-/// What the settings say of columns that point to a target table and that no step knows: `wishlists.account_id`, with the
-/// schema in front where that is not `public`.
+/// What the settings say of columns that point to a target table and that no step knows: `labels.item_id`, with the
+/// schema in front where that is not the platform's own.
 pub type PointerRules = BTreeMap<String, PointerRule>;
 
 /// A column that points to a target table.
@@ -30,6 +30,9 @@ pub struct Pointer {
     /// Its schema; `main` in SQLite.
     #[diesel(sql_type = Text)]
     pub schema: String,
+    /// Whether that is the platform's own.
+    #[diesel(sql_type = Bool)]
+    pub at_home: bool,
     /// Its table.
     #[diesel(sql_type = Text)]
     pub table: String,
@@ -45,12 +48,10 @@ pub struct Pointer {
 }
 
 impl Pointer {
-    /// As the settings name it: `wishlists.account_id`, with the schema in front where that is not `public`.
+    /// As the settings name it: `labels.item_id`, with the schema in front where that is not the platform's own.
     pub fn name(&self) -> String {
-        match self.schema.as_str() {
-            "public" | "main" => format!("{}.{}", self.table, self.column),
-            schema => format!("{schema}.{}.{}", self.table, self.column),
-        }
+        let Self { schema, table, column, .. } = self;
+        if self.at_home { format!("{table}.{column}") } else { format!("{schema}.{table}.{column}") }
     }
 
     /// Its table as SQL names it.
@@ -66,7 +67,7 @@ impl Pointer {
 
 /// Foreign keys of partitions stand for that of their table: only that is named.
 const POSTGRES: &str = "
-SELECT n.nspname::text AS schema, t.relname::text AS table, a.attname::text AS column,
+SELECT n.nspname::text AS schema, n.oid = to_regnamespace(current_setting('replant.schema')) AS at_home, t.relname::text AS table, a.attname::text AS column,
        cardinality(c.conkey) = 1 AND f.attname = 'id' AS single,
        EXISTS (SELECT FROM pg_attribute i WHERE i.attrelid = t.oid AND i.attname = 'id' AND NOT i.attisdropped
                   AND i.atttypid IN ('bigint'::regtype, 'integer'::regtype, 'smallint'::regtype)) AS has_id
@@ -76,16 +77,16 @@ SELECT n.nspname::text AS schema, t.relname::text AS table, a.attname::text AS c
   CROSS JOIN LATERAL unnest(c.conkey, c.confkey) AS k(mine, theirs)
   JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.mine
   JOIN pg_attribute f ON f.attrelid = c.confrelid AND f.attnum = k.theirs
- WHERE c.contype = 'f' AND c.conparentid = 0 AND c.confrelid = to_regclass(format('public.%I', $1))
+ WHERE c.contype = 'f' AND c.conparentid = 0 AND c.confrelid = to_regclass(format('%s.%I', current_setting('replant.schema'), $1))
    AND n.nspname <> 'replant'
- GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3";
+ GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 3, 4";
 
 const SQLITE: &str = "
-SELECT DISTINCT 'main' AS schema, m.name AS \"table\", f.\"from\" AS \"column\",
+SELECT DISTINCT 'main' AS schema, true AS at_home, m.name AS \"table\", f.\"from\" AS \"column\",
        (SELECT count(*) FROM pragma_foreign_key_list(m.name) o WHERE o.id = f.id) = 1 AND coalesce(f.\"to\", 'id') = 'id' AS single,
        EXISTS (SELECT 1 FROM pragma_table_info(m.name) i WHERE i.name = 'id' AND lower(i.type) LIKE '%int%') AS has_id
   FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f
- WHERE m.type = 'table' AND f.\"table\" = ? ORDER BY 2, 3";
+ WHERE m.type = 'table' AND f.\"table\" = ? ORDER BY 3, 4";
 
 /// Every column of a foreign key to `table`.
 pub(crate) fn pointers_to(db: &mut Db, table: &str) -> QueryResult<Vec<Pointer>> {
@@ -99,10 +100,8 @@ pub(super) fn unknown(
     known: &[(&str, &str)],
     rules: &PointerRules,
 ) -> QueryResult<Vec<Finding>> {
-    let is_known = |pointer: &Pointer| {
-        matches!(pointer.schema.as_str(), "public" | "main")
-            && known.contains(&(pointer.table.as_str(), pointer.column.as_str()))
-    };
+    let is_known =
+        |pointer: &Pointer| pointer.at_home && known.contains(&(pointer.table.as_str(), pointer.column.as_str()));
     let found = pointers_to(db, table)?;
     let further = found.iter().filter(|pointer| !is_known(pointer));
     Ok(further.filter_map(|pointer| judge(pointer, table, rules)).collect())
@@ -138,7 +137,7 @@ struct Known {
 
 /// The columns of foreign keys, named as the settings name them.
 const NAMES: &str = "
-SELECT DISTINCT concat(nullif(n.nspname::text, 'public') || '.', t.relname, '.', a.attname) AS name
+SELECT DISTINCT concat(CASE WHEN n.oid <> to_regnamespace(current_setting('replant.schema')) THEN n.nspname || '.' END, t.relname, '.', a.attname) AS name
   FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
   JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)
  WHERE c.contype = 'f'";
@@ -157,7 +156,8 @@ pub(crate) fn unknown_settings(db: &mut Db, rules: &PointerRules) -> QueryResult
     Ok(misspelt
         .map(|name| {
             let what = format!("the setting `[target.pointers]` names `{name}`, which is no column of a foreign key");
-            Finding::refusal(Role::Target, what).mend("name it TABLE.COLUMN, or SCHEMA.TABLE.COLUMN outside of public")
+            Finding::refusal(Role::Target, what)
+                .mend("name it TABLE.COLUMN, or SCHEMA.TABLE.COLUMN outside of the platform's own schema")
         })
         .collect())
 }

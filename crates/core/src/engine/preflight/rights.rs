@@ -26,13 +26,15 @@ struct Granted {
     deletes: bool,
     #[diesel(sql_type = Bool)]
     uses_schema: bool,
+    #[diesel(sql_type = Text)]
+    schema: String,
 }
 
 const GRANTED: &str = "
 SELECT n.name, n.oid::regclass::text AS table, quote_ident(current_user) AS me,
        has_table_privilege(n.oid, 'SELECT') AS selects, has_table_privilege(n.oid, 'INSERT') AS inserts,
        has_table_privilege(n.oid, 'UPDATE') AS updates, has_table_privilege(n.oid, 'DELETE') AS deletes,
-       has_schema_privilege(t.relnamespace, 'USAGE') AS uses_schema
+       has_schema_privilege(t.relnamespace, 'USAGE') AS uses_schema, t.relnamespace::regnamespace::text AS schema
   FROM named n JOIN pg_class t ON t.oid = n.oid";
 
 /// Names the rights that the user lacks, a table a finding.
@@ -43,7 +45,8 @@ pub(super) fn lacking(db: &mut Db, needs: &Needs) -> QueryResult<Vec<Finding>> {
     let mut found = Vec::new();
     if let Some(one) = granted.iter().find(|one| !one.uses_schema) {
         let what = format!("the database user lacks a right: USAGE on the schema of `{}`", one.name);
-        found.push(Finding::refusal(Role::Target, what).mend(format!("GRANT USAGE ON SCHEMA public TO {};", one.me)));
+        let mend = format!("GRANT USAGE ON SCHEMA {} TO {};", one.schema, one.me);
+        found.push(Finding::refusal(Role::Target, what).mend(mend));
     }
     for one in &granted {
         let has = |right: &Right| match right {

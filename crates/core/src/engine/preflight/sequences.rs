@@ -8,7 +8,7 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use crate::contract::inspect::Finding;
 use crate::engine::step::AnyStep;
 use crate::storage::db::{Db, Role};
-use crate::storage::sql::quoted;
+use crate::storage::place::in_schema;
 
 #[derive(QueryableByName)]
 struct Sequence {
@@ -33,7 +33,7 @@ SELECT s.sequence, quote_ident(current_user) AS me, has_table_privilege(t.oid, '
   FROM pg_class t
   CROSS JOIN LATERAL (SELECT pg_get_serial_sequence(t.oid::regclass::text, 'id') AS sequence) s
   LEFT JOIN pg_sequence q ON q.seqrelid = s.sequence::regclass
- WHERE t.oid = to_regclass(format('public.%I', $1))
+ WHERE t.oid = to_regclass(format('%s.%I', current_setting('replant.schema'), $1))
    AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = t.oid AND a.attname = 'id' AND NOT a.attisdropped)";
 
 #[derive(QueryableByName)]
@@ -93,9 +93,9 @@ fn judge(pg: &mut PgConnection, table: &str, found: &Sequence) -> QueryResult<Ve
         return Ok(findings);
     }
     // A sequence is read like a table, by its own name, which the catalogue has quoted.
-    let name = quoted(table);
+    let name = in_schema(pg, table)?;
     let sql = format!(
-        "SELECT coalesce((SELECT max(id) FROM public.{name}), 0)::bigint AS highest, last_value - (NOT is_called)::int AS last FROM {sequence}"
+        "SELECT coalesce((SELECT max(id) FROM {name}), 0)::bigint AS highest, last_value - (NOT is_called)::int AS last FROM {sequence}"
     );
     let Behind { highest, last } = diesel::sql_query(sql).get_result(pg)?;
     if last < highest {

@@ -1,6 +1,6 @@
 //! The stage: a temporary table of the same name, in which the target's own constraints find the rows that they refuse.
 //!
-//! A table in `pg_temp` hides the public one of its name, so the same COPY fills it.
+//! A table in `pg_temp` hides the target's table of its name, so the same COPY fills it.
 
 use std::collections::BTreeMap;
 

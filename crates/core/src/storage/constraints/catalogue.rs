@@ -35,7 +35,7 @@ pub(super) struct Droppable {
 const DROPPABLE: &str = "
 WITH filled AS (
   SELECT t.oid, t.relname FROM pg_class t
-   WHERE t.relnamespace = 'public'::regnamespace AND t.relkind = 'r' AND NOT t.relispartition AND t.relname = ANY ($1))
+   WHERE t.relnamespace = to_regnamespace(current_setting('replant.schema')) AND t.relkind = 'r' AND NOT t.relispartition AND t.relname = ANY ($1))
 SELECT t.relname::text AS table_name, c.conname::text AS name, 'foreign key' AS kind, pg_get_constraintdef(c.oid) AS definition,
        k.given || format(' AND NOT EXISTS (SELECT FROM %I.%I p WHERE %s)', n.nspname, p.relname, k.same)
        || CASE WHEN p.oid = t.oid THEN format(' AND NOT EXISTS (SELECT FROM %I p WHERE %s)', p.relname, k.same) ELSE '' END AS refuses,
@@ -103,14 +103,15 @@ struct Lacking {
 const LACKING: &str = "
 SELECT format('membership in `%s`, which owns `%s`', pg_get_userbyid(t.relowner), t.relname) AS lacking
   FROM pg_class t
- WHERE t.relnamespace = 'public'::regnamespace AND t.relname = ANY ($1) AND NOT pg_has_role(t.relowner, 'USAGE')
+ WHERE t.relnamespace = to_regnamespace(current_setting('replant.schema')) AND t.relname = ANY ($1) AND NOT pg_has_role(t.relowner, 'USAGE')
 UNION
 SELECT format('REFERENCES on `%s`', p.relname)
   FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_class p ON p.oid = c.confrelid
- WHERE c.contype = 'f' AND t.relnamespace = 'public'::regnamespace AND t.relname = ANY ($1)
+ WHERE c.contype = 'f' AND t.relnamespace = to_regnamespace(current_setting('replant.schema')) AND t.relname = ANY ($1)
    AND NOT has_table_privilege(p.oid, 'REFERENCES')
 UNION
-SELECT 'CREATE on the schema public' WHERE NOT has_schema_privilege('public', 'CREATE')
+SELECT 'CREATE on the schema ' || current_setting('replant.schema')
+ WHERE NOT has_schema_privilege(to_regnamespace(current_setting('replant.schema')), 'CREATE')
  ORDER BY 1";
 
 /// The rights that the user lacks to drop and build what these tables have.

@@ -8,6 +8,7 @@ use super::catalogue::droppable;
 use super::{OfflineError, foreign};
 use crate::storage::db::Db;
 use crate::storage::ledger::stage::{self, Stage};
+use crate::storage::place::in_schema;
 use crate::storage::sql::quoted;
 
 /// What a step is about to fill.
@@ -87,8 +88,8 @@ pub(crate) fn drop_for(db: &mut Db, filled: Filled<'_>) -> Result<(usize, usize)
         }
         for one in &found {
             let sql = match &*one.kind {
-                "index" => format!("DROP INDEX public.{}", quoted(&one.name)),
-                _ => format!("ALTER TABLE public.{} DROP CONSTRAINT {}", quoted(&one.table_name), quoted(&one.name)),
+                "index" => format!("DROP INDEX {}", in_schema(pg, &one.name)?),
+                _ => format!("ALTER TABLE {} DROP CONSTRAINT {}", in_schema(pg, &one.table_name)?, quoted(&one.name)),
             };
             diesel::sql_query(sql).execute(pg).map_err(|source| OfflineError::Statement {
                 what: format!("the {} `{}` of `{}`", one.kind, one.name, one.table_name),
@@ -107,11 +108,12 @@ fn number(db: &mut Db, sql: &str, step: &str) -> QueryResult<i64> {
 
 /// Whether a table holds at most twice as many rows as are to come. Building goes through all of them.
 fn is_worth_it(db: &mut Db, table: &str, to_come: i64) -> QueryResult<bool> {
+    let Db::Pg(pg) = db else { return Ok(false) };
     let most = to_come.saturating_mul(2);
     let sql = format!(
-        "SELECT count(*) AS number FROM (SELECT FROM public.{} LIMIT {}) t",
-        quoted(table),
+        "SELECT count(*) AS number FROM (SELECT FROM {} LIMIT {}) t",
+        in_schema(pg, table)?,
         most.saturating_add(1)
     );
-    Ok(diesel::sql_query(sql).get_result::<Number>(db)?.number <= most)
+    Ok(diesel::sql_query(sql).get_result::<Number>(pg)?.number <= most)
 }

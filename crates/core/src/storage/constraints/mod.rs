@@ -116,9 +116,9 @@ struct Listed {
 /// The last word on each: one that was dropped by several loads stands once.
 const LIST: &str = "
 SELECT DISTINCT ON (d.table_name, d.name) d.table_name, d.name, d.kind, d.definition, d.step, d.dropped_at, d.restored_at,
-       CASE d.kind WHEN 'index' THEN to_regclass(format('public.%I', d.name)) IS NOT NULL
+       CASE d.kind WHEN 'index' THEN to_regclass(format('%s.%I', current_setting('replant.schema'), d.name)) IS NOT NULL
             ELSE EXISTS (SELECT FROM pg_constraint c
-                          WHERE c.conrelid = to_regclass(format('public.%I', d.table_name)) AND c.conname = d.name) END AS there
+                          WHERE c.conrelid = to_regclass(format('%s.%I', current_setting('replant.schema'), d.table_name)) AND c.conname = d.name) END AS there
   FROM replant.replant_constraints d ORDER BY d.table_name, d.name, d.id DESC";
 
 /// All that loads have dropped, and how it stands. Empty where the target is no PostgreSQL.
@@ -185,9 +185,9 @@ const MISSING: &str = "
 SELECT d.id, d.table_name, d.name, d.kind = 'index' AS is_index, d.definition, d.refuses, d.tablespace, d.remark,
        CASE d.kind
          WHEN 'index' THEN (SELECT pg_get_indexdef(x.indexrelid) || CASE WHEN x.indisvalid THEN '' ELSE ' INVALID' END
-                              FROM pg_index x WHERE x.indexrelid = to_regclass(format('public.%I', d.name)))
+                              FROM pg_index x WHERE x.indexrelid = to_regclass(format('%s.%I', current_setting('replant.schema'), d.name)))
          ELSE (SELECT pg_get_constraintdef(c.oid) FROM pg_constraint c
-                WHERE c.conrelid = to_regclass(format('public.%I', d.table_name)) AND c.conname = d.name) END AS found
+                WHERE c.conrelid = to_regclass(format('%s.%I', current_setting('replant.schema'), d.table_name)) AND c.conname = d.name) END AS found
   FROM replant.replant_constraints d WHERE d.restored_at IS NULL AND d.step = ANY ($1) ORDER BY d.id";
 
 /// What is missing of the loads of some steps.
@@ -228,7 +228,7 @@ pub enum OfflineError {
     Rights(Vec<String>),
     /// Something else stands in the place.
     #[error(
-        "{what} cannot be built again: something else has taken its name. Drop or rename that; `cargo xtask constraints list` \
+        "{what} cannot be built again: something else has taken its name. Drop or rename that; `constraints list` \
          has the definition that is to come back"
     )]
     Taken {
@@ -238,8 +238,8 @@ pub enum OfflineError {
     /// Rows that point to nothing.
     #[error(
         "foreign keys that the load dropped cannot be validated, because rows point to nothing: {}. \
-         Nothing is lost: give the rows what they point to, or take them out; then `cargo xtask migrate` or \
-         `cargo xtask constraints restore` ends it", orphans::name(.0)
+         Nothing is lost: give the rows what they point to, or take them out; then `migrate` or \
+         `constraints restore` ends it", orphans::name(.0)
     )]
     Orphans(Vec<Orphans>),
     /// A run works on the target.

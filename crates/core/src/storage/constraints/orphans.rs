@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Missing, missing};
 use crate::storage::db::Db;
+use crate::storage::place::in_schema;
 use crate::storage::sql::quoted;
 
 /// How many keys are named.
@@ -47,7 +48,7 @@ struct Column {
 const KEY: &str = "
 SELECT a.attname::text AS name
   FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
- WHERE i.indrelid = format('public.%I', $1)::regclass AND i.indisprimary AND a.atttypid IN (20, 21, 23) ORDER BY a.attnum";
+ WHERE i.indrelid = format('%s.%I', current_setting('replant.schema'), $1)::regclass AND i.indisprimary AND a.atttypid IN (20, 21, 23) ORDER BY a.attnum";
 
 #[derive(QueryableByName)]
 struct Found {
@@ -65,8 +66,8 @@ pub(super) fn of(pg: &mut PgConnection, key: &Missing) -> QueryResult<Orphans> {
         columns.iter().map(|c| format!("'{} ' || s.{}", c.name.replace('\'', "''"), quoted(&c.name))).collect();
     let shown = if columns.is_empty() { "''".to_owned() } else { columns.join(" || ' ' || ") };
     let sql = format!(
-        "SELECT count(*) OVER () AS rows, {shown} AS key FROM public.{} s WHERE {refuses} ORDER BY 2 LIMIT {NAMED}",
-        quoted(&key.table_name)
+        "SELECT count(*) OVER () AS rows, {shown} AS key FROM {} s WHERE {refuses} ORDER BY 2 LIMIT {NAMED}",
+        in_schema(pg, &key.table_name)?
     );
     let found: Vec<Found> = diesel::sql_query(sql).load(pg)?;
     Ok(Orphans {
@@ -92,8 +93,8 @@ pub(crate) fn ids(db: &mut Db, step: &str, table: &str, column: &str) -> QueryRe
     let mut found = Vec::new();
     for key in missing(pg, &[step.to_owned()])?.iter().filter(|key| key.table_name == table) {
         let Some(refuses) = &key.refuses else { continue };
-        let (table, column) = (quoted(table), quoted(column));
-        let sql = format!("SELECT DISTINCT s.{column} AS id FROM public.{table} s WHERE {refuses} ORDER BY 1");
+        let (table, column) = (in_schema(pg, table)?, quoted(column));
+        let sql = format!("SELECT DISTINCT s.{column} AS id FROM {table} s WHERE {refuses} ORDER BY 1");
         let ids: Vec<Id> = diesel::sql_query(sql).load(pg)?;
         found.extend(ids.into_iter().map(|row| (row.id, key.name.clone())));
     }
@@ -108,8 +109,8 @@ pub(crate) fn ids(db: &mut Db, step: &str, table: &str, column: &str) -> QueryRe
 pub(crate) fn take_away(db: &mut Db, step: &str) -> QueryResult<()> {
     let Db::Pg(pg) = db else { return Ok(()) };
     for key in missing(pg, &[step.to_owned()])?.iter().filter(|key| !key.is_index && key.found.is_some()) {
-        let (table, name) = (quoted(&key.table_name), quoted(&key.name));
-        diesel::sql_query(format!("ALTER TABLE public.{table} DROP CONSTRAINT IF EXISTS {name}")).execute(pg)?;
+        let (table, name) = (in_schema(pg, &key.table_name)?, quoted(&key.name));
+        diesel::sql_query(format!("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}")).execute(pg)?;
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use diesel::sql_types::{BigInt, Bool};
 use super::{Missing, OfflineError, Orphans, missing, orphans};
 use crate::storage::db::Db;
 use crate::storage::failure::Failure;
+use crate::storage::place::in_schema;
 use crate::storage::sql::literal;
 use crate::storage::sql::quoted;
 
@@ -181,7 +182,7 @@ impl Shared<'_> {
                     pg.batch_execute(&format!("SET LOCAL default_tablespace = {tablespace}"))?;
                     pg.batch_execute(&index.definition).map_err(failed)?;
                     if let Some(remark) = &index.remark {
-                        let sql = format!("COMMENT ON INDEX public.{} IS {}", quoted(&index.name), literal(remark));
+                        let sql = format!("COMMENT ON INDEX {} IS {}", in_schema(pg, &index.name)?, literal(remark));
                         pg.batch_execute(&sql).map_err(failed)?;
                     }
                 }
@@ -205,12 +206,12 @@ impl Shared<'_> {
             if key.found.as_deref().map(|found| found.trim_end_matches(NOT_VALID)) != Some(&*key.definition) {
                 return Err(OfflineError::Taken { what: key.what() });
             }
-            let (table, name) = (quoted(&key.table_name), quoted(&key.name));
-            let oid = format!("SELECT 'public.{}'::regclass::oid::bigint AS oid", table.replace('\'', "''"));
+            let (table, name) = (in_schema(pg, &key.table_name)?, quoted(&key.name));
+            let oid = format!("SELECT {}::regclass::oid::bigint AS oid", literal(&table));
             let oid = diesel::sql_query(oid).get_result::<Oid>(pg)?.oid;
             let lock = i32::try_from(oid & i64::from(i32::MAX)).unwrap_or_default();
             let validated = alone(pg, lock, |pg| {
-                diesel::sql_query(format!("ALTER TABLE public.{table} VALIDATE CONSTRAINT {name}")).execute(pg)?;
+                diesel::sql_query(format!("ALTER TABLE {table} VALIDATE CONSTRAINT {name}")).execute(pg)?;
                 self.is_back(pg, key)
             });
             match validated {
@@ -253,19 +254,20 @@ struct Oid {
 /// Adds a foreign key that is not there, so that from then on rows are held against it.
 fn add(pg: &mut PgConnection, key: &Missing) -> Result<(), OfflineError> {
     let failed = |source| OfflineError::Statement { what: key.what(), attempted: "added", source };
-    let (table, name) = (quoted(&key.table_name), quoted(&key.name));
+    let name = quoted(&key.name);
     pg.transaction(|pg| {
+        let table = in_schema(pg, &key.table_name)?;
         let there = diesel::sql_query(format!(
-            "SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = 'public.{}'::regclass AND conname = {}) AS taken",
-            table.replace('\'', "''"),
+            "SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = {}::regclass AND conname = {}) AS taken",
+            literal(&table),
             literal(&key.name)
         ));
         if there.get_result::<Taken>(pg)?.taken {
             return Ok(());
         }
-        pg.batch_execute(&format!("ALTER TABLE public.{table} ADD CONSTRAINT {name} {}{NOT_VALID}", key.definition))?;
+        pg.batch_execute(&format!("ALTER TABLE {table} ADD CONSTRAINT {name} {}{NOT_VALID}", key.definition))?;
         if let Some(remark) = &key.remark {
-            pg.batch_execute(&format!("COMMENT ON CONSTRAINT {name} ON public.{table} IS {}", literal(remark)))?;
+            pg.batch_execute(&format!("COMMENT ON CONSTRAINT {name} ON {table} IS {}", literal(remark)))?;
         }
         Ok(())
     })

@@ -39,7 +39,7 @@ SELECT a.pid, coalesce(a.usename::text, '?') AS user, coalesce(nullif(a.applicat
    AND a.application_name NOT LIKE 'replant%'
    AND coalesce(a.backend_type, 'client backend') IN ('client backend', 'logical replication worker')
    AND EXISTS (SELECT FROM pg_class t
-                WHERE t.relnamespace = 'public'::regnamespace AND t.relkind IN ('r', 'p')
+                WHERE t.relnamespace = to_regnamespace(current_setting('replant.schema')) AND t.relkind IN ('r', 'p')
                   AND has_table_privilege(a.usesysid, t.oid, 'INSERT, UPDATE, DELETE, TRUNCATE'))
 UNION ALL
 SELECT 0, p.owner::text, '' FROM pg_prepared_xacts p WHERE p.database = current_database()

@@ -135,7 +135,7 @@ fn first_word(statement: &str) -> String {
     statement.split_whitespace().next().unwrap_or_default().to_ascii_uppercase()
 }
 
-/// The kind of a statement and the first table that it names: `UPDATE of accounts`. Literals never get here: a word that is
+/// The kind of a statement and the first table that it names: `UPDATE of items`. Literals never get here: a word that is
 /// taken for a table stands behind a word of SQL.
 fn name_of(statement: &str) -> String {
     let words: Vec<&str> =
@@ -259,9 +259,9 @@ CREATE TABLE days (id BIGINT, day DATE) PARTITION BY RANGE (day)";
     fn a_statement_is_named_without_its_values() {
         for (statement, name, tried) in [
             (
-                r#"SELECT "a"."id" FROM "accounts" AS a WHERE "a"."id" = ANY($1) LIMIT $12"#,
-                "SELECT of `accounts`",
-                r#"EXPLAIN SELECT "a"."id" FROM "accounts" AS a WHERE "a"."id" = ANY(NULL) LIMIT NULL"#,
+                r#"SELECT "a"."id" FROM "items" AS a WHERE "a"."id" = ANY($1) LIMIT $12"#,
+                "SELECT of `items`",
+                r#"EXPLAIN SELECT "a"."id" FROM "items" AS a WHERE "a"."id" = ANY(NULL) LIMIT NULL"#,
             ),
             (
                 r#"COPY "items" ("id", "name") FROM STDIN WITH (FORMAT BINARY)"#,

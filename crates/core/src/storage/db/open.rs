@@ -61,10 +61,7 @@ impl Db {
             Backend::Sqlite => {
                 let path = Path::new(&url.place.database);
                 if !path.is_file() {
-                    return Err(refused(
-                        "the file does not exist; `cargo xtask demo` makes one from the sample",
-                        false,
-                    ));
+                    return Err(refused("the file does not exist; `demo` makes one from the sample", false));
                 }
                 let address = match role {
                     Role::Legacy => read_only(path, url.is_immutable()).map_err(|reason| refused(reason, false))?,
@@ -77,7 +74,7 @@ impl Db {
             let (reason, transient) = reason(&error, &url.place);
             refused(reason, transient)
         })?;
-        let ready = session::set_up(&mut db, role).and_then(|()| is_readable(&mut db, role));
+        let ready = session::set_up(&mut db, role, url.schema()).and_then(|()| is_readable(&mut db, role));
         diagnosis::ask(&mut db, ready).map_err(|error| {
             let failure = Failure::of(&error);
             tracing::debug!(%role, backend = %url.backend(), failure = failure.kind(), "session set-up failed");
@@ -199,7 +196,7 @@ mod tests {
     use super::*;
 
     fn said(text: &str) -> (&'static str, bool) {
-        let place = Place { host: "h".into(), user: "joe".into(), database: "trees".into() };
+        let place = Place { host: "h".into(), user: "joe".into(), database: "stock".into(), schema: None };
         reason(&ConnectionError::BadConnection(text.to_owned()), &place)
     }
 
@@ -209,8 +206,8 @@ mod tests {
         for (answer, about, transient) in [
             ("FATAL:  not you, \"joe\"", "password", false),
             ("FATAL:  »joe« kommt hier nicht herein", "password", false),
-            ("FATAL:  \"trees\" is not here", "no database", false),
-            ("FATAL:  »trees« gibt es hier nicht", "no database", false),
+            ("FATAL:  \"stock\" is not here", "no database", false),
+            ("FATAL:  »stock« gibt es hier nicht", "no database", false),
             ("FATAL:  no room", "no connection left", true),
             ("FATAL:  noch nicht so weit", "starting", true),
         ] {

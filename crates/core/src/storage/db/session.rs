@@ -7,7 +7,8 @@ use diesel::sql_types::Text;
 use super::{Backend, Db, Role};
 use crate::storage::sql::literal;
 
-/// A setting of PostgreSQL: its name, its value, and why. One that a server does not know is left out.
+/// A setting of PostgreSQL: its name, its value (`{schema}`: that of the address), and why. One that a server does not know is
+/// left out.
 type Setting = (&'static str, &'static str, &'static str);
 
 /// What holds on both sides.
@@ -34,13 +35,13 @@ const POSTGRES: &[Setting] = &[
 
 const POSTGRES_LEGACY: &[Setting] = &[
     ("default_transaction_read_only", "on", "the legacy side is read"),
-    ("search_path", "public", "tables are named without a schema"),
+    ("search_path", "{schema}", "tables are named without a schema"),
     ("lock_timeout", "30000", "a reader holds nothing that others wait for"),
     ("idle_in_transaction_session_timeout", "0", "a reader holds nothing that others wait for"),
 ];
 
 const POSTGRES_TARGET: &[Setting] = &[
-    ("search_path", "public, replant", "tables are named without a schema; the ledger has one of its own"),
+    ("search_path", "{schema}, replant", "tables are named without a schema; the ledger has one of its own"),
     (
         "lock_timeout",
         "1000",
@@ -71,15 +72,15 @@ const SQLITE: &str = "PRAGMA busy_timeout = 30000; PRAGMA case_sensitive_like = 
 // Two are looked at before a run instead, because whoever set them meant something by it: `session_replication_role` and the
 // target's `default_transaction_read_only`.
 
-/// Sets a new session up for what it is there for.
+/// Sets a new session up for what it is there for. `schema` is that of PostgreSQL in which the tables are.
 ///
 /// # Errors
 /// The database refuses, or is lost.
-pub(super) fn set_up(db: &mut Db, role: Role) -> QueryResult<()> {
+pub(super) fn set_up(db: &mut Db, role: Role, schema: &str) -> QueryResult<()> {
     match db.backend() {
         Backend::Postgres => {
             let own = if role == Role::Legacy { POSTGRES_LEGACY } else { POSTGRES_TARGET };
-            postgres(db, &[POSTGRES, own].concat())
+            postgres(db, &[POSTGRES, own].concat(), schema)
         }
         Backend::MariaDb => {
             db.batch_execute(MARIADB)?;
@@ -106,12 +107,15 @@ struct Set {
 
 /// In one statement, which leaves out what the server does not know. Names are qualified, because the search path is not ours yet.
 /// `pg_settings` is not asked: reading all of it takes longer than the rest of opening a session.
-fn postgres(db: &mut Db, settings: &[Setting]) -> QueryResult<()> {
+fn postgres(db: &mut Db, settings: &[Setting], schema: &str) -> QueryResult<()> {
     let wished: Vec<String> =
         settings.iter().map(|(name, value, _)| format!("({}, {})", literal(name), literal(value))).collect();
+    let schema = literal(schema);
     let sql = format!(
-        "SELECT pg_catalog.set_config(w.name, w.value, false) AS _value FROM (VALUES {}) w(name, value) \
-         WHERE pg_catalog.current_setting(w.name, true) IS NOT NULL",
+        "SELECT pg_catalog.set_config(w.name, pg_catalog.replace(w.value, '{{schema}}', s.schema), false) AS _value \
+           FROM (VALUES {}) w(name, value), pg_catalog.quote_ident({schema}) s(schema) \
+          WHERE pg_catalog.current_setting(w.name, true) IS NOT NULL \
+         UNION ALL SELECT pg_catalog.set_config('replant.schema', pg_catalog.quote_ident({schema}), false)",
         wished.join(", ")
     );
     diesel::sql_query(sql).load::<Set>(db).map(|_| ())

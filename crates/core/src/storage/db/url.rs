@@ -24,6 +24,8 @@ pub(super) struct Place {
     pub(super) user: String,
     /// The database; of SQLite the file.
     pub(super) database: String,
+    /// Of PostgreSQL the schema in which the tables are, where the address names one: `?schema=shop`.
+    pub(super) schema: Option<String>,
 }
 
 /// Why an address was refused. Its text never holds the address.
@@ -62,7 +64,7 @@ impl FromStr for DbUrl {
         }
         let place = Place::of(&url);
         let url = match backend {
-            Backend::Postgres => with_keepalives(url),
+            Backend::Postgres => with_keepalives(without_schema(url)),
             _ => url.into(),
         };
         Ok(Self { backend, url: url.into(), place })
@@ -78,8 +80,19 @@ impl Place {
             host: format!("{}{port}", decoded(host)),
             user: decoded(url.username()),
             database: decoded(url.path().trim_start_matches('/')),
+            schema: url.query_pairs().find(|(name, _)| name == SCHEMA).map(|(_, schema)| schema.into_owned()),
         }
     }
+}
+
+/// The parameter of an address that names a schema. The client library knows none of that name.
+const SCHEMA: &str = "schema";
+
+fn without_schema(mut url: url::Url) -> url::Url {
+    let is_other = |pair: &&str| pair.split('=').next() != Some(SCHEMA);
+    let kept = url.query().map(|query| query.split('&').filter(is_other).collect::<Vec<_>>().join("&"));
+    url.set_query(kept.as_deref().filter(|kept| !kept.is_empty()));
+    url
 }
 
 /// A network that swallows packets must look like a lost connection, not like a slow server.
@@ -131,13 +144,19 @@ impl DbUrl {
         self.backend == Backend::Sqlite && self.url.expose_secret().ends_with(IMMUTABLE)
     }
 
+    /// The schema of PostgreSQL in which the tables are.
+    pub fn schema(&self) -> &str {
+        self.place.schema.as_deref().unwrap_or("public")
+    }
+
     /// Where it leads, without the password: `platform at db1:5432 as replant`, or the path of a file.
     pub fn place(&self) -> String {
-        let Place { host, user, database } = &self.place;
+        let Place { host, user, database, schema } = &self.place;
+        let schema = schema.as_ref().map(|schema| format!(", schema {schema}")).unwrap_or_default();
         match self.backend {
             Backend::Sqlite => database.clone(),
-            _ if user.is_empty() => format!("{database} at {host}"),
-            _ => format!("{database} at {host} as {user}"),
+            _ if user.is_empty() => format!("{database} at {host}{schema}"),
+            _ => format!("{database} at {host} as {user}{schema}"),
         }
     }
 }
@@ -160,6 +179,26 @@ mod tests {
     }
 
     #[test]
+    fn a_schema_is_ours_to_know() {
+        let url = |text: &str| text.parse::<DbUrl>().unwrap();
+        for (address, schema) in [
+            ("postgres://h/db", "public"),
+            ("postgres://h/db?schema=shop", "shop"),
+            ("postgres://h/db?options=-c%20jit%3Doff&schema=The%20shop&sslmode=require", "The shop"),
+        ] {
+            let url = url(address);
+            assert_eq!(url.schema(), schema);
+            assert!(!url.url.expose_secret().contains("schema"), "{address}");
+        }
+        assert!(
+            url("postgres://h/db?options=-c%20jit%3Doff&schema=s")
+                .url
+                .expose_secret()
+                .contains("?options=-c%20jit%3Doff&")
+        );
+    }
+
+    #[test]
     fn a_password_that_is_not_encoded_is_told_how_to_be() {
         for address in ["postgres://joe:p#w@h/db", "mysql://joe:p#w@h/db", "postgres://joe:p/w@h/db"] {
             let error = address.parse::<DbUrl>().expect_err(address).to_string();
@@ -174,6 +213,7 @@ mod tests {
             ("postgres://replant:hunter2@db1:5432/platform", "platform at db1:5432 as replant"),
             ("mysql://u%40x:p@h/a%20b", "a b at h as u@x"),
             ("postgres:///platform", "platform at localhost"),
+            ("postgres://h/platform?sslmode=require&schema=The%20shop", "platform at h, schema The shop"),
             ("sqlite:///tmp/x.db?immutable=1", "/tmp/x.db"),
         ] {
             assert_eq!(address.parse::<DbUrl>().unwrap().place(), place);

@@ -293,14 +293,14 @@ mod tests {
 
     #[test]
     fn what_a_trigger_says_blames_the_row_unless_no_row_could_mend_it() {
-        let by_trigger = |code: &str| Told { trigger: Some("accounts".to_owned()), ..told(code) };
+        let by_trigger = |code: &str| Told { trigger: Some("items".to_owned()), ..told(code) };
         for code in ["P0001", "23514", "22012", "XY123"] {
             let failure = by_sqlstate(&by_trigger(code));
-            assert_eq!(failure, Failure::Refused(format!("a trigger of `accounts` (SQLSTATE {code})")));
+            assert_eq!(failure, Failure::Refused(format!("a trigger of `items` (SQLSTATE {code})")));
         }
         for code in ["42501", "42704", "42P01"] {
             let failure = by_sqlstate(&by_trigger(code));
-            assert!(matches!(&failure, Failure::Other(why) if why.contains("trigger of `accounts`")), "{failure:?}");
+            assert!(matches!(&failure, Failure::Other(why) if why.contains("trigger of `items`")), "{failure:?}");
         }
         assert_eq!(by_sqlstate(&by_trigger("55P03")), LOCKED);
     }

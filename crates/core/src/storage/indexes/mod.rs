@@ -27,7 +27,7 @@ pub struct UniqueIndex {
     pub on: &'static [&'static str],
     /// Which rows it is about, as SQL.
     pub only: Option<&'static str>,
-    /// What is said of rows that share a value: "live accounts share an e-mail".
+    /// What is said of rows that share a value: "items share a name".
     pub shared: &'static str,
     /// What an operator does about them.
     pub remedy: &'static str,

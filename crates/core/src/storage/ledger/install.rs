@@ -11,8 +11,8 @@ use crate::storage::db::Db;
 use crate::storage::db::diagnosis;
 use crate::storage::failure::Failure;
 
-const POSTGRES: EmbeddedMigrations = embed_migrations!("../../schemas/ledger/postgres");
-const SQLITE: EmbeddedMigrations = embed_migrations!("../../schemas/ledger/sqlite");
+const POSTGRES: EmbeddedMigrations = embed_migrations!("ledger/postgres");
+const SQLITE: EmbeddedMigrations = embed_migrations!("ledger/sqlite");
 
 const SCHEMA: &str = "SELECT count(*) AS found FROM pg_namespace WHERE nspname = 'replant' HAVING count(*) > 0";
 
@@ -46,7 +46,7 @@ pub fn install(db: &mut Db) -> Result<(), LedgerError> {
             }
             // A rehearsal goes on in the same transaction, with a path of its own.
             let keep = "SELECT set_config('replant.path', current_setting('search_path'), true)";
-            pg.batch_execute(&format!("{keep}; SET LOCAL search_path = replant, public")).attempt("made")?;
+            pg.batch_execute(&format!("{keep}; SET LOCAL search_path = replant")).attempt("made")?;
             migrate(pg, POSTGRES, hint)?;
             let back = "SELECT set_config('search_path', current_setting('replant.path'), true)";
             pg.batch_execute(back).attempt("made")

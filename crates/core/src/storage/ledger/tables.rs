@@ -1,6 +1,6 @@
 //! diesel's view of the ledger's tables, the same in PostgreSQL (schema `replant`) and in SQLite.
 
-#![allow(missing_docs, reason = "schemas/ledger describes the columns")]
+#![allow(missing_docs, reason = "`ledger/` of this crate describes the columns")]
 
 use crate::storage::types::Utc;
 
