@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::chunk::Weight;
 use super::error::RunError;
 use super::run::Running;
 use super::step::{AnyStep, PreparedStep};
 use crate::contract::cache::LookupCache;
 use crate::contract::step::Again;
+use crate::storage::bulk::whole_row;
+use crate::storage::db::Db;
 use crate::storage::ledger::{history, plan};
 use crate::words::{Key, KeyRange, KeySet};
 
@@ -62,7 +66,24 @@ fn unit(
     let read = prepared.read(&run.databases.legacy, &run.mends, range, Weight::ANY);
     let judged = read.and_then(|(rows, _)| rows.transform());
     let failed = |source| RunError::Chunk { step: step.name(), lo: leader, hi: leader, source };
-    Ok(judged.map_err(failed)?.shown())
+    let mut trials = judged.map_err(failed)?.shown();
+    let stands = stands(&mut *run.databases.target.get()?, step, leader)?;
+    trials.iter_mut().for_each(|trial| trial.stands.clone_from(&stands));
+    Ok(trials)
+}
+
+/// The target rows of a legacy row, as the ledger knows them.
+fn stands(db: &mut Db, step: &dyn AnyStep, key: Key) -> Result<Vec<(String, i64, Option<Value>)>, RunError> {
+    let known = history::known_steps(db)?.into_iter().find(|known| known.name == step.name());
+    let Some(lineage) = known.map(|known| history::of_legacy(db, &known, key)).transpose()?.flatten() else {
+        return Ok(Vec::new());
+    };
+    let mut stands = Vec::new();
+    for (table, id) in lineage.targets {
+        let row = whole_row(db, &table, id)?.and_then(|row| serde_json::from_str(&row).ok());
+        stands.push((table, id, row));
+    }
+    Ok(stands)
 }
 
 fn selected(run: &Running<'_>, step: &dyn AnyStep, keys: &KeySet, selection: &Selection) -> Result<Vec<Key>, RunError> {

@@ -33,6 +33,9 @@ fn rows_are_judged_with_their_unit_and_nothing_is_written() {
         assert_eq!((item["name"].as_str(), item["id"].as_i64()), (Some("thing 7"), trials[1].rows[0].target));
         assert_eq!(trials[1].rows[0].legacy["name"].as_str(), Some("  thing 7 "));
         assert!(!trials[1].repairs.is_empty(), "the blanks are a repair");
+        let (table, id, stands) = &trials[1].stands[0];
+        assert_eq!((table.as_str(), Some(*id)), ("items", trials[1].rows[0].target));
+        assert_eq!(stands.as_ref().and_then(|row| row["name"].as_str()), Some("thing 7"));
 
         let code = quarantine(&target, "toy.things")[0].code.clone();
         let with_code = judge(&world, &target, "toy.things", &Selection::Code(code.clone())).unwrap();

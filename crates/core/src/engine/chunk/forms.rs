@@ -74,6 +74,8 @@ pub struct Trial {
     pub written: Vec<(&'static str, Value)>,
     /// Its repairs: key, code, column, what was there and what would be.
     pub repairs: Vec<(Key, &'static str, &'static str, Option<String>, Option<String>)>,
+    /// What the target has of its leader, as the ledger knows it: table, id and row; no row where it is gone.
+    pub stands: Vec<(String, i64, Option<Value>)>,
 }
 
 /// A legacy row that was judged and not written.

@@ -62,7 +62,7 @@ impl<S: Step> ReadyChunk for Judged<S> {
                     reason: end.reason,
                     target: end.target,
                 });
-                Trial { rows: rows.collect(), written: Vec::new(), repairs: Vec::new() }
+                Trial { rows: rows.collect(), written: Vec::new(), repairs: Vec::new(), stands: Vec::new() }
             })
             .collect();
         self.draft.rows.show(&mut |unit, batch, row| shown[unit as usize].written.push((batch, row)));
