@@ -40,6 +40,8 @@ impl Build {
                     .map_or(Self::Local, |package| Self::Trial { package, example: table.to_owned() })
             }
             Some(_) if !elsewhere => Self::Local,
+            // Whoever asks what there is has not asked for all of it yet.
+            None if matches!(words.as_slice(), [] | ["help" | "-h" | "--help" | "-V" | "--version"]) => Self::Local,
             _ => Self::Whole,
         }
     }
@@ -47,12 +49,12 @@ impl Build {
     /// What cargo is to be told.
     pub(crate) fn arguments(&self) -> Vec<String> {
         let args: Vec<&str> = match self {
-            Self::Local => vec!["--profile", "quick", "--package", "xtask"],
+            Self::Local => vec!["--profile", "quick", "--package", "xtask", "--no-default-features"],
             Self::Trial { package, example } => {
                 vec!["--profile", "quick", "--package", package, "--example", example]
             }
             Self::Whole => {
-                let mut args = vec!["--release", "--package", "xtask", "--features", "whole"];
+                let mut args = vec!["--release", "--package", "xtask"];
                 if mysql::is_installed() {
                     args.extend(["--features", "mysql"]);
                 }
@@ -102,9 +104,15 @@ mod tests {
 
     #[test]
     fn what_stays_on_this_machine_is_built_quickly() {
-        for call in
-            ["demo", "demo --fresh", "status", "--log-format json plan --env local", "trace user 5", "try unknown"]
-        {
+        for call in [
+            "demo",
+            "demo --fresh",
+            "status",
+            "--log-format json plan --env local",
+            "trace user 5",
+            "try unknown",
+            "--help",
+        ] {
             assert_eq!(build(call, &[]), Build::Local, "{call}");
         }
     }
@@ -116,7 +124,7 @@ mod tests {
             "migrate --env=prod --dry-run",
             "bench --rows 1m",
             "test",
-            "--help",
+            "bench --help",
             "try order --env uat",
         ] {
             assert_eq!(build(call, &[]), Build::Whole, "{call}");

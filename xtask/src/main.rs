@@ -1,27 +1,11 @@
-//! `cargo xtask`: the command line of Replant.
+//! `cargo xtask`: the migration of More Trees on the command line of Replant.
 
-mod cli;
 mod commands;
-mod config;
-mod error;
-mod exit;
-mod money;
-mod output;
-mod places;
-mod progress;
 mod registry;
-mod report;
-mod signals;
-mod telemetry;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::cli::Cli;
-use crate::error::Error;
-use crate::exit::Exit;
+use replant_cli::{App, Sample, Side};
 
 // The client libraries of the databases take their memory from it too: its feature takes the place of `malloc`.
 #[cfg(feature = "jemalloc")]
@@ -29,21 +13,26 @@ use crate::exit::Exit;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    if let Err(error) = telemetry::init(cli.log_format, cli.log_file.as_deref()) {
-        let exit = error.exit();
-        output::error(error);
-        return exit.into();
-    }
-    telemetry::hide_panics();
-    let end = catch_unwind(AssertUnwindSafe(|| commands::run(cli))).unwrap_or_else(|_| {
-        let what = "a defect of Replant, whose place is logged above".to_owned();
-        Err(Error::Failed { what, hint: "what was committed stays; please report it".to_owned() })
-    });
-    let exit = end.unwrap_or_else(|error| {
-        let exit: Exit = error.exit();
-        output::error(error);
-        exit
-    });
-    exit.into()
+    replant_cli::main(App {
+        config: "xtask/config",
+        exponents: reference::exponents,
+        rows_there: |platform| Ok(reference::rows_there(platform)?.to_vec()),
+        sample: Some(SAMPLE),
+        commands: commands::commands(),
+        examples: commands::EXAMPLES,
+        ..App::new("cargo xtask", registry::registry, reference::snapshot)
+    })
 }
+
+const SAMPLE: Sample = Sample {
+    legacy: Side {
+        file: "legacy.db",
+        ddl: include_str!("../../schemas/legacy/sqlite/up.sql"),
+        rows: "fixtures/sample/legacy",
+    },
+    target: Side {
+        file: "platform.db",
+        ddl: include_str!("../../schemas/platform/sqlite/up.sql"),
+        rows: "fixtures/sample/platform",
+    },
+};

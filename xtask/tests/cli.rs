@@ -191,7 +191,7 @@ fn a_log_for_programs_has_an_object_a_line_with_run_step_and_chunk() {
     let file = program.path("run.log").display().to_string();
     fs::write(&file, "").unwrap();
     let mut command = program.command(&["migrate", "--only", "users", "--log-format", "json", "--log-file", &file]);
-    let end = program.end(command.env("RUST_LOG", "xtask=debug").output().unwrap());
+    let end = program.end(command.env("RUST_LOG", "replant_cli=debug").output().unwrap());
     end.done();
     let text = fs::read_to_string(&file).unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -1,22 +1,39 @@
 //! `reconcile`: where both sides differ, for finance and support.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use reconciliation::reconcile::{
     Brand, BrandMoney, BrandMonth, BrandTotal, CreditOff, CreditTotals, CrossChargeTotals, Reconciliation, Section,
     Transfer, TransferTotal, reconcile,
 };
 use reconciliation::{ReportError, Sources};
+use replant_cli::files::{Files, csv};
+use replant_cli::output::{grouped, print, render, table};
+use replant_cli::{Command, Context, Error, Exit, On, typed};
 use serde::Serialize;
 
-use super::At;
-use super::files::{Files, csv};
-use crate::cli;
-use crate::error::Error;
-use crate::exit::Exit;
-use crate::output::{grouped, print};
-use crate::report::{on, render, table};
+/// Write where both sides differ, for finance and support: one CSV and one JSON file a section
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Sections: cross_charges, brands, credits, transfers; docs/reconciliation.md tells how to read them.
+Both databases are only read.
+
+Examples:
+  cargo xtask reconcile --env prod --out reconciliation
+  cargo xtask reconcile --brand 13 --out acorn           by the legacy id
+  cargo xtask reconcile --brand 'acorn coffee' --out acorn")]
+pub(crate) struct Reconcile {
+    #[command(flatten)]
+    on: On,
+    /// One brand, with its account: a legacy id or a name, in any case [default: all]
+    #[arg(long, value_name = "BRAND")]
+    brand: Option<String>,
+    /// The folder; it is made where it is not there, and files of these names are replaced
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+}
 
 /// How many differences of a section are shown: the files have all.
 const WORST: usize = 30;
@@ -37,21 +54,24 @@ struct Summary<'a> {
     transfers: &'a [TransferTotal],
 }
 
-pub(crate) fn run(args: &cli::Reconcile, at: &At) -> Result<Exit, Error> {
-    let mut target = at.ledger(&args.on.env)?;
-    let mut legacy = at.legacy(&args.on.env)?;
-    let sources = Sources { legacy: &mut legacy, target: &mut target };
-    let found = reconcile(sources, args.brand.as_deref()).map_err(|error| failed(error, &args.on.env))?;
-    write(&found, &args.on.env, &args.out)?;
-    print(text(&found));
-    print(format!("\nAll lines: {}, as CSV and JSON, with summary.json", args.out.display()));
-    warn_if_incomplete(found.complete, &args.on.env);
-    Ok(Exit::Done)
+impl Command for Reconcile {
+    const NAME: &'static str = "reconcile";
+
+    fn run(self, cx: &Context) -> Result<Exit, Error> {
+        let mut target = cx.ledger(&self.on.env)?;
+        let mut legacy = cx.legacy(&self.on.env)?;
+        let sources = Sources { legacy: &mut legacy, target: &mut target };
+        let found = reconcile(sources, self.brand.as_deref()).map_err(|error| failed(error, &self.on.env))?;
+        write(&found, &self.on.env, &self.out)?;
+        print(text(&found));
+        print(format!("\nAll lines: {}, as CSV and JSON, with summary.json", self.out.display()));
+        warn_if_incomplete(found.complete, &self.on.env);
+        Ok(Exit::Done)
+    }
 }
 
 /// A report that could not be made, with what to do about it.
 pub(super) fn failed(error: ReportError, environment: &str) -> Error {
-    let on = on(environment);
     let what = error.to_string();
     match error {
         ReportError::Ledger(error) => error.into(),
@@ -65,12 +85,13 @@ pub(super) fn failed(error: ReportError, environment: &str) -> Error {
             Error::NotFound { what, hint }
         }
         ReportError::BrandNotThere { id, .. } => {
-            Error::NotFound { what, hint: format!("`cargo xtask trace brand {id}{on}` says more") }
+            Error::NotFound { what, hint: format!("`{}` says more", typed(&format!("trace brand {id}"), environment)) }
         }
         ReportError::SeveralBrands(_) => Error::NotFound { what, hint: "name one of them by its id".to_owned() },
         ReportError::NobodyThere => {
             let hint = format!(
-                "look at the spelling; a migration that is under way may not have come to it: `cargo xtask status{on}`"
+                "look at the spelling; a migration that is under way may not have come to it: `{}`",
+                typed("status", environment)
             );
             Error::NotFound { what, hint }
         }
@@ -80,8 +101,7 @@ pub(super) fn failed(error: ReportError, environment: &str) -> Error {
 /// Says on standard error that figures are still to come.
 pub(super) fn warn_if_incomplete(complete: bool, environment: &str) {
     if !complete {
-        let on = on(environment);
-        tracing::warn!("the migration is not complete, so neither is this: see `cargo xtask status{on}`");
+        tracing::warn!("the migration is not complete, so neither is this: see `{}`", typed("status", environment));
     }
 }
 

@@ -1,40 +1,83 @@
 //! `simulate`: a made-up legacy database and platform.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use clap::Args;
+use replant_cli::output::{self, grouped, rate};
+use replant_cli::{Command, Context, Error, Exit, Form};
 use replant_core::db::DbUrl;
 use serde::Serialize;
 use simulate::{Rates, SimulateError, Simulated, Simulation};
 use tracing::info;
 
-use crate::cli::Simulate;
-use crate::error::Error;
-use crate::exit::Exit;
-use crate::output::{self, grouped};
-use crate::progress::rate;
-
 /// How often a line is written.
 const EVERY: Duration = Duration::from_secs(5);
 
-pub(crate) fn run(args: &Simulate) -> Result<Exit, Error> {
-    let rates = rates(args)?;
-    if let Some(file) = &args.rates_out {
-        fs::write(file, rates.to_toml()).map_err(Error::io(format!("write {}", file.display())))?;
-    }
-    match &args.into {
-        Some(into) => make(args, into, rates)?,
-        None if args.rates_out.is_some() => {}
-        None if args.like.is_some() => output::print(rates.to_toml().trim_end()),
-        None => {
-            let what = "nothing says where the rows should go".to_owned();
-            return Err(Error::Refused { what, hint: "name a database or a folder: --into URL|FOLDER".to_owned() });
+/// Make up a legacy database and a platform of any size, as dirty as the sample or as a database that it learns from
+#[derive(Args)]
+#[command(after_help = "\
+The same rows, seed and rates make the same databases, byte for byte. Databases must be empty; their
+tables are made where there are none. A folder gets legacy/TABLE.csv and platform/TABLE.csv.
+Rates are shares from 0 to 1. A file of rates names those that it changes; --rates-out writes all.
+Without --into the rates are all that is made: they are printed, or written by --rates-out.
+
+Examples:
+  cargo xtask simulate --rows 100k --into work/simulated
+  cargo xtask simulate --rows 7m --seed 3 --into mysql://user:password@host/legacy \\
+      --platform postgres://user:password@host/platform
+  cargo xtask simulate --into sqlite:///tmp/legacy.db --platform sqlite:///tmp/platform.db
+  cargo xtask simulate --like mysql://user:password@host/legacy --rates-out rates.toml
+  cargo xtask simulate --rates rates.toml --into work/simulated")]
+pub(crate) struct Simulate {
+    /// Rows of the legacy database, all tables together: 250000, 100k, 7m
+    #[arg(long, value_name = "ROWS", default_value = "100k", value_parser = rows)]
+    rows: u64,
+    /// Where all chance comes from
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    seed: u64,
+    /// The address of the legacy database, or a folder for both as CSV
+    #[arg(long, value_name = "URL|FOLDER")]
+    into: Option<String>,
+    /// The address of the platform
+    #[arg(long, value_name = "URL", requires = "into")]
+    platform: Option<String>,
+    /// A legacy database to learn the rates from; it is only read, and none of its values is copied
+    #[arg(long, value_name = "URL")]
+    like: Option<String>,
+    /// A file of rates, which stand before those that are learnt
+    #[arg(long, value_name = "FILE.toml")]
+    rates: Option<PathBuf>,
+    /// Write the rates that are used into a file
+    #[arg(long, value_name = "FILE.toml")]
+    rates_out: Option<PathBuf>,
+    #[command(flatten)]
+    form: Form,
+}
+
+impl Command for Simulate {
+    const NAME: &'static str = "simulate";
+
+    fn run(self, _: &Context) -> Result<Exit, Error> {
+        let args = &self;
+        let rates = rates(args)?;
+        if let Some(file) = &args.rates_out {
+            fs::write(file, rates.to_toml()).map_err(Error::io(format!("write {}", file.display())))?;
         }
+        match &args.into {
+            Some(into) => make(args, into, rates)?,
+            None if args.rates_out.is_some() => {}
+            None if args.like.is_some() => output::print(rates.to_toml().trim_end()),
+            None => {
+                let what = "nothing says where the rows should go".to_owned();
+                return Err(Error::Refused { what, hint: "name a database or a folder: --into URL|FOLDER".to_owned() });
+            }
+        }
+        Ok(Exit::Done)
     }
-    Ok(Exit::Done)
 }
 
 fn make(args: &Simulate, into: &str, rates: Rates) -> Result<(), Error> {
@@ -140,5 +183,27 @@ impl Watch {
             Some(wanted) => info!(table, "{} rows so far, of about {}", grouped(done.0), grouped(wanted + wanted / 10)),
             None => info!(table, "{} rows read so far", grouped(done.0)),
         }
+    }
+}
+
+/// A number of rows, in thousands or millions where it says so.
+pub(super) fn rows(text: &str) -> Result<u64, String> {
+    let (digits, times) = match text.to_ascii_lowercase().strip_suffix(['k', 'm']) {
+        Some(digits) if text.ends_with(['k', 'K']) => (digits.to_owned(), 1_000),
+        Some(digits) => (digits.to_owned(), 1_000_000),
+        None => (text.to_owned(), 1),
+    };
+    let rows = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(times));
+    rows.ok_or_else(|| "rows look like 250000, 100k or 7m".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_may_be_thousands_or_millions() {
+        assert_eq!((rows("250000"), rows("100k"), rows("7M")), (Ok(250_000), Ok(100_000), Ok(7_000_000)));
+        assert!(rows("7g").is_err() && rows("k").is_err() && rows("99999999999999999m").is_err());
     }
 }

@@ -2,45 +2,68 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
+use clap::Args;
 use reconciliation::Sources;
-use reconciliation::statement::{AccountView, Balance, Line, NotMoved, Source, Statement, What, statement};
+use reconciliation::statement::{self, AccountView, Balance, Line, NotMoved, Source, What, statement};
+use replant_cli::files::{Files, csv};
+use replant_cli::output::{grouped, json, print, render, table};
+use replant_cli::{Command, Context, Error, Exit, Form, On};
 use replant_core::Instant;
 use serde::Serialize;
 
-use super::At;
-use super::files::{Files, csv};
 use super::reconcile::{failed, warn_if_incomplete};
-use crate::cli;
-use crate::error::Error;
-use crate::exit::Exit;
-use crate::output::{grouped, json, print};
-use crate::report::{render, table};
+
+/// Show a customer's whole history, with the legacy row behind each line
+#[derive(Args)]
+#[command(after_help = "\
+Both databases are only read. The address is not logged.
+
+Examples:
+  cargo xtask statement amelia@example.org --env prod
+  cargo xtask statement amelia@example.org --out amelia.csv")]
+pub(crate) struct Statement {
+    /// The customer's e-mail address, in any spelling
+    #[arg(value_name = "EMAIL")]
+    email: String,
+    #[command(flatten)]
+    on: On,
+    /// Write all lines into this CSV file instead; it appears when it is complete
+    #[arg(long, value_name = "FILE.csv")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    form: Form,
+}
 
 /// How many characters of what a line is about a table shows.
 const LONGEST: usize = 90;
 
-pub(crate) fn run(args: &cli::Statement, at: &At) -> Result<Exit, Error> {
-    let mut target = at.ledger(&args.on.env)?;
-    let mut legacy = at.legacy(&args.on.env)?;
-    let sources = Sources { legacy: &mut legacy, target: &mut target };
-    let found = statement(sources, &args.email).map_err(|error| failed(error, &args.on.env))?;
-    if let Some(out) = &args.out {
-        let mut files = Files::default();
-        let rows = rows(&found);
-        files.add(out.clone(), &csv(&rows))?;
-        files.appear()?;
-        if !args.form.json {
-            print(format!("{} lines in {}", grouped(rows.len() as u64), out.display()));
+impl Command for Statement {
+    const NAME: &'static str = "statement";
+
+    fn run(self, cx: &Context) -> Result<Exit, Error> {
+        let mut target = cx.ledger(&self.on.env)?;
+        let mut legacy = cx.legacy(&self.on.env)?;
+        let sources = Sources { legacy: &mut legacy, target: &mut target };
+        let found = statement(sources, &self.email).map_err(|error| failed(error, &self.on.env))?;
+        if let Some(out) = &self.out {
+            let mut files = Files::default();
+            let rows = rows(&found);
+            files.add(out.clone(), &csv(&rows))?;
+            files.appear()?;
+            if !self.form.json {
+                print(format!("{} lines in {}", grouped(rows.len() as u64), out.display()));
+            }
         }
+        match (self.form.json, &self.out) {
+            (true, _) => json(&found),
+            (false, None) => print(text(&found)),
+            (false, Some(_)) => {}
+        }
+        warn_if_incomplete(found.complete, &self.on.env);
+        Ok(Exit::Done)
     }
-    match (args.form.json, &args.out) {
-        (true, _) => json(&found),
-        (false, None) => print(text(&found)),
-        (false, Some(_)) => {}
-    }
-    warn_if_incomplete(found.complete, &args.on.env);
-    Ok(Exit::Done)
 }
 
 /// A line of the CSV file: an account, something that happened, or a legacy row that was not moved.
@@ -68,7 +91,7 @@ struct Row {
     into: Option<String>,
 }
 
-fn rows(found: &Statement) -> Vec<Row> {
+fn rows(found: &statement::Statement) -> Vec<Row> {
     let accounts = found.accounts.iter().map(|account| Row {
         at: Some(moment(account.created_at)),
         what: "account",
@@ -170,7 +193,7 @@ fn fields(account: &AccountView) -> Vec<(&'static str, String)> {
     fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
-fn text(found: &Statement) -> String {
+fn text(found: &statement::Statement) -> String {
     let mut parts: Vec<String> = found.accounts.iter().map(account).collect();
     if found.accounts.is_empty() {
         parts.push("There is no account by that address.".to_owned());
@@ -233,7 +256,7 @@ fn shortened(about: &str) -> String {
 }
 
 /// The answer to "my trees are missing", in a line.
-fn trees(found: &Statement) -> String {
+fn trees(found: &statement::Statement) -> String {
     let of =
         |what: What| -> i64 { found.lines.iter().filter(|line| line.what == what).filter_map(|line| line.trees).sum() };
     let mut not_moved: BTreeMap<(&str, &str), (usize, i64)> = BTreeMap::new();

@@ -2,16 +2,48 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process;
 
-use crate::cli::{Server, Test};
-use crate::error::Error;
-use crate::exit::Exit;
-use crate::output::complain;
-use crate::places::workspace;
+use clap::{Args, ValueEnum};
+use replant_cli::output::complain;
+use replant_cli::{Command, Context, Error, Exit};
+
+/// Run every test; suites that need a server which is not installed are named at the end
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask test                              everything that this machine can run
+  cargo xtask test --require postgres,mariadb   fail rather than skip
+  cargo xtask test -- a_test_name               arguments for `cargo test`")]
+pub(crate) struct Test {
+    /// Servers whose suites must run
+    #[arg(long, value_name = "SERVERS", value_enum, value_delimiter = ',')]
+    require: Vec<Server>,
+    /// Arguments for `cargo test`
+    #[arg(last = true, value_name = "ARGS")]
+    args: Vec<OsString>,
+}
+
+/// A server that tests start for themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Server {
+    Postgres,
+    Mariadb,
+}
+
+impl Server {
+    /// The word that the testkit knows it by.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Mariadb => "mariadb",
+        }
+    }
+}
 
 /// Variables of the testkit.
 const REQUIRE: &str = "REPLANT_REQUIRE";
@@ -23,49 +55,54 @@ const FETCHED: &str = "work/postgres";
 
 const HAS_MARIADB: bool = cfg!(feature = "mysql");
 
-pub(crate) fn run(args: &Test) -> Result<Exit, Error> {
-    if args.require.contains(&Server::Mariadb) && !HAS_MARIADB {
-        let what =
-            "mariadb is required, but this build cannot speak to it: its client library was not found".to_owned();
-        return Err(Error::Failed { what, hint: "Debian: apt-get install libmariadb-dev pkg-config".to_owned() });
-    }
-    let skipped =
-        tempfile::NamedTempFile::new().map_err(Error::io("make a file for the names of suites that are skipped"))?;
-    let asked = env::var(REQUIRE).unwrap_or_default();
-    let required = required(&asked, args.require.iter().map(|server| server.as_str()));
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["test", "--release", "--workspace"]);
-    if HAS_MARIADB {
-        cargo.args(["--features", "xtask/mysql,replant-testkit/mysql"]);
-    }
-    if cfg!(feature = "jemalloc") {
-        cargo.args(["--features", "xtask/jemalloc"]);
-    }
-    cargo.args(&args.args).env(REQUIRE, required).env(SKIPPED, skipped.path());
-    let root = root()?;
-    if env::var_os(POSTGRES_DIRS).is_none() {
-        let folders = fetched(&root.join(FETCHED));
-        cargo.env(POSTGRES_DIRS, env::join_paths(folders).unwrap_or_default());
-    }
-    cargo.current_dir(root);
-    // A test of the program finds its settings by itself, whatever this one was told.
-    for name in ["REPLANT_CONFIG_DIR", "REPLANT_WORK_DIR"] {
-        cargo.env_remove(name);
-    }
-    let status = cargo.status().map_err(Error::io("run `cargo test`"))?;
-    let lines = fs::read_to_string(skipped.path()).map_err(Error::io("read the names of suites that were skipped"))?;
-    let account = account(&lines);
-    if !account.is_empty() {
-        complain(format!("\n{account}"));
-    }
-    match status.success() {
-        true => Ok(Exit::Done),
-        false => Err(Error::Failed { what: "tests failed".to_owned(), hint: "their names stand above".to_owned() }),
+impl Command for Test {
+    const NAME: &'static str = "test";
+
+    fn run(self, cx: &Context) -> Result<Exit, Error> {
+        if self.require.contains(&Server::Mariadb) && !HAS_MARIADB {
+            let what =
+                "mariadb is required, but this build cannot speak to it: its client library was not found".to_owned();
+            return Err(Error::Failed { what, hint: "Debian: apt-get install libmariadb-dev pkg-config".to_owned() });
+        }
+        let skipped = tempfile::NamedTempFile::new()
+            .map_err(Error::io("make a file for the names of suites that are skipped"))?;
+        let asked = env::var(REQUIRE).unwrap_or_default();
+        let required = required(&asked, self.require.iter().map(|server| server.as_str()));
+        let mut cargo = process::Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["test", "--release", "--workspace"]);
+        if HAS_MARIADB {
+            cargo.args(["--features", "xtask/mysql,replant-testkit/mysql"]);
+        }
+        if cfg!(feature = "jemalloc") {
+            cargo.args(["--features", "xtask/jemalloc"]);
+        }
+        cargo.args(&self.args).env(REQUIRE, required).env(SKIPPED, skipped.path());
+        let root = root(cx)?;
+        if env::var_os(POSTGRES_DIRS).is_none() {
+            let folders = fetched(&root.join(FETCHED));
+            cargo.env(POSTGRES_DIRS, env::join_paths(folders).unwrap_or_default());
+        }
+        cargo.current_dir(root);
+        // A test of the program finds its settings by itself, whatever this one was told.
+        for name in ["REPLANT_CONFIG_DIR", "REPLANT_WORK_DIR"] {
+            cargo.env_remove(name);
+        }
+        let status = cargo.status().map_err(Error::io("run `cargo test`"))?;
+        let lines =
+            fs::read_to_string(skipped.path()).map_err(Error::io("read the names of suites that were skipped"))?;
+        let account = account(&lines);
+        if !account.is_empty() {
+            complain(format!("\n{account}"));
+        }
+        match status.success() {
+            true => Ok(Exit::Done),
+            false => Err(Error::Failed { what: "tests failed".to_owned(), hint: "their names stand above".to_owned() }),
+        }
     }
 }
 
-fn root() -> Result<PathBuf, Error> {
-    workspace()
+fn root(cx: &Context) -> Result<PathBuf, Error> {
+    cx.workspace()
         .or_else(|| env::current_dir().ok())
         .ok_or_else(|| Error::Io { attempt: "find the workspace".to_owned(), source: io::ErrorKind::NotFound.into() })
 }

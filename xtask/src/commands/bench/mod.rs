@@ -4,84 +4,157 @@ mod tables;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{self, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use clap::{Args, ValueEnum};
 use replant_bench::{self as bench, BenchError, Replant, Results, Source, Way};
+use replant_cli::output::{complain, json, print};
+use replant_cli::{Command, Context, Error, Exit, signals};
 use replant_core::Stop;
 use tempfile::TempDir;
 
-use super::At;
-use crate::cli::{Bench, Measured};
-use crate::config::{self, Environment, Vars};
-use crate::error::Error;
-use crate::exit::Exit;
-use crate::output::{complain, json, print};
-use crate::places::{Places, workspace};
-use crate::registry::registry;
-use crate::signals;
+use super::simulate;
+
+/// Measure Replant beside the plain ways of moving the same rows, and beside the limit of the server
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It starts a MariaDB and a PostgreSQL of its own, which sync to disk and go when it ends, and needs
+no settings. At a million rows it takes some minutes and 2 GB of the temp folder's disk.
+docs/performance tells what is measured and how to read it.
+
+What is measured, by word or letter:
+  naive    a  a row at a time: autocommit, and a commit per 1,000 rows; on a slice
+  cached   b  cached lookups and multi-row INSERTs; on a slice
+  replant  c  Replant: all steps in one process, and each step in one of its own
+  offline     Replant into a platform that is not live
+  limit    d  the rows that Replant added, by plain \\copy
+  reading  e  the legacy tables read, and nothing written
+
+Examples:
+  cargo xtask bench --rows 1m --json bench.json --svg bench.svg
+  cargo xtask bench --rows 200k --only replant,limit --writers 4")]
+pub(crate) struct Bench {
+    /// Legacy rows, made up as `simulate` does it: 250000, 100k, 7m
+    #[arg(long, value_name = "ROWS", default_value = "1m", value_parser = simulate::rows)]
+    rows: u64,
+    /// Where all chance comes from
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    seed: u64,
+    /// Measure on the sample of fixtures, about 70,000 rows, instead of made-up rows
+    #[arg(long, conflicts_with_all = ["rows", "seed"])]
+    sample: bool,
+    /// Rounds; of each figure the median is told
+    #[arg(long, value_name = "ROUNDS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    repeat: u16,
+    /// Legacy rows of each step that the naive ways move; the cached one moves ten times as many
+    #[arg(long, value_name = "ROWS", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..))]
+    slice: u64,
+    /// What is measured; what it is compared with is measured as well [default: all]
+    #[arg(long, value_name = "WAYS", value_enum, value_delimiter = ',')]
+    only: Vec<Measured>,
+    /// Threads of Replant that read and judge [default: as default.toml has it]
+    #[arg(long, value_name = "THREADS")]
+    readers: Option<usize>,
+    /// Threads of Replant that write [default: as default.toml has it]
+    #[arg(long, value_name = "THREADS")]
+    writers: Option<usize>,
+    /// As of `migrate`: threads that read, and as many that write
+    #[arg(long, value_name = "N", conflicts_with_all = ["readers", "writers"], value_parser = clap::value_parser!(u8).range(1..))]
+    workers: Option<u8>,
+    /// Write the results as JSON into this file; `-`: print them instead of tables
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write a chart into this file
+    #[arg(long, value_name = "FILE.svg")]
+    svg: Option<PathBuf>,
+    /// Keep the databases for a look until Ctrl-C
+    #[arg(long)]
+    keep: bool,
+}
+
+/// What `bench` measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Measured {
+    #[value(alias = "a")]
+    Naive,
+    #[value(alias = "b")]
+    Cached,
+    #[value(alias = "c")]
+    Replant,
+    Offline,
+    #[value(alias = "d")]
+    Limit,
+    #[value(alias = "e")]
+    Reading,
+}
 
 /// The environment that is measured: the defaults, with what the call says.
 const ENVIRONMENT: &str = "bench";
 
 const STOPPING: &str = "asked to stop: what is under way is given up; a second signal ends at once";
 
-pub(crate) fn run(args: &Bench, at: &At) -> Result<Exit, Error> {
-    let folder = settings_folder(args, &at.places()?)?;
-    let settings =
-        environment(folder.path(), &config::vars())?.settings(Vec::new(), false, args.workers.map(usize::from));
-    let ways = ways(&args.only);
-    let stop = Stop::default();
-    signals::install_saying(&stop, STOPPING).map_err(Error::io("listen for signals"))?;
-    let registry = registry();
-    let program = std::env::current_exe().map_err(Error::io("find this program"))?;
-    let workers = args.workers.map(|workers| ["--workers".to_owned(), workers.to_string()]);
-    let measuring = bench::Bench {
-        registry: &registry,
-        source: match args.sample {
-            true => Source::Sample,
-            false => Source::Simulated { rows: args.rows, seed: args.seed },
-        },
-        ways,
-        repeat: usize::from(args.repeat),
-        slice: args.slice,
-        connections: settings.writers,
-        readers: settings.readers,
-        chunk_rows: settings.chunk_rows,
-        replant: Replant {
-            program,
-            config: folder.path().to_owned(),
-            environment: ENVIRONMENT.to_owned(),
-            arguments: workers.into_iter().flatten().collect(),
-        },
-        commit: commit(),
-        stop: &stop,
-        tell: &|what| tracing::info!("{what}"),
-    };
-    let measured = match measuring.run() {
-        Ok(measured) => measured,
-        Err(BenchError::Stopped) => {
-            complain(BenchError::Stopped);
-            return Ok(Exit::Stopped);
+impl Command for Bench {
+    const NAME: &'static str = "bench";
+
+    fn run(self, cx: &Context) -> Result<Exit, Error> {
+        let args = &self;
+        let folder = settings_folder(args, &cx.config_folder()?)?;
+        let environment = cx.with_config(folder.path()).environment(ENVIRONMENT)?;
+        let settings = environment.settings(Vec::new(), false, args.workers.map(usize::from));
+        let ways = ways(&args.only);
+        let stop = Stop::default();
+        signals::install_saying(&stop, STOPPING).map_err(Error::io("listen for signals"))?;
+        let registry = cx.registry();
+        let program = std::env::current_exe().map_err(Error::io("find this program"))?;
+        let workers = args.workers.map(|workers| ["--workers".to_owned(), workers.to_string()]);
+        let measuring = bench::Bench {
+            registry: &registry,
+            source: match args.sample {
+                true => Source::Sample,
+                false => Source::Simulated { rows: args.rows, seed: args.seed },
+            },
+            ways,
+            repeat: usize::from(args.repeat),
+            slice: args.slice,
+            connections: settings.writers,
+            readers: settings.readers,
+            chunk_rows: settings.chunk_rows,
+            replant: Replant {
+                program,
+                config: folder.path().to_owned(),
+                environment: ENVIRONMENT.to_owned(),
+                arguments: workers.into_iter().flatten().collect(),
+            },
+            commit: commit(cx),
+            stop: &stop,
+            tell: &|what| tracing::info!("{what}"),
+        };
+        let measured = match measuring.run() {
+            Ok(measured) => measured,
+            Err(BenchError::Stopped) => {
+                complain(BenchError::Stopped);
+                return Ok(Exit::Stopped);
+            }
+            // A signal that reaches what is measured as well makes it fail.
+            Err(_) if stop.requested() => {
+                complain(BenchError::Stopped);
+                return Ok(Exit::Stopped);
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        tell(args, &measured.results)?;
+        if args.keep {
+            let databases = measured.databases.iter().map(|(what, address)| format!("  {what:<16} {address}"));
+            complain(format!("The databases stay until Ctrl-C:\n{}", databases.collect::<Vec<_>>().join("\n")));
+            while !stop.requested() {
+                thread::sleep(Duration::from_millis(100));
+            }
         }
-        // A signal that reaches what is measured as well makes it fail.
-        Err(_) if stop.requested() => {
-            complain(BenchError::Stopped);
-            return Ok(Exit::Stopped);
-        }
-        Err(error) => return Err(failed(error)),
-    };
-    tell(args, &measured.results)?;
-    if args.keep {
-        let databases = measured.databases.iter().map(|(what, address)| format!("  {what:<16} {address}"));
-        complain(format!("The databases stay until Ctrl-C:\n{}", databases.collect::<Vec<_>>().join("\n")));
-        while !stop.requested() {
-            thread::sleep(Duration::from_millis(100));
-        }
+        Ok(Exit::Done)
     }
-    Ok(Exit::Done)
 }
 
 fn tell(args: &Bench, results: &Results) -> Result<(), Error> {
@@ -123,26 +196,21 @@ fn ways(only: &[Measured]) -> BTreeSet<Way> {
 }
 
 /// A folder with the default settings and an environment of our own, whatever the environments of the workspace say.
-fn settings_folder(args: &Bench, places: &Places) -> Result<TempDir, Error> {
+fn settings_folder(args: &Bench, config: &Path) -> Result<TempDir, Error> {
     let folder = tempfile::tempdir().map_err(Error::io("make a folder for settings"))?;
     let threads = [("readers", args.readers), ("writers", args.writers)];
     let threads = threads.into_iter().filter_map(|(name, threads)| Some(format!("{name} = {}\n", threads?)));
     let ours = format!("[run]\n{}", threads.collect::<String>());
-    fs::copy(places.config.join("default.toml"), folder.path().join("default.toml"))
+    fs::copy(config.join("default.toml"), folder.path().join("default.toml"))
         .and_then(|_| fs::write(folder.path().join(format!("{ENVIRONMENT}.toml")), ours))
         .map_err(Error::io("write settings to measure with"))?;
     Ok(folder)
 }
 
-fn environment(folder: &Path, vars: &Vars) -> Result<Environment, Error> {
-    let places = Places { config: folder.to_owned(), work: folder.to_owned() };
-    Ok(Environment::load(ENVIRONMENT, &places, vars)?)
-}
-
 /// The commit of the workspace, with `-dirty` where files differ from it.
-fn commit() -> Option<String> {
-    let mut git = Command::new("git");
-    git.arg("-C").arg(workspace()?).args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]);
+fn commit(cx: &Context) -> Option<String> {
+    let mut git = process::Command::new("git");
+    git.arg("-C").arg(cx.workspace()?).args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]);
     let said = git.stderr(Stdio::null()).output().ok().filter(|said| said.status.success())?;
     Some(String::from_utf8(said.stdout).ok()?.trim().to_owned())
 }

@@ -3,9 +3,7 @@
 #![allow(clippy::float_arithmetic, reason = "seconds, paces and sizes are no money")]
 
 use replant_bench::{Measure, Ratios, Results, StepResult, Way};
-
-use crate::output::grouped;
-use crate::report::{render, table};
+use replant_cli::output::{grouped, render, table};
 
 /// The whole report.
 pub(crate) fn text(results: &Results) -> String {

@@ -1,0 +1,11 @@
+CREATE TABLE readers (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL CHECK (name <> ''),
+  email TEXT NOT NULL UNIQUE
+);
+CREATE TABLE loans (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  reader_id INTEGER NOT NULL REFERENCES readers,
+  title TEXT NOT NULL,
+  fee_cents INTEGER NOT NULL CHECK (fee_cents >= 0)
+);
