@@ -90,6 +90,26 @@ fn the_engine_s_crates_know_nothing_of_more_trees() {
     assert!(found.is_empty(), "an engine's crate names what is More Trees':\n{}", found.join("\n"));
 }
 
+/// A package holds the files of its folder alone.
+#[test]
+fn the_engine_s_crates_read_no_file_outside_of_their_own() {
+    for folder in ENGINE.map(|name| workspace().join("crates").join(name)).iter().filter(|folder| folder.is_dir()) {
+        let mut of_crate = Vec::new();
+        files(&folder.join("src"), &mut of_crate);
+        for file in &of_crate {
+            // `include_str!` begins at the file, `embed_migrations!` at the crate.
+            for (pattern, from) in
+                [(r#"include\w*!\("([^"]+)"#, file.parent().unwrap()), (r#"embed_\w+!\("([^"]+)"#, folder)]
+            {
+                for path in all(pattern, &read(file)) {
+                    let named = from.join(&path).canonicalize().unwrap_or_else(|error| panic!("{path}: {error}"));
+                    assert!(named.starts_with(folder), "{} reads {path}", file.display());
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_more_trees_is_told_from_plain_english() {
     let pattern = pattern();
