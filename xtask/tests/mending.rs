@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
-#[path = "../src/commands/quarantine/sheet/british.rs"]
+#[path = "../../crates/cli/src/commands/quarantine/sheet/british.rs"]
 mod british;
 mod program;
 
