@@ -8,6 +8,12 @@ use replant_core::{ReadSnapshot, Registry};
 
 use crate::command::AnyCommand;
 
+/// Reads from the target how many decimals its currencies have, by code.
+pub type ReadExponents = fn(&mut Db) -> QueryResult<BTreeMap<String, u32>>;
+
+/// Reads from the target how many rows some of its tables have.
+pub type ReadRows = fn(&mut Db) -> QueryResult<Vec<(&'static str, u64)>>;
+
 /// A company's migration. What [`App::new`] does not ask for may be left as it is:
 ///
 /// ```no_run
@@ -34,11 +40,10 @@ pub struct App {
     /// The folder of the environments' files, from the root of the workspace; a folder of its last name beside the program
     /// serves as well. `config` unless said otherwise.
     pub config: &'static str,
-    /// Reads from the target how many decimals its currencies have, by code. Those that it does not name have two.
-    pub exponents: fn(&mut Db) -> QueryResult<BTreeMap<String, u32>>,
-    /// Reads from the target how many rows some of its tables have: what who is about to write into it knows it by. No
-    /// tables unless said otherwise.
-    pub rows_there: fn(&mut Db) -> QueryResult<Vec<(&'static str, u64)>>,
+    /// The decimals of the target's currencies. Those that it does not name have two.
+    pub exponents: ReadExponents,
+    /// What who is about to write into the target knows it by. No tables unless said otherwise.
+    pub rows_there: ReadRows,
     /// What `demo` migrates. Without it there is no such command.
     pub sample: Option<Sample>,
     /// The company's own commands, in the order of `--help`.

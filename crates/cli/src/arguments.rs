@@ -81,7 +81,11 @@ pub(crate) fn menu(app: &App) -> clap::Command {
     let menu = Everywhere::augment_args(menu).about(app.about).after_help(after_help(app));
     let config =
         format!("The folder of the environments' files [default: {}, or config beside the program]", app.config);
-    let menu = menu.mut_arg("config_dir", |argument| argument.help(config));
+    // In its place, unlike `mut_arg`, which puts it behind the others.
+    let menu = menu.mut_args(|argument| match argument.get_id().as_str() {
+        "config_dir" => argument.help(config.clone()),
+        _ => argument,
+    });
     let menu = menu.max_term_width(100).subcommand_required(true).arg_required_else_help(true);
     menu.subcommands(commands::of(app).iter().map(|command| command.arguments(app)))
 }

@@ -21,7 +21,7 @@ mod typed;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-pub use app::{App, Sample, Side};
+pub use app::{App, ReadExponents, ReadRows, Sample, Side};
 pub use arguments::{Form, On};
 pub use command::{AnyCommand, Command, command};
 pub use config::{Environment, SettingsError};

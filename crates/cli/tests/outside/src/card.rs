@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use replant_cli::output::{print, render, table};
 use replant_cli::{Command, Context, Error, Exit, On, typed};
+use replant_core::db::Db;
 use replant_core::ledger::LedgerError;
 
 use crate::loans::loans;
@@ -22,13 +23,7 @@ impl Command for Card {
 
     fn run(self, cx: &Context) -> Result<Exit, Error> {
         let mut catalogue = cx.ledger(&self.on.env)?;
-        let of_reader = readers::table.filter(readers::email.eq(&self.email)).select(readers::id);
-        let found: Vec<(String, i64)> = loans::table
-            .filter(loans::reader_id.eq_any(of_reader))
-            .select((loans::title, loans::fee_cents))
-            .order(loans::id)
-            .load(&mut catalogue)
-            .map_err(LedgerError::from)?;
+        let found = borrowed(&mut catalogue, &self.email).map_err(LedgerError::from)?;
         if found.is_empty() {
             let hint = format!("`{}` shows who waits", typed("quarantine list", &self.on.env));
             return Err(Error::NotFound { what: "no reader of that address has borrowed anything".to_owned(), hint });
@@ -40,4 +35,12 @@ impl Command for Card {
         print(render(lines, 1..2));
         Ok(Exit::Done)
     }
+}
+
+/// Titles and cents.
+fn borrowed(catalogue: &mut Db, email: &str) -> QueryResult<Vec<(String, i64)>> {
+    let reader: Option<i64> =
+        readers::table.filter(readers::email.eq(email)).select(readers::id).first(catalogue).optional()?;
+    let borrowed = loans::table.filter(loans::reader_id.nullable().eq(reader)).order(loans::id);
+    borrowed.select((loans::title, loans::fee_cents)).load(catalogue)
 }
