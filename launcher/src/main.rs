@@ -1,7 +1,9 @@
-//! What `cargo xtask` runs: it looks for the client library of MariaDB and MySQL and for what builds jemalloc, has cargo
-//! build xtask with or without them, and becomes xtask. It has no dependencies, so that it is there at once.
+//! What `cargo xtask` runs: it looks for the client library of MariaDB and MySQL, for OpenSSL and for what builds jemalloc, has
+//! cargo build xtask with or without them, and becomes xtask. It has no dependencies, so that it is there at once.
 
 mod mysql;
+mod openssl;
+mod pkg_config;
 
 use std::env;
 use std::process::{Command, ExitCode, Stdio};
@@ -15,6 +17,9 @@ fn main() -> ExitCode {
     cargo.args(["--release", "--package", "xtask"]);
     if mysql::is_installed() {
         cargo.args(["--features", "mysql"]);
+    }
+    if openssl::is_installed() {
+        cargo.args(["--features", "tls"]);
     }
     if builds_jemalloc() {
         cargo.args(["--features", "jemalloc"]);

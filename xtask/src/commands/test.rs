@@ -38,6 +38,9 @@ pub(crate) fn run(args: &Test) -> Result<Exit, Error> {
     if HAS_MARIADB {
         cargo.args(["--features", "xtask/mysql,replant-testkit/mysql"]);
     }
+    if cfg!(feature = "tls") {
+        cargo.args(["--features", "xtask/tls,replant-testkit/tls"]);
+    }
     if cfg!(feature = "jemalloc") {
         cargo.args(["--features", "xtask/jemalloc"]);
     }
@@ -111,6 +114,7 @@ fn remedy(lack: &str) -> String {
         None if lack.contains("mysql") => {
             "to run them: apt-get install libmariadb-dev pkg-config mariadb-server".to_owned()
         }
+        None if lack.contains("tls") => "to run them: apt-get install libssl-dev pkg-config".to_owned(),
         None => lack.to_owned(),
     }
 }

@@ -15,5 +15,6 @@ mod replay;
 mod rivals;
 mod site;
 mod source;
+mod tls;
 mod toy;
 mod world;

@@ -2,7 +2,11 @@
 
 #![allow(missing_docs, reason = "diesel's derive makes public items without docs")]
 
+#[cfg(feature = "mysql")]
+mod mariadb;
 mod open;
+mod tls;
+mod trouble;
 mod url;
 
 use std::fmt;
