@@ -9,7 +9,7 @@ use diesel::{Connection, ConnectionError, PgConnection, SqliteConnection};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::ExposeSecret;
 
-use super::trouble::{Trouble, refused_user};
+use super::trouble::{Trouble, is_about_tls, refused_user};
 use super::url::DbUrl;
 use super::{Backend, Db, Role};
 use crate::storage::failure::{Failure, told};
@@ -186,6 +186,10 @@ const LIBRARIES: &[(&str, &str, bool)] = &[
     ("server closed the connection unexpectedly", ENDED, true),
     ("lost connection to server", ENDED, true),
     ("connection reset", ENDED, true),
+    ("has been closed unexpectedly", ENDED, true),
+    ("unexpected eof", ENDED, true),
+    ("eof detected", ENDED, true),
+    ("broken pipe", ENDED, true),
 ];
 
 /// What a failure to connect means, and whether it may pass. Nothing of the text is repeated: client libraries put addresses
@@ -200,6 +204,9 @@ fn reason(error: &ConnectionError, url: &DbUrl) -> (&'static str, bool) {
     if let Some((_, reason, transient)) = LIBRARIES.iter().find(|(said, ..)| lower.contains(said)) {
         let reason = if *reason == ENDED && url.tls.certificate { ENDED_WITH_CERTIFICATE } else { reason };
         return (reason, *transient);
+    }
+    if is_about_tls(&lower) {
+        return (Trouble::Other.reason(backend), false);
     }
     // The address itself stands in front of the server's answer.
     let answer = text.rsplit_once("failed: ").map_or(text.as_str(), |(_, answer)| answer);
@@ -245,5 +252,18 @@ mod tests {
             assert!(reason.contains(about) && may_pass == transient, "{answer}: {reason}");
         }
         assert!(said("connection to server at \"127.0.0.1\", port 1 failed: Connection refused").1);
+    }
+
+    #[test]
+    fn a_server_that_is_lost_over_tls_may_come_back() {
+        for lost in [
+            "unexpected eof while reading",
+            "SSL SYSCALL error: EOF detected",
+            "SSL connection has been closed unexpectedly",
+        ] {
+            assert!(said(&format!("connection to server at \"h\", port 1 failed: SSL error: {lost}")).1, "{lost}");
+        }
+        let (reason, may_pass) = said("connection to server at \"h\", port 1 failed: SSL error: unsupported protocol");
+        assert!(reason.contains("sslmode") && !may_pass, "{reason}");
     }
 }

@@ -74,8 +74,6 @@ const SAID: &[(&str, Trouble)] = &[
     ("self signed certificate", Trouble::Authority),
     ("local issuer certificate", Trouble::Authority),
     ("is not trusted", Trouble::Authority),
-    ("ssl error", Trouble::Other),
-    ("ssl connection", Trouble::Other),
 ];
 
 /// The word for a certificate in the languages that PostgreSQL speaks, as far as it stays the same.
@@ -83,7 +81,7 @@ const CERTIFICATE: &[&str] =
     &["certif", "certyfik", "zertif", "sertif", "сертиф", "სერტიფ", "証明", "인증서", "客户端认证", "憑證"];
 
 impl Trouble {
-    /// What the text of a client library means, if it is about TLS.
+    /// What the text of a client library means, if it is about TLS and says more than that.
     pub(super) fn of(text: &str) -> Option<Self> {
         let lower = text.to_lowercase();
         SAID.iter().find(|(said, _)| lower.contains(said)).map(|(_, trouble)| *trouble)
@@ -119,7 +117,8 @@ impl Trouble {
             }
             Self::Authority => {
                 "the server's certificate is not signed by an authority of the address: name the one that signed it with \
-                 sslrootcert=/path/ca.pem; if that is the one, another server answers at this host and port"
+                 sslrootcert=/path/ca.pem; if that is the one, another server answers at this host and port, or its certificate \
+                 has expired"
             }
             Self::Name => {
                 "the server's certificate is for another host: write the name that stands in it as the host (where that name \
@@ -184,6 +183,11 @@ impl Trouble {
     }
 }
 
+/// Whether a text in small letters, which says nothing else that is known, is about TLS.
+pub(super) fn is_about_tls(lower: &str) -> bool {
+    ["ssl error", "ssl connection"].iter().any(|words| lower.contains(words))
+}
+
 /// A server that refuses a user says no more, and MariaDB refuses one who comes without the TLS or the certificate that the
 /// user is bound to in the same words.
 pub(super) fn refused_user(backend: Backend, tls: Tls) -> &'static str {
@@ -221,11 +225,12 @@ mod tests {
             ("TLS/SSL error: No such file or directory (2)", Trouble::OwnFiles),
             ("TLS/SSL error: key values mismatch", Trouble::OwnFiles),
             ("SSL error: tlsv1 alert unknown ca", Trouble::OwnCertificate),
-            ("SSL error: unsupported protocol", Trouble::Other),
         ] {
             assert_eq!(Trouble::of(text), Some(trouble), "{text}");
         }
-        assert_eq!(Trouble::of("connection refused"), None);
+        for text in ["connection refused", "SSL error: unexpected eof while reading"] {
+            assert_eq!(Trouble::of(text), None, "{text}");
+        }
     }
 
     #[test]

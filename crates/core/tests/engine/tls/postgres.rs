@@ -1,14 +1,17 @@
 //! PostgreSQL.
 
-use replant_core::db::Db;
+use replant_core::db::{Backend, Db};
 use replant_core::diesel::connection::SimpleConnection;
 use replant_core::diesel::sql_types::Bool;
 use replant_core::diesel::{self, QueryableByName, RunQueryDsl};
 use replant_testkit::Database;
+use replant_testkit::conformance::Target;
 use replant_testkit::servers::{self, Kind, Server};
 
 use super::certificates::Certificates;
 use super::{is_refused, open, with_files};
+use crate::outages::waits_for_a_server_that_crashes;
+use crate::world::target_ddl;
 
 /// Who may come, and how.
 const GUARDS: &str = "\
@@ -125,6 +128,15 @@ fn a_password_comes_from_a_file() {
     certificates.write("password", "another\n");
     let wrong = at(&format!("password_file={}", guarded.file("password")));
     is_refused(&wrong, "as secret", "refuses the user or the password");
+}
+
+#[test]
+fn a_server_that_crashes_is_waited_for() {
+    let Some(guarded) = Guarded::start() else { return };
+    guarded.database.open().batch_execute(&target_ddl(Backend::Postgres)).unwrap();
+    let verified = format!("sslmode=verify-full&sslrootcert={}", guarded.file("ca.pem"));
+    let url = guarded.at("postgres", "localhost", &verified).parse().unwrap();
+    waits_for_a_server_that_crashes(&Target { url, guard: Box::new(()) });
 }
 
 #[test]
