@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::mysql;
+use crate::{mysql, openssl};
 
 /// A program, as a call needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,9 @@ impl Build {
                 let mut args = vec!["--release", "--package", "xtask"];
                 if mysql::is_installed() {
                     args.extend(["--features", "mysql"]);
+                }
+                if openssl::is_installed() {
+                    args.extend(["--features", "tls"]);
                 }
                 if builds_jemalloc() {
                     args.extend(["--features", "jemalloc"]);

@@ -3,6 +3,8 @@
 
 mod build;
 mod mysql;
+mod openssl;
+mod pkg_config;
 
 use std::env;
 use std::ffi::OsString;

@@ -2,11 +2,13 @@
 //! script, so that the build never fails for want of one.
 
 use std::env;
-use std::process::{Command, Stdio};
+use std::process::Command;
+
+use crate::pkg_config::{self, said};
 
 /// Whether a client library is installed.
 pub(crate) fn is_installed() -> bool {
-    if let Some(version) = ["mysqlclient", "libmariadb"].into_iter().find_map(pkg_config) {
+    if let Some(version) = ["mysqlclient", "libmariadb"].into_iter().find_map(pkg_config::version) {
         return is_known(&version);
     }
     if setting("MYSQLCLIENT_LIB_DIR").is_some() {
@@ -14,20 +16,6 @@ pub(crate) fn is_installed() -> bool {
     }
     let config = |variable| said(Command::new("mysql_config").arg(variable));
     config("--libs").is_some() && config("--version").is_some_and(|version| is_known(&version))
-}
-
-/// The version of a library that pkg-config knows, with all that it needs.
-fn pkg_config(library: &str) -> Option<String> {
-    let switched_off = format!("{}_NO_PKG_CONFIG", library.to_uppercase());
-    if env::var_os(switched_off).is_some() {
-        return None;
-    }
-    let ask = |what: &[&str]| {
-        let program = env::var_os("PKG_CONFIG").unwrap_or_else(|| "pkg-config".into());
-        said(Command::new(program).args(what).arg(library))
-    };
-    ask(&["--libs", "--cflags"])?;
-    ask(&["--modversion"])
 }
 
 /// A variable of the build script, which may name the machine that it holds for.
@@ -38,12 +26,6 @@ fn setting(name: &str) -> Option<String> {
         all.find(|(found, _)| found.starts_with(&format!("{name}_{machine}"))).map(|(_, value)| value)
     };
     env::var_os(name).or_else(of_machine)?.into_string().ok()
-}
-
-/// What a program says, if it is there and content.
-fn said(command: &mut Command) -> Option<String> {
-    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Whether `mysqlclient-sys` has bindings for a version: of the library (3.3.8, 21.2.41) or of the server (10.11, 8.0.36).

@@ -112,7 +112,11 @@ Examples:
 Environments are the files of {}. They hold no addresses of databases; set
   REPLANT__LEGACY__URL   mysql://user:password@host/database, or sqlite:///path/to/file.db
   REPLANT__TARGET__URL   postgres://user:password@host/database, or sqlite:///path/to/file.db
-or ..._URL_FILE to the path of a file that holds the address. So can any other setting be set:
+or ..._URL_FILE to the path of a file that holds the address. Behind an address may stand
+  ?password_file=/path                            the password, where the address has none
+  ?sslmode=verify-full&sslrootcert=/path/ca.pem   PostgreSQL: encrypted and verified
+  ?ssl_mode=VERIFY_IDENTITY&ssl_ca=/path/ca.pem   MariaDB: the same
+So can any other setting be set:
   REPLANT__RUN__CHUNK_ROWS=2000
 
 Results go to standard output, logs and progress to standard error.

@@ -238,7 +238,8 @@ fn presentable(error: UrlError) -> UrlError {
         UrlError::Scheme(scheme) if scheme.len() < 12 && scheme.chars().all(|c| c.is_ascii_lowercase()) => {
             UrlError::Scheme(scheme)
         }
-        UrlError::Scheme(_) | UrlError::Shape => UrlError::Shape,
+        UrlError::Scheme(_) => UrlError::Shape,
+        error => error,
     }
 }
 

@@ -45,6 +45,7 @@ pub(crate) fn launch(port: u16, options: &ServerOptions) -> Result<Supervised, S
     ];
     cluster.extend(options.initdb.iter().map(String::as_str));
     home.run(&install, &cluster)?;
+    home.write(&options.files)?;
 
     let (user, password) = CREDENTIALS.split_once(':').expect("a user and a password");
     let user = format!(

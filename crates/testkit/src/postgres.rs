@@ -47,6 +47,7 @@ pub(crate) fn launch(port: u16, options: &ServerOptions) -> Result<Supervised, S
     let mut cluster = vec!["-D", &data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"];
     cluster.extend(options.initdb.iter().map(String::as_str));
     home.run(&bin.join("initdb"), &cluster)?;
+    home.write(&options.files)?;
 
     let port_setting = format!("port={port}");
     let mut settings = vec![

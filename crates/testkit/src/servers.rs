@@ -17,7 +17,7 @@ use crate::{mariadb, postgres};
 use supervisor::Supervised;
 
 pub use options::ServerOptions;
-pub use require::{REQUIRE, SKIPPED, available, german, own, postgres_of};
+pub use require::{REQUIRE, SKIPPED, available, german, own, own_with_tls, postgres_of};
 
 const START_ATTEMPTS: u32 = 3;
 const GERMAN: &str = "de_DE.UTF-8";
@@ -94,6 +94,9 @@ pub enum ServerError {
     /// This build cannot speak to MariaDB.
     #[error("this build has no MariaDB client: build with --features mysql (needs libmariadb-dev)")]
     NoClient,
+    /// This build speaks no TLS to PostgreSQL.
+    #[error("this build speaks no TLS to PostgreSQL: build with --features tls (needs libssl-dev)")]
+    NoTls,
     /// A system call on the way failed.
     #[error("{attempt}")]
     Io {
@@ -123,7 +126,10 @@ pub enum ServerError {
 impl ServerError {
     /// Whether the machine or the build lacks what it takes, which is no failure unless [`REQUIRE`] says so.
     fn is_absence(&self) -> bool {
-        matches!(self, Self::Missing { .. } | Self::NoVersion { .. } | Self::NoLocale { .. } | Self::NoClient)
+        matches!(
+            self,
+            Self::Missing { .. } | Self::NoVersion { .. } | Self::NoLocale { .. } | Self::NoClient | Self::NoTls
+        )
     }
 }
 

@@ -73,6 +73,9 @@ impl Command for Test {
         if HAS_MARIADB {
             cargo.args(["--features", "xtask/mysql,replant-testkit/mysql"]);
         }
+        if cfg!(feature = "tls") {
+            cargo.args(["--features", "xtask/tls,replant-testkit/tls"]);
+        }
         if cfg!(feature = "jemalloc") {
             cargo.args(["--features", "xtask/jemalloc"]);
         }
@@ -148,6 +151,7 @@ fn remedy(lack: &str) -> String {
         None if lack.contains("mysql") => {
             "to run them: apt-get install libmariadb-dev pkg-config mariadb-server".to_owned()
         }
+        None if lack.contains("tls") => "to run them: apt-get install libssl-dev pkg-config".to_owned(),
         None => lack.to_owned(),
     }
 }

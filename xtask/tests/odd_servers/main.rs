@@ -16,6 +16,7 @@ mod legacy;
 mod live;
 mod refusals;
 mod settings;
+mod tls;
 mod versions;
 
 use std::path::{Path, PathBuf};

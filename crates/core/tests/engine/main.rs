@@ -16,6 +16,7 @@ mod rivals;
 mod schema;
 mod site;
 mod source;
+mod tls;
 mod toy;
 mod trial;
 mod world;

@@ -196,6 +196,11 @@ fn an_operator_is_told_that_commits_wait_for_a_standby() {
 #[test]
 fn a_server_that_crashes_and_recovers_in_mid_run_is_waited_for() {
     let Some((_server, target)) = own_server() else { return };
+    waits_for_a_server_that_crashes(&target);
+}
+
+/// A run into a target whose server crashes and recovers now and then.
+pub(crate) fn waits_for_a_server_that_crashes(target: &Target) {
     let world = World::new(&ordinary(120));
     let expected = world.undisturbed(&|| postgres().unwrap());
     let url = target.url.clone();
@@ -209,10 +214,10 @@ fn a_server_that_crashes_and_recovers_in_mid_run_is_waited_for() {
             assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
         }
     });
-    let report = world.watched(&target, chunks_of(4), &watch).unwrap_or_else(|error| panic!("the run fails: {error}"));
+    let report = world.watched(target, chunks_of(4), &watch).unwrap_or_else(|error| panic!("the run fails: {error}"));
     assert!(report.complete);
     assert!(watch.any(|event| matches!(event, Event::Retrying { .. })));
-    assert_same_state("a crash of the server", &expected, &state(&target));
+    assert_same_state("a crash of the server", &expected, &state(target));
 }
 
 /// Holds what `sql` takes, from the second chunk on and `until` something is so, on a connection of its own.

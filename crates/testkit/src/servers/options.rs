@@ -9,6 +9,7 @@ pub struct ServerOptions {
     pub(crate) programs: Option<PathBuf>,
     pub(crate) initdb: Vec<String>,
     pub(crate) settings: Vec<String>,
+    pub(crate) files: Vec<(&'static str, String)>,
     pub(crate) durable: bool,
 }
 
@@ -52,5 +53,12 @@ impl ServerOptions {
     #[must_use]
     pub fn settings(self, settings: &[&str]) -> Self {
         settings.iter().fold(self, |options, setting| options.setting(*setting))
+    }
+
+    /// A file that is the server's own, for a setting to name: a key. It lies above the data folder: `../server.key`.
+    #[must_use]
+    pub fn file(mut self, name: &'static str, content: impl Into<String>) -> Self {
+        self.files.push((name, content.into()));
+        self
     }
 }

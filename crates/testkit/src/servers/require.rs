@@ -7,13 +7,14 @@ use std::{env, fs, io};
 use super::{Kind, Server, ServerError, ServerOptions};
 
 /// Which servers a run of the tests must have, in a list with commas: `postgres`, `mariadb`; `postgres-13`, or another
-/// version, for [`postgres_of`]; `german` for [`german`]. A required one that is missing fails the test that asks for it.
+/// version, for [`postgres_of`]; `german` for [`german`]; `tls` for [`own_with_tls`]. A required one that is missing fails the test that asks for it.
 pub const REQUIRE: &str = "REPLANT_REQUIRE";
 
 /// A file that gets a line for every suite that was skipped, so that CI can refuse a run that skipped what it should not.
 pub const SKIPPED: &str = "REPLANT_SKIPPED";
 
 const GERMAN: &str = "german";
+const TLS: &str = "tls";
 
 /// The server of this kind that the tests of this process share, started by the first who asks.
 ///
@@ -38,6 +39,18 @@ pub fn available(kind: Kind) -> Option<&'static Server> {
 /// As [`available`] does.
 pub fn own(kind: Kind, options: &ServerOptions) -> Option<Server> {
     found(kind.name(), kind, Server::start_with(kind, options))
+}
+
+/// A PostgreSQL of one's own for a client that speaks TLS; `None` as [`available`] has it.
+///
+/// # Panics
+/// As [`available`] does.
+pub fn own_with_tls(options: &ServerOptions) -> Option<Server> {
+    let started = match cfg!(feature = "tls") {
+        true => Server::start_with(Kind::Postgres, options),
+        false => Err(ServerError::NoTls),
+    };
+    found(TLS, Kind::Postgres, started)
 }
 
 /// A server of one's own of a version of PostgreSQL; `None` as [`available`] has it.
@@ -80,12 +93,13 @@ fn is_known(word: &str) -> bool {
     let is_version = |word: &str| {
         word.split_once('-').is_some_and(|(kind, major)| kind == Kind::Postgres.name() && major.parse::<u32>().is_ok())
     };
-    [Kind::Postgres.name(), Kind::MariaDb.name(), GERMAN].contains(&word) || is_version(word)
+    [Kind::Postgres.name(), Kind::MariaDb.name(), GERMAN, TLS].contains(&word) || is_version(word)
 }
 
 fn record_skip(kind: Kind, error: &ServerError) {
     let how = match error {
         ServerError::NoClient => "build with --features mysql".to_owned(),
+        ServerError::NoTls => "build with --features tls".to_owned(),
         ServerError::NoVersion { .. } | ServerError::NoLocale { .. } => error.to_string(),
         _ => format!("install {}", kind.package()),
     };

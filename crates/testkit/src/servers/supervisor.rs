@@ -89,6 +89,20 @@ impl Home {
         }
     }
 
+    /// Writes files that the server's user alone may read.
+    pub(crate) fn write(&self, files: &[(&'static str, String)]) -> Result<(), ServerError> {
+        for (name, content) in files {
+            let path = self.path.join(name);
+            let write = || -> io::Result<()> {
+                fs::write(&path, content)?;
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+                self.user.map_or(Ok(()), |(user, group)| chown(&path, Some(user), Some(group)))
+            };
+            write().map_err(io(format!("write {}", path.display())))?;
+        }
+        Ok(())
+    }
+
     /// A command that runs as the server's user, in the folder.
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);

@@ -3,8 +3,12 @@
 #![allow(missing_docs, reason = "diesel's derive makes public items without docs")]
 
 pub(crate) mod diagnosis;
+#[cfg(feature = "mysql")]
+mod mariadb;
 mod open;
 pub(crate) mod session;
+mod tls;
+mod trouble;
 mod url;
 
 use std::fmt;

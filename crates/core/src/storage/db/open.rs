@@ -10,10 +10,25 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::ExposeSecret;
 
 use super::session;
-use super::url::{DbUrl, Place};
+use super::trouble::{Trouble, is_about_tls, refused_user};
+use super::url::DbUrl;
 use super::{Backend, Db, Role};
 use crate::storage::db::diagnosis;
 use crate::storage::failure::Failure;
+
+/// Why a client library gave no connection.
+pub(super) enum Unopened {
+    /// It was not asked, or what it gave is not what was asked for.
+    Refused(&'static str),
+    /// It says so itself.
+    Failed(ConnectionError),
+}
+
+impl From<ConnectionError> for Unopened {
+    fn from(error: ConnectionError) -> Self {
+        Self::Failed(error)
+    }
+}
 
 /// Why a database could not be opened. Its text holds no password.
 #[derive(Debug, thiserror::Error)]
@@ -48,16 +63,12 @@ impl Db {
     /// The server cannot be reached, refuses, or is not in this build; a SQLite file that is not there.
     pub fn open(url: &DbUrl, role: Role) -> Result<Self, OpenError> {
         let refused = |reason, transient| OpenError::new(url, role, reason, transient);
-        let address = url.url.expose_secret();
-        let connected = match url.backend() {
+        let connected: Result<Self, Unopened> = match url.backend() {
             #[cfg(feature = "mysql")]
-            Backend::MariaDb => mariadb(address, &url.place.database).map(Self::My),
+            Backend::MariaDb => super::mariadb::open(url).map(Self::My),
             #[cfg(not(feature = "mysql"))]
-            Backend::MariaDb => return Err(refused(NO_MYSQL, false)),
-            Backend::Postgres => PgConnection::establish(address).map(|mut pg| {
-                diagnosis::remember(&mut pg);
-                Self::Pg(pg)
-            }),
+            Backend::MariaDb => Err(Unopened::Refused(NO_MYSQL)),
+            Backend::Postgres => postgres(url).map(Self::Pg),
             Backend::Sqlite => {
                 let path = Path::new(&url.place.database);
                 if !path.is_file() {
@@ -67,12 +78,15 @@ impl Db {
                     Role::Legacy => read_only(path, url.is_immutable()).map_err(|reason| refused(reason, false))?,
                     Role::Target => url.place.database.clone(),
                 };
-                SqliteConnection::establish(&address).map(Self::Lite)
+                SqliteConnection::establish(&address).map(Self::Lite).map_err(Unopened::Failed)
             }
         };
-        let mut db = connected.map_err(|error| {
-            let (reason, transient) = reason(&error, &url.place);
-            refused(reason, transient)
+        let mut db = connected.map_err(|unopened| match unopened {
+            Unopened::Refused(reason) => refused(reason, false),
+            Unopened::Failed(error) => {
+                let (reason, transient) = reason(&error, url);
+                refused(reason, transient)
+            }
         })?;
         let ready = session::set_up(&mut db, role, url.schema()).and_then(|()| is_readable(&mut db, role));
         diagnosis::ask(&mut db, ready).map_err(|error| {
@@ -88,17 +102,13 @@ impl Db {
     }
 }
 
-/// A server may be told to open any name of a database: the client library takes the name as it stands in the address.
-#[cfg(feature = "mysql")]
-fn mariadb(address: &str, database: &str) -> Result<diesel::MysqlConnection, ConnectionError> {
-    let plain = database.chars().all(|c| c.is_ascii_alphanumeric() || "_-$.".contains(c));
-    let parsed = url::Url::parse(address).ok().filter(|_| !plain);
-    let Some(mut parsed) = parsed else { return diesel::MysqlConnection::establish(address) };
-    parsed.set_path("");
-    let mut my = diesel::MysqlConnection::establish(parsed.as_str())?;
-    my.batch_execute(&format!("USE `{}`", database.replace('`', "``")))
-        .map_err(|error| ConnectionError::BadConnection(error.to_string()))?;
-    Ok(my)
+fn postgres(url: &DbUrl) -> Result<PgConnection, Unopened> {
+    if url.tls.is_asked_for() && cfg!(not(feature = "tls")) {
+        return Err(Unopened::Refused(Trouble::NotBuilt.reason(Backend::Postgres)));
+    }
+    let mut pg = PgConnection::establish(url.url.expose_secret())?;
+    diagnosis::remember(&mut pg);
+    Ok(pg)
 }
 
 /// What stands in a path as it is: all else is encoded in an address of a file.
@@ -140,8 +150,16 @@ fn is_readable(db: &mut Db, role: Role) -> diesel::QueryResult<()> {
     }
 }
 
-const MISREAD: &str = "the address cannot be read: signs such as @ : / ? # % in a user's name or a password stand there as %40 %3A \
+pub(super) const MISREAD: &str = "the address cannot be read: signs such as @ : / ? # % in a user's name or a password stand there as %40 %3A \
      %2F %3F %23 %25";
+
+const ENDED: &str = "the server ended the connection at once";
+
+/// In TLS 1.3 a server may end a session without a word as it sees the client's certificate.
+const ENDED_WITH_CERTIFICATE: &str = "the server ended the connection at once: does it trust the authority that signed the certificate of sslcert or ssl_cert?";
+
+const NO_PASSWORD: &str = "the server asks for a password and there is none: write it into the address, into a file that the address \
+     names (?password_file=/path), into ~/.pgpass (host:port:database:user:password; chmod 600), or into PGPASSWORD";
 
 /// What client libraries say where they do not get as far as a server that answers. They run in this process and speak English.
 #[rustfmt::skip]
@@ -155,10 +173,7 @@ const LIBRARIES: &[(&str, &str, bool)] = &[
     ("uri query parameter", MISREAD, false),
     ("separator", MISREAD, false),
     ("invalid port", MISREAD, false),
-    ("server does not support ssl", "the two ends do not agree on TLS", false),
-    ("ssl connection error", "the two ends do not agree on TLS", false),
-    ("tls/ssl error", "the two ends do not agree on TLS", false),
-    ("sslmode value", "this build speaks no TLS to PostgreSQL: tunnel the connection", false),
+    ("no password supplied", NO_PASSWORD, false),
     ("connection refused", "no server answers at that host and port", true),
     ("can't connect to", "no server answers at that host and port", true),
     ("no such file or directory", "no server answers at that host and port", true),
@@ -166,28 +181,46 @@ const LIBRARIES: &[(&str, &str, bool)] = &[
     ("timed out", "no server answers at that host and port", true),
     ("no route to host", "no server answers at that host and port", true),
     ("network is unreachable", "no server answers at that host and port", true),
-    ("server closed the connection unexpectedly", "the server ended the connection at once", true),
-    ("lost connection to server", "the server ended the connection at once", true),
-    ("connection reset", "the server ended the connection at once", true),
+    ("server closed the connection unexpectedly", ENDED, true),
+    ("lost connection to server", ENDED, true),
+    ("connection reset", ENDED, true),
+    ("has been closed unexpectedly", ENDED, true),
+    ("unexpected eof", ENDED, true),
+    ("eof detected", ENDED, true),
+    ("broken pipe", ENDED, true),
 ];
 
 /// What a failure to connect means, and whether it may pass. Nothing of the text is repeated: client libraries put addresses
 /// into theirs. A server that answers refuses in its own language: which of our own names its answer holds tells what it is
 /// about, and one that holds none is about the server itself.
-fn reason(error: &ConnectionError, place: &Place) -> (&'static str, bool) {
-    let text = error.to_string();
+fn reason(error: &ConnectionError, url: &DbUrl) -> (&'static str, bool) {
+    let (text, backend, place) = (error.to_string(), url.backend(), &url.place);
+    if let Some(trouble) = Trouble::of(&text) {
+        return (trouble.reason(backend), false);
+    }
     let lower = text.to_lowercase();
     if let Some((_, reason, transient)) = LIBRARIES.iter().find(|(said, ..)| lower.contains(said)) {
+        let reason = if *reason == ENDED && url.tls.certificate { ENDED_WITH_CERTIFICATE } else { reason };
         return (reason, *transient);
+    }
+    if is_about_tls(&lower) {
+        return (Trouble::Other.reason(backend), false);
     }
     // The address itself stands in front of the server's answer.
     let answer = text.rsplit_once("failed: ").map_or(text.as_str(), |(_, answer)| answer);
     let names = |name: &str| !name.is_empty() && answer.contains(name);
     match (names(&place.database), names(&place.user)) {
         (true, false) => ("the server has no database of that name, or the user may not connect to it", false),
-        (false, true) => ("the server refuses the user or the password (is a sign of it not encoded?)", false),
-        (true, true) => ("the server refuses the user, the password or the database", false),
-        (false, false) => ("the server answers, but is starting, stopping or has no connection left", true),
+        (false, true) => (refused_user(backend, url.tls), false),
+        (true, true) => (
+            "the server refuses the user, the password or the database, or its pg_hba.conf lets nobody in from here in this \
+             way (it may ask for TLS: sslmode=require)",
+            false,
+        ),
+        (false, false) => match Trouble::of_answer(answer) {
+            Some(trouble) => (trouble.reason(backend), false),
+            None => ("the server answers, but is starting, stopping or has no connection left", true),
+        },
     }
 }
 
@@ -196,8 +229,8 @@ mod tests {
     use super::*;
 
     fn said(text: &str) -> (&'static str, bool) {
-        let place = Place { host: "h".into(), user: "joe".into(), database: "stock".into(), schema: None };
-        reason(&ConnectionError::BadConnection(text.to_owned()), &place)
+        let url: DbUrl = "postgres://joe@h/stock".parse().unwrap();
+        reason(&ConnectionError::BadConnection(text.to_owned()), &url)
     }
 
     #[test]
@@ -208,6 +241,8 @@ mod tests {
             ("FATAL:  »joe« kommt hier nicht herein", "password", false),
             ("FATAL:  \"stock\" is not here", "no database", false),
             ("FATAL:  »stock« gibt es hier nicht", "no database", false),
+            ("fe_sendauth: no password supplied", "PGPASSWORD", false),
+            ("FATAL:  Verbindung erfordert ein gültiges Client-Zertifikat", "sslcert=/path/client.pem", false),
             ("FATAL:  no room", "no connection left", true),
             ("FATAL:  noch nicht so weit", "starting", true),
         ] {
@@ -215,5 +250,18 @@ mod tests {
             assert!(reason.contains(about) && may_pass == transient, "{answer}: {reason}");
         }
         assert!(said("connection to server at \"127.0.0.1\", port 1 failed: Connection refused").1);
+    }
+
+    #[test]
+    fn a_server_that_is_lost_over_tls_may_come_back() {
+        for lost in [
+            "unexpected eof while reading",
+            "SSL SYSCALL error: EOF detected",
+            "SSL connection has been closed unexpectedly",
+        ] {
+            assert!(said(&format!("connection to server at \"h\", port 1 failed: SSL error: {lost}")).1, "{lost}");
+        }
+        let (reason, may_pass) = said("connection to server at \"h\", port 1 failed: SSL error: unsupported protocol");
+        assert!(reason.contains("sslmode") && !may_pass, "{reason}");
     }
 }

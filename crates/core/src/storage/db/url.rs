@@ -1,13 +1,14 @@
 //! The address of a database.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::{fmt, fs, io};
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Backend;
+use super::tls::{self, Tls};
 
 /// The address of a database. It may hold a password, so it is never printed: [`DbUrl::place`] says where it leads.
 #[derive(Clone)]
@@ -15,6 +16,7 @@ pub struct DbUrl {
     pub(super) backend: Backend,
     pub(super) url: SecretString,
     pub(super) place: Place,
+    pub(super) tls: Tls,
 }
 
 /// Where an address leads: what of it is no secret.
@@ -40,7 +42,22 @@ pub enum UrlError {
     /// A scheme that no backend answers to.
     #[error("`{0}` is no database that Replant knows: use mysql, mariadb, postgres, postgresql or sqlite")]
     Scheme(String),
+    /// A mode of TLS that there is not.
+    #[error("TLS to {0} is asked for with {modes}", modes = tls::modes(*.0))]
+    Mode(Backend),
+    /// A parameter of TLS in the words of another database.
+    #[error("the parameters of TLS in an address of {0} are {parameters}", parameters = tls::parameters(*.0))]
+    Parameter(Backend),
+    /// The password stands in the address and in a file.
+    #[error("the address holds a password, and names a file that holds one: take one of them away")]
+    TwoPasswords,
+    /// The file that holds the password cannot be read.
+    #[error("the file of the password, which `{PASSWORD_FILE}` names, cannot be read: {0}")]
+    PasswordFile(#[source] io::Error),
 }
+
+/// The parameter that names a file with the password, so that the address holds no secret.
+const PASSWORD_FILE: &str = "password_file";
 
 impl FromStr for DbUrl {
     type Err = UrlError;
@@ -62,13 +79,43 @@ impl FromStr for DbUrl {
         if url.fragment().is_some() {
             return Err(UrlError::Shape);
         }
-        let place = Place::of(&url);
+        // MariaDB's client library reads more than a name out of such a host.
+        if backend == Backend::MariaDb && url.host_str().is_some_and(|host| host.contains([';', '='])) {
+            return Err(UrlError::Shape);
+        }
+        let (place, tls) = (Place::of(&url), Tls::of(backend, &url)?);
+        let url = with_password(url)?;
         let url = match backend {
-            Backend::Postgres => with_keepalives(without_schema(url)),
+            Backend::Postgres => with_defaults(without_schema(url), tls),
             _ => url.into(),
         };
-        Ok(Self { backend, url: url.into(), place })
+        Ok(Self { backend, url: url.into(), place, tls })
     }
+}
+
+/// The address with the password of the file that it names: the first line is all of it.
+fn with_password(mut url: url::Url) -> Result<url::Url, UrlError> {
+    let named = url.query_pairs().find(|(name, _)| name == PASSWORD_FILE).map(|(_, path)| path.into_owned());
+    let Some(path) = named else { return Ok(url) };
+    if url.password().is_some() {
+        return Err(UrlError::TwoPasswords);
+    }
+    let text = fs::read_to_string(path).map_err(UrlError::PasswordFile)?;
+    let password = text.lines().next().filter(|line| !line.is_empty());
+    let password = password.ok_or_else(|| UrlError::PasswordFile(io::Error::other("it is empty")))?;
+    let encoded = utf8_percent_encode(password, NON_ALPHANUMERIC).to_string();
+    url.set_password(Some(&encoded)).map_err(|()| UrlError::Shape)?;
+    drop_parameter(&mut url, PASSWORD_FILE);
+    Ok(url)
+}
+
+/// Takes a parameter out of an address. The others stay as they are written: each client library decodes them in its own way.
+pub(super) fn drop_parameter(url: &mut url::Url, name: &str) {
+    let is_it = |pair: &str| url::form_urlencoded::parse(pair.as_bytes()).any(|(key, _)| key == name);
+    let kept: Vec<&str> =
+        url.query().into_iter().flat_map(|query| query.split('&')).filter(|pair| !is_it(pair)).collect();
+    let kept = (!kept.is_empty()).then(|| kept.join("&"));
+    url.set_query(kept.as_deref());
 }
 
 impl Place {
@@ -96,7 +143,7 @@ fn without_schema(mut url: url::Url) -> url::Url {
 }
 
 /// A network that swallows packets must look like a lost connection, not like a slow server.
-fn with_keepalives(mut url: url::Url) -> String {
+fn with_defaults(mut url: url::Url, tls: Tls) -> String {
     let wished = [
         ("connect_timeout", "10"),
         ("keepalives_idle", "30"),
@@ -106,7 +153,8 @@ fn with_keepalives(mut url: url::Url) -> String {
         ("application_name", "replant"),
     ];
     let given: Vec<String> = url.query_pairs().map(|(name, _)| name.into_owned()).collect();
-    for (name, value) in wished.iter().filter(|(name, _)| !given.iter().any(|g| g == name)) {
+    let mode = tls.postgres_mode().map(|mode| ("sslmode", mode));
+    for (name, value) in wished.into_iter().chain(mode).filter(|(name, _)| !given.iter().any(|g| g == name)) {
         url.query_pairs_mut().append_pair(name, value);
     }
     url.into()
@@ -126,7 +174,7 @@ impl DbUrl {
 
     fn sqlite_at(path: &str) -> Self {
         let place = Place { database: path.strip_suffix(IMMUTABLE).unwrap_or(path).to_owned(), ..Place::default() };
-        Self { backend: Backend::Sqlite, url: path.to_owned().into(), place }
+        Self { backend: Backend::Sqlite, url: path.to_owned().into(), place, tls: Tls::default() }
     }
 
     /// The backend that its scheme names.
@@ -205,6 +253,35 @@ mod tests {
             assert!(error.contains("%23") && !error.contains("joe"), "{error}");
         }
         assert!("postgres://joe:p%23w@h/db".parse::<DbUrl>().is_ok());
+    }
+
+    #[test]
+    fn a_password_may_stand_in_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        fs::write(&file, "p@ss#w%rd/x?+ü:&=\n").unwrap();
+        for scheme in ["postgres", "mysql"] {
+            let address = format!("{scheme}://joe@h/db?options=-c%20a+b&password_file={}", file.display());
+            let url: DbUrl = address.parse().unwrap();
+            let whole = url.url.expose_secret();
+            assert!(whole.contains("joe:p%40ss%23w%25rd%2Fx%3F%2B%C3%BC%3A%26%3D@h"), "{whole}");
+            assert!(whole.contains("?options=-c%20a+b") && !whole.contains("password_file"), "{whole}");
+            assert!(!format!("{url:?}{}", url.place()).contains("p%40ss"));
+        }
+        let twice = format!("mysql://joe:p@h/db?password_file={}", file.display());
+        assert!(matches!(twice.parse::<DbUrl>(), Err(UrlError::TwoPasswords)));
+        fs::write(&file, "\n").unwrap();
+        for missing in [&file, &folder.path().join("none")] {
+            let address = format!("postgres://joe@h/db?password_file={}", missing.display());
+            assert!(matches!(address.parse::<DbUrl>(), Err(UrlError::PasswordFile(_))));
+        }
+    }
+
+    #[test]
+    fn a_host_of_mariadb_is_a_host_and_no_more() {
+        for host in ["h;ssl-verify-server-cert=0", "host=h"] {
+            assert!(matches!(format!("mysql://joe@{host}/db").parse::<DbUrl>(), Err(UrlError::Shape)), "{host}");
+        }
     }
 
     #[test]

@@ -251,10 +251,13 @@ const LIBRARIES: &[Said] = &[
     ("could not receive data from server", || Failure::Lost),
     ("could not send data to server", || Failure::Lost),
     ("SSL SYSCALL", || Failure::Lost),
+    ("SSL error", || Failure::Lost),
+    ("SSL connection has been closed unexpectedly", || Failure::Lost),
     // libmariadb
     ("Lost connection to server", || Failure::Lost),
     ("Server has gone away", || Failure::Lost),
     ("Can't connect to", || Failure::Lost),
+    ("TLS/SSL error", || Failure::Lost),
 ];
 
 /// By the text of a library that has no code for it; untold where no library says such a thing.
@@ -303,6 +306,17 @@ mod tests {
             assert!(matches!(&failure, Failure::Other(why) if why.contains("trigger of `items`")), "{failure:?}");
         }
         assert_eq!(by_sqlstate(&by_trigger("55P03")), LOCKED);
+    }
+
+    #[test]
+    fn a_server_that_is_lost_over_tls_is_lost() {
+        for message in [
+            "SSL SYSCALL error: EOF detected",
+            "SSL error: unexpected eof",
+            "TLS/SSL error: unexpected eof while reading",
+        ] {
+            assert_eq!(by_library(message), Failure::Lost, "{message}");
+        }
     }
 
     #[test]
