@@ -8,8 +8,8 @@ mod certificates;
 use std::process::Output;
 
 use replant_core::diesel::connection::SimpleConnection;
-use replant_testkit::servers::{self, Kind, Server, ServerOptions};
 use replant_testkit::Database;
+use replant_testkit::servers::{self, Kind, Server, ServerOptions};
 
 use crate::world::Target;
 use crate::{program, words};

@@ -1,8 +1,8 @@
 //! In which schema a table of the target is: the first of the session's search path that has it. A stage table of that name,
 //! which is temporary, is none of them.
 //!
-//! The platform's own schema is that of its address ([`DbUrl::schema`](super::db::DbUrl::schema)). Each session has its name, quoted
-//! where it must be, in the setting `replant.schema`: in a rehearsal `current_schema()` is that of the copies.
+//! The platform's own schema is that of its address ([`DbUrl::schema`](super::db::DbUrl::schema)). Each session has its name, in
+//! quotes, in the setting `replant.schema`: in a rehearsal `current_schema()` is that of the copies.
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -20,7 +20,7 @@ struct Schema {
     name: String,
 }
 
-/// The platform's schema, quoted where it must be.
+/// The platform's schema, in quotes.
 ///
 /// # Errors
 /// The database fails.

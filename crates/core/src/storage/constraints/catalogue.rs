@@ -110,7 +110,7 @@ SELECT format('REFERENCES on `%s`', p.relname)
  WHERE c.contype = 'f' AND t.relnamespace = to_regnamespace(current_setting('replant.schema')) AND t.relname = ANY ($1)
    AND NOT has_table_privilege(p.oid, 'REFERENCES')
 UNION
-SELECT 'CREATE on the schema ' || current_setting('replant.schema')
+SELECT 'CREATE on the schema ' || to_regnamespace(current_setting('replant.schema'))::text
  WHERE NOT has_schema_privilege(to_regnamespace(current_setting('replant.schema')), 'CREATE')
  ORDER BY 1";
 

@@ -252,7 +252,6 @@ CREATE TABLE days (id BIGINT, day DATE) PARTITION BY RANGE (day)";
                    format_type('text'::regtype, NULL), current_setting('search_path'), current_setting('transaction_isolation'), \
                    current_setting('statement_timeout'), current_setting('idle_session_timeout')) AS shown";
         let Shown { shown } = diesel::sql_query(sql).get_result(&mut open(&database)).unwrap();
-        // The role has every name quoted while the session is being set up.
         assert_eq!(
             shown,
             "2024-07-01 12:00:00+00 1 day 01:00:00 \\x01 0.1 text \"public\", replant read committed 0 0"

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 
 use super::{Backend, Db, Role};
-use crate::storage::sql::literal;
+use crate::storage::sql::{literal, quoted};
 
 /// A setting of PostgreSQL: its name, its value (`{schema}`: that of the address), and why. One that a server does not know is
 /// left out.
@@ -108,15 +108,17 @@ struct Set {
 /// In one statement, which leaves out what the server does not know. Names are qualified, because the search path is not ours yet.
 /// `pg_settings` is not asked: reading all of it takes longer than the rest of opening a session.
 fn postgres(db: &mut Db, settings: &[Setting], schema: &str) -> QueryResult<()> {
+    // Not by the server's own function, which asks a setting that is yet to be set.
+    let schema = quoted(schema);
+    let valued = |value: &str| literal(&value.replace("{schema}", &schema));
     let wished: Vec<String> =
-        settings.iter().map(|(name, value, _)| format!("({}, {})", literal(name), literal(value))).collect();
-    let schema = literal(schema);
+        settings.iter().map(|(name, value, _)| format!("({}, {})", literal(name), valued(value))).collect();
     let sql = format!(
-        "SELECT pg_catalog.set_config(w.name, pg_catalog.replace(w.value, '{{schema}}', s.schema), false) AS _value \
-           FROM (VALUES {}) w(name, value), pg_catalog.quote_ident({schema}) s(schema) \
+        "SELECT pg_catalog.set_config(w.name, w.value, false) AS _value FROM (VALUES {}) w(name, value) \
           WHERE pg_catalog.current_setting(w.name, true) IS NOT NULL \
-         UNION ALL SELECT pg_catalog.set_config('replant.schema', pg_catalog.quote_ident({schema}), false)",
-        wished.join(", ")
+         UNION ALL SELECT pg_catalog.set_config('replant.schema', {}, false)",
+        wished.join(", "),
+        literal(&schema)
     );
     diesel::sql_query(sql).load::<Set>(db).map(|_| ())
 }
