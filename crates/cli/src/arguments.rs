@@ -77,6 +77,8 @@ pub(crate) fn read(app: App) -> Call {
 /// All commands with their arguments.
 pub(crate) fn menu(app: &App) -> clap::Command {
     let menu = clap::Command::new(app.name()).bin_name(app.program).version(env!("CARGO_PKG_VERSION"));
+    // First, so that what is global stands behind a command's own arguments.
+    let menu = menu.subcommands(commands::of(app).iter().map(|command| command.arguments(app)));
     // What is global says its doc comment: the line of the program comes after it.
     let menu = Everywhere::augment_args(menu).about(app.about).after_help(after_help(app));
     let config =
@@ -86,8 +88,7 @@ pub(crate) fn menu(app: &App) -> clap::Command {
         "config_dir" => argument.help(config.clone()),
         _ => argument,
     });
-    let menu = menu.max_term_width(100).subcommand_required(true).arg_required_else_help(true);
-    menu.subcommands(commands::of(app).iter().map(|command| command.arguments(app)))
+    menu.max_term_width(100).subcommand_required(true).arg_required_else_help(true)
 }
 
 fn after_help(app: &App) -> String {

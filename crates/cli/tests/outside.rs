@@ -147,6 +147,25 @@ fn a_company_of_its_own_migrates_without_forking_replant() {
     mends(&bookshed);
 }
 
+/// Outputs are tried below; what this one does not come across stands in the sources.
+#[test]
+fn the_sources_speak_of_no_company() {
+    fn look(folder: &Path) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                look(&path);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap().to_lowercase();
+            for company in ["xtask", "more trees", "moretrees"] {
+                assert!(!text.contains(company), "{} says `{company}`", path.display());
+            }
+        }
+    }
+    look(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+}
+
 /// Every help is in its own words.
 fn helps(bookshed: &Bookshed) {
     let help = bookshed.done("--help");
