@@ -174,7 +174,9 @@ fn helps(bookshed: &Bookshed) {
     assert!(help.contains("  bookshed trace card 4711 "), "{help}");
     let listed: Vec<&str> =
         help.lines().filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' ')).collect();
-    for name in ["demo", "plan", "migrate", "work", "status", "constraints", "quarantine", "trace", "lineage", "card"] {
+    for name in
+        ["demo", "plan", "migrate", "work", "status", "constraints", "quarantine", "trace", "lineage", "try", "card"]
+    {
         assert!(listed.iter().any(|line| line.split(' ').next() == Some(name)), "{name} is missing: {help}");
         bookshed.done(&format!("{name} --help"));
     }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use comfy_table::{Attribute, Cell, Color};
-use replant_core::{Key, KeyRange, Outcome, Selection, Silent, Trial};
+use replant_core::{Key, KeyRange, Outcome, Repair, Selection, Silent, Trial};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
@@ -119,8 +119,8 @@ fn unit(name: &str, trial: &Trial, diff: bool) -> String {
             table.add_row(["", "why", row.reason.as_str()].map(Cell::new));
         }
         for (column, value) in row.legacy.as_object().into_iter().flatten() {
-            let repairs = trial.repairs.iter().filter(|(key, _, of, ..)| *key == row.key && of == column);
-            let repairs: Vec<String> = repairs.map(|(_, code, _, before, after)| repair(code, before, after)).collect();
+            let repairs = trial.repairs.iter().filter(|repair| repair.key == row.key && repair.column == column);
+            let repairs: Vec<String> = repairs.map(repaired).collect();
             let repairs = Cell::new(repairs.join("\n")).fg(Color::Yellow);
             table.add_row([Cell::new(""), Cell::new(column), Cell::new(plain(value)), repairs]);
         }
@@ -137,9 +137,9 @@ fn unit(name: &str, trial: &Trial, diff: bool) -> String {
     render(table, 0..0)
 }
 
-fn repair(code: &str, before: &Option<String>, after: &Option<String>) -> String {
+fn repaired(repair: &Repair) -> String {
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "NULL".to_owned());
-    format!("{code}: {} → {}", text(before), text(after))
+    format!("{}: {} → {}", repair.code, text(&repair.before), text(&repair.after))
 }
 
 fn color(outcome: Outcome) -> Color {

@@ -81,7 +81,7 @@ impl fmt::Display for Code {
 }
 
 /// A value that a rule changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Repair {
     /// The legacy row.
     pub key: Key,

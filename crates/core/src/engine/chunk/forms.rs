@@ -12,7 +12,7 @@ use crate::storage::db::Db;
 use crate::storage::ledger::claim::Claim;
 use crate::storage::ledger::owner::Owner;
 use crate::storage::ledger::recorded::Recorded;
-use crate::words::{Counts, Key, Outcome};
+use crate::words::{Counts, Key, Outcome, Repair};
 
 /// Rows that left their chunk because they follow a leader elsewhere now, as they were recorded.
 pub(crate) type Moved = FxHashMap<Key, Recorded>;
@@ -72,8 +72,8 @@ pub struct Trial {
     pub rows: Vec<TrialRow>,
     /// What would be written for it: the name of the batch, which is that of its table where rows are inserted, and the row.
     pub written: Vec<(&'static str, Value)>,
-    /// Its repairs: key, code, column, what was there and what would be.
-    pub repairs: Vec<(Key, &'static str, &'static str, Option<String>, Option<String>)>,
+    /// Its repairs.
+    pub repairs: Vec<Repair>,
     /// What the target has of its leader, as the ledger knows it: table, id and row; no row where it is gone.
     pub stands: Vec<(String, i64, Option<Value>)>,
 }

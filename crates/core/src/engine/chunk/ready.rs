@@ -18,7 +18,6 @@ use crate::storage::db::Db;
 use crate::storage::ledger::alive;
 use crate::storage::ledger::claim::Claim;
 use crate::storage::ledger::owner::Owner;
-use crate::words::Repair;
 
 impl<S: Step> ReadyChunk for Judged<S> {
     fn bytes(&self) -> u64 {
@@ -67,8 +66,7 @@ impl<S: Step> ReadyChunk for Judged<S> {
             .collect();
         self.draft.rows.show(&mut |unit, batch, row| shown[unit as usize].written.push((batch, row)));
         for (unit, repair) in &self.draft.repairs {
-            let Repair { key, code, column, before, after } = repair.clone();
-            shown[*unit as usize].repairs.push((key, code.as_str(), column, before, after));
+            shown[*unit as usize].repairs.push(repair.clone());
         }
         shown
     }

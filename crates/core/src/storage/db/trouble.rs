@@ -14,6 +14,7 @@ pub(super) enum Trouble {
     /// The server has no TLS.
     NotOffered,
     /// The session has come to be without TLS.
+    #[cfg_attr(not(feature = "mysql"), expect(dead_code, reason = "libpq refuses such a session by itself"))]
     Plain,
     /// The file of the authorities cannot be read.
     NoAuthority,
