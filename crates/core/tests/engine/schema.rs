@@ -32,7 +32,8 @@ impl Shop {
         database.open().batch_execute(&format!("{MAKE} {tables} CREATE INDEX parts_item ON parts (item_id)")).unwrap();
         let url = format!("{}{IN_THE_SHOP}", database.address()).parse().unwrap();
         let beside = Target { url: database.url(), guard: Box::new(database) };
-        site(&beside.url, "INSERT INTO items (name, qty, colour) VALUES ('decoy', 1, 'red')");
+        // Whoever took this row for one of the target would refuse the thing of that name.
+        site(&beside.url, "INSERT INTO items (name, qty, colour) VALUES ('good 2', 1, 'red')");
         let rows = dump_all(&mut beside.open()).unwrap();
         let sequences = sequences(&beside);
         Some(Self { target: Target { url, guard: Box::new(()) }, beside, rows, sequences })
