@@ -3,7 +3,7 @@
 use diesel::connection::SimpleConnection;
 use replant_core::constraints::{self, Presence};
 use replant_core::db::Backend;
-use replant_core::{Offline, Settings, Silent, Stop};
+use replant_core::{Offline, RunError, Settings, Silent, Stop, ledger};
 use replant_testkit::conformance::Target;
 use replant_testkit::dump::{TableDump, assert_same, dump_all};
 use replant_testkit::state::assert_same_state;
@@ -19,6 +19,7 @@ const IN_THE_SHOP: &str = "?schema=The%20shop";
 /// The target, and what stands beside it in `public`.
 struct Shop {
     target: Target,
+    address: String,
     beside: Target,
     rows: Vec<TableDump>,
     sequences: Vec<String>,
@@ -30,12 +31,14 @@ impl Shop {
         let tables = target_ddl(Backend::Postgres);
         database.open().batch_execute(&format!("{tables} CREATE INDEX parts_item ON parts (item_id)")).unwrap();
         database.open().batch_execute(&format!("{MAKE} {tables} CREATE INDEX parts_item ON parts (item_id)")).unwrap();
-        let url = format!("{}{IN_THE_SHOP}", database.address()).parse().unwrap();
+        let address = format!("{}{IN_THE_SHOP}", database.address());
+        let url = address.parse().unwrap();
         let beside = Target { url: database.url(), guard: Box::new(database) };
-        site(&beside.url, "INSERT INTO items (name, qty, colour) VALUES ('decoy', 1, 'red')");
+        // Whoever took this row for one of the target would refuse the thing of that name.
+        site(&beside.url, "INSERT INTO items (name, qty, colour) VALUES ('good 2', 1, 'red')");
         let rows = dump_all(&mut beside.open()).unwrap();
         let sequences = sequences(&beside);
-        Some(Self { target: Target { url, guard: Box::new(()) }, beside, rows, sequences })
+        Some(Self { target: Target { url, guard: Box::new(()) }, address, beside, rows, sequences })
     }
 
     #[track_caller]
@@ -96,5 +99,18 @@ fn an_offline_load_of_a_schema_of_its_own_brings_all_back() {
     assert!(dropped.iter().all(|one| one.presence == Presence::Restored), "{dropped:?}");
     assert_eq!(catalog::constraints(&mut shop.target.open()).unwrap(), own);
     assert_same_state("offline", &state(&live), &state(&shop.target));
+    shop.left_public_alone(&public);
+}
+
+#[test]
+fn a_schema_that_is_not_there_is_refused_though_public_has_the_tables() {
+    let Some(shop) = Shop::open() else { return };
+    let public = catalog::constraints(&mut shop.beside.open()).unwrap();
+    let nowhere = shop.address.replace(IN_THE_SHOP, "?schema=nowhere").parse().unwrap();
+    let refused = world().migration(&nowhere, chunks_of(40)).run(&Stop::default(), &Silent);
+    let Err(RunError::Preflight { findings }) = refused else { panic!("it is not refused") };
+    let missing = ["items", "labels", "parts"].map(|table| format!("table `{table}` is missing"));
+    assert_eq!(findings.iter().map(|finding| &*finding.what).collect::<Vec<_>>(), missing);
+    assert!(!ledger::exists(&mut shop.beside.open()).unwrap());
     shop.left_public_alone(&public);
 }
