@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         sample: Some(SAMPLE),
         commands: commands::commands(),
         examples: commands::EXAMPLES,
-        ..App::new("cargo xtask", registry::registry, reference::snapshot)
+        ..App::new(program(), registry::registry, reference::snapshot)
     })
 }
 
@@ -36,3 +36,8 @@ const SAMPLE: Sample = Sample {
         rows: "fixtures/sample/platform",
     },
 };
+
+/// As people type it: cargo says so where it runs the program.
+fn program() -> &'static str {
+    if std::env::var_os("CARGO").is_some() { "cargo xtask" } else { "replant" }
+}

@@ -3,6 +3,8 @@
 #[cfg(feature = "whole")]
 mod bench;
 #[cfg(feature = "whole")]
+mod dist;
+#[cfg(feature = "whole")]
 mod reconcile;
 #[cfg(feature = "whole")]
 mod simulate;
@@ -24,6 +26,8 @@ pub(crate) fn commands() -> Vec<AnyCommand> {
         command::<test::Test>(),
         #[cfg(feature = "whole")]
         command::<bench::Bench>(),
+        #[cfg(feature = "whole")]
+        command::<dist::Dist>(),
     ]
 }
 
@@ -33,5 +37,5 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = &[("test", "run every test")];
 #[cfg(not(feature = "whole"))]
 pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ("test", "run every test"),
-    ("reconcile --help", "and statement, simulate, bench: they are built when they are asked for"),
+    ("reconcile --help", "and statement, simulate, bench, dist: they are built when they are asked for"),
 ];
