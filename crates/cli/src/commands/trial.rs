@@ -2,6 +2,7 @@
 
 use clap::Args;
 use comfy_table::{Attribute, Cell, Color};
+use jiff::tz::TimeZone;
 use replant_core::{Key, KeyRange, Outcome, Repair, Selection, Silent, Trial};
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -105,8 +106,11 @@ fn shown(table: &str, trials: &[Trial], tried: usize, diff: bool) -> String {
 
 /// A unit: each legacy row with its end and its repairs, then what would be written.
 fn unit(name: &str, trial: &Trial, diff: bool) -> String {
-    let heads: &[&str] =
-        if diff { &["", "column", "value", "the target has"] } else { &["", "column", "value", "repaired"] };
+    let heads: &[&str] = if diff {
+        &["", "column", "value", "repaired, or as the target has it"]
+    } else {
+        &["", "column", "value", "repaired"]
+    };
     let mut table = table(heads);
     for row in &trial.rows {
         let end = match (row.outcome, row.target) {
@@ -183,8 +187,12 @@ fn differs(trial: &Trial) -> bool {
 
 /// Whether two databases' words say the same: a time, a number or a flag has several forms.
 fn same(a: &Value, b: &Value) -> bool {
-    let time =
-        |value: &Value| value.as_str().and_then(|text| text.replacen(' ', "T", 1).parse::<jiff::Timestamp>().ok());
+    // SQLite writes times without a zone: they are in UTC.
+    let time = |value: &Value| {
+        let text = value.as_str()?;
+        let in_utc = || Some(text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp());
+        text.replacen(' ', "T", 1).parse::<jiff::Timestamp>().ok().or_else(in_utc)
+    };
     let number = |value: &Value| match value {
         Value::Bool(flag) => Some(Decimal::from(u8::from(*flag))),
         other => plain(other).parse::<Decimal>().ok(),
@@ -210,6 +218,7 @@ mod tests {
     #[test]
     fn forms_of_one_value_do_not_differ() {
         assert!(same(&json!("2020-01-02T03:04:05Z"), &json!("2020-01-02 03:04:05+00:00")));
+        assert!(same(&json!("2020-01-02T03:04:05Z"), &json!("2020-01-02 03:04:05.000000")));
         assert!(same(&json!(1), &json!(true)));
         assert!(same(&json!("1.50"), &json!(1.5)));
         assert!(!same(&json!("a"), &json!(null)));
