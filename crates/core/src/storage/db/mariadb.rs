@@ -8,9 +8,8 @@ use secrecy::ExposeSecret;
 use url::{Host, Url};
 
 use super::Backend;
-use super::open::{MISREAD, Unopened};
 use super::tls::Wish;
-use super::trouble::Trouble;
+use super::trouble::{MISREAD, Trouble, Unopened};
 use super::url::{DbUrl, drop_parameter};
 
 /// Opens it. A session that is to be encrypted is asked whether it is: a client library may have gone on without.

@@ -10,25 +10,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::ExposeSecret;
 
 use super::session;
-use super::trouble::{Trouble, is_about_tls, refused_user};
+use super::trouble::{MISREAD, Trouble, Unopened, is_about_tls, refused_user};
 use super::url::DbUrl;
 use super::{Backend, Db, Role};
 use crate::storage::db::diagnosis;
 use crate::storage::failure::Failure;
-
-/// Why a client library gave no connection.
-pub(super) enum Unopened {
-    /// It was not asked, or what it gave is not what was asked for.
-    Refused(&'static str),
-    /// It says so itself.
-    Failed(ConnectionError),
-}
-
-impl From<ConnectionError> for Unopened {
-    fn from(error: ConnectionError) -> Self {
-        Self::Failed(error)
-    }
-}
 
 /// Why a database could not be opened. Its text holds no password.
 #[derive(Debug, thiserror::Error)]
@@ -149,9 +135,6 @@ fn is_readable(db: &mut Db, role: Role) -> diesel::QueryResult<()> {
         _ => Ok(()),
     }
 }
-
-pub(super) const MISREAD: &str = "the address cannot be read: signs such as @ : / ? # % in a user's name or a password stand there as %40 %3A \
-     %2F %3F %23 %25";
 
 const ENDED: &str = "the server ended the connection at once";
 

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{Backend, UrlError};
+use super::Backend;
 
 /// How much of TLS an address asks for, from nothing to all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +30,15 @@ pub(super) struct Tls {
     pub(super) authority: bool,
     /// Whether it names a certificate of the client.
     pub(super) certificate: bool,
+}
+
+/// Why it cannot be told what an address asks of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Misworded {
+    /// There is no such mode.
+    Mode,
+    /// A parameter is one of the other backend's.
+    Parameter,
 }
 
 /// How the addresses of a backend say it.
@@ -103,15 +112,15 @@ impl Tls {
     ///
     /// # Errors
     /// A mode that there is not; a parameter of the other backend, which the client library would pass over in silence.
-    pub(super) fn of(backend: Backend, url: &Url) -> Result<Self, UrlError> {
+    pub(super) fn of(backend: Backend, url: &Url) -> Result<Self, Misworded> {
         let words = Words::of(backend);
         let given = |name: &str| url.query_pairs().filter(|(key, _)| key == name).last().map(|(_, value)| value);
         if url.query_pairs().any(|(key, _)| is_foreign(backend, &key)) {
-            return Err(UrlError::Parameter(backend));
+            return Err(Misworded::Parameter);
         }
         let (authority, certificate) = (given(words.authority).is_some(), given(words.certificate).is_some());
         let wish = match given(words.mode) {
-            Some(mode) => words.meaning(&mode).ok_or(UrlError::Mode(backend))?,
+            Some(mode) => words.meaning(&mode).ok_or(Misworded::Mode)?,
             None if backend == Backend::Postgres && std::env::var_os("PGSSLMODE").is_some() => Wish::Unsaid,
             None if authority => Wish::Name,
             None if certificate => Wish::Encrypted,
@@ -146,7 +155,7 @@ fn is_foreign(backend: Backend, parameter: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::DbUrl;
+    use crate::db::{DbUrl, UrlError};
 
     fn wish(address: &str) -> Result<Wish, UrlError> {
         address.parse::<DbUrl>().map(|url| url.tls.wish)

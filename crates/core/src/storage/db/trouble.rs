@@ -1,8 +1,27 @@
-//! What client libraries say about TLS, and what an operator does about it. The libraries run in this process and speak
+//! Why client libraries give no connection; what they say about TLS, and what an operator does about it. The libraries run in this process and speak
 //! English; a server speaks its own language.
+
+use diesel::ConnectionError;
 
 use super::Backend;
 use super::tls::Tls;
+
+pub(super) const MISREAD: &str = "the address cannot be read: signs such as @ : / ? # % in a user's name or a password stand there as %40 %3A \
+     %2F %3F %23 %25";
+
+/// Why a client library gave no connection.
+pub(super) enum Unopened {
+    /// It was not asked, or what it gave is not what was asked for.
+    Refused(&'static str),
+    /// It says so itself.
+    Failed(ConnectionError),
+}
+
+impl From<ConnectionError> for Unopened {
+    fn from(error: ConnectionError) -> Self {
+        Self::Failed(error)
+    }
+}
 
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Backend;
-use super::tls::{self, Tls};
+use super::tls::{self, Misworded, Tls};
 
 /// The address of a database. It may hold a password, so it is never printed: [`DbUrl::place`] says where it leads.
 #[derive(Clone)]
@@ -83,7 +83,11 @@ impl FromStr for DbUrl {
         if backend == Backend::MariaDb && url.host_str().is_some_and(|host| host.contains([';', '='])) {
             return Err(UrlError::Shape);
         }
-        let (place, tls) = (Place::of(&url), Tls::of(backend, &url)?);
+        let tls = Tls::of(backend, &url).map_err(|wrong| match wrong {
+            Misworded::Mode => UrlError::Mode(backend),
+            Misworded::Parameter => UrlError::Parameter(backend),
+        })?;
+        let place = Place::of(&url);
         let url = with_password(url)?;
         let url = match backend {
             Backend::Postgres => with_defaults(without_schema(url), tls),
