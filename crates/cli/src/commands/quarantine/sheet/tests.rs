@@ -11,7 +11,7 @@ use super::*;
 const COLUMNS: [(&str, Kind); 6] = [
     ("id", Kind::Integer),
     ("email", Kind::Text),
-    ("credits", Kind::Float),
+    ("balance", Kind::Float),
     ("deleted", Kind::Integer),
     ("created_when", Kind::Wall),
     ("notes", Kind::Text),
@@ -72,7 +72,7 @@ fn row(key: i64) -> Value {
     json!({
         "id": key,
         "email": format!("no address {key}"),
-        "credits": -12.5,
+        "balance": -12.5,
         "deleted": 0,
         "created_when": format!("2019-04-{:02} 00:00:{:02}", key % 30 + 1, key % 60),
         "notes": "=HYPERLINK(\"x\")",
