@@ -7,7 +7,8 @@ use clap::Args;
 use replant_core::RunError;
 use replant_core::db::{Db, DbUrl, Role};
 use replant_core::diesel::connection::SimpleConnection;
-use replant_core::ledger::runs::{Alive, Owner};
+use replant_core::ledger::alive::Alive;
+use replant_core::ledger::owner::Owner;
 use replant_testkit::load::load_dir;
 
 use super::migrate::{Running, carry_out};

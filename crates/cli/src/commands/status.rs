@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::Args;
 use replant_core::constraints::Dropped;
 use replant_core::db::{Db, Role};
-use replant_core::ledger::runs::{self, Owner};
+use replant_core::ledger::alive;
+use replant_core::ledger::owner::Owner;
 use replant_core::ledger::status::{CodeCount, RunStatus, StepStatus};
 use replant_core::{Instant, ledger};
 use serde::Serialize;
@@ -120,7 +121,7 @@ impl State {
         self.steps = ledger::status::steps(db)?;
         let running = ledger::status::running(db)?;
         let ids: Vec<String> = running.iter().map(|run| run.id.clone()).collect();
-        let living = runs::living(db, &ids)?;
+        let living = alive::living(db, &ids)?;
         self.runs = ledger::status::runs(db, RUNS)?;
         for run in self.runs.iter_mut().filter(|run| run.state == "running" && !living.contains(&run.id)) {
             DEAD.clone_into(&mut run.state);

@@ -12,7 +12,8 @@ use crate::contract::cache::LookupCache;
 use crate::contract::step::Again;
 use crate::storage::bulk::whole_row;
 use crate::storage::db::Db;
-use crate::storage::ledger::{history, plan};
+use crate::storage::ledger::history::{self, KnownStep};
+use crate::storage::ledger::plan;
 use crate::words::{Key, KeyRange, KeySet};
 
 pub use super::chunk::{Trial, TrialRow};
@@ -49,9 +50,14 @@ pub(crate) fn judge(run: &Running<'_>, step: &dyn AnyStep, selection: &Selection
             break;
         }
     }
+    let steps = history::known_steps(&mut *run.databases.target.get()?)?;
+    let known = steps.into_iter().find(|known| known.name == step.name()).ok_or(RunError::NotDone(step.name()))?;
     let mut trials = Vec::new();
     for leader in leaders {
-        trials.extend(unit(run, step, &*prepared, leader)?);
+        let mut judged = unit(run, step, &*prepared, leader)?;
+        let stands = stands(&mut *run.databases.target.get()?, &known, leader)?;
+        judged.iter_mut().for_each(|trial| trial.stands.clone_from(&stands));
+        trials.extend(judged);
     }
     Ok(trials)
 }
@@ -66,18 +72,12 @@ fn unit(
     let read = prepared.read(&run.databases.legacy, &run.mends, range, Weight::ANY);
     let judged = read.and_then(|(rows, _)| rows.transform());
     let failed = |source| RunError::Chunk { step: step.name(), lo: leader, hi: leader, source };
-    let mut trials = judged.map_err(failed)?.shown();
-    let stands = stands(&mut *run.databases.target.get()?, step, leader)?;
-    trials.iter_mut().for_each(|trial| trial.stands.clone_from(&stands));
-    Ok(trials)
+    Ok(judged.map_err(failed)?.shown())
 }
 
 /// The target rows of a legacy row, as the ledger knows them.
-fn stands(db: &mut Db, step: &dyn AnyStep, key: Key) -> Result<Vec<(String, i64, Option<Value>)>, RunError> {
-    let known = history::known_steps(db)?.into_iter().find(|known| known.name == step.name());
-    let Some(lineage) = known.map(|known| history::of_legacy(db, &known, key)).transpose()?.flatten() else {
-        return Ok(Vec::new());
-    };
+fn stands(db: &mut Db, step: &KnownStep, key: Key) -> Result<Vec<(String, i64, Option<Value>)>, RunError> {
+    let Some(lineage) = history::of_legacy(db, step, key)? else { return Ok(Vec::new()) };
     let mut stands = Vec::new();
     for (table, id) in lineage.targets {
         let row = whole_row(db, &table, id)?.and_then(|row| serde_json::from_str(&row).ok());

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use replant_core::db::DbUrl;
-use replant_core::ledger::runs::{Alive, Owner};
+use replant_core::ledger::alive::Alive;
+use replant_core::ledger::owner::Owner;
 use replant_core::ledger::status;
 use replant_core::{Event, Report, RunError, Settings, Stop};
 use replant_testkit::conformance::Target;
@@ -172,7 +173,7 @@ fn a_living_run_whose_sessions_are_all_ended_is_never_taken_for_dead() {
             while !over.load(Ordering::SeqCst) {
                 if replant_core::ledger::exists(&mut db).unwrap_or(false) {
                     let running = running_runs(&mut db);
-                    let living = replant_core::ledger::runs::living(&mut db, &running).unwrap();
+                    let living = replant_core::ledger::alive::living(&mut db, &running).unwrap();
                     let still = running_runs(&mut db);
                     dead += running.iter().filter(|run| still.contains(run) && !living.contains(run)).count();
                 }

@@ -11,18 +11,17 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::limits::{Limits, Share};
 use crate::engine::chunk::{ChunkError, Committed, ReadyChunk, Weight};
 use crate::engine::error::RunError;
-use crate::engine::event::{Event, Reporter};
+use crate::engine::event::Event;
+use crate::engine::run::Running;
 use crate::engine::step::PreparedStep;
 use crate::engine::stop::Stop;
-use crate::policy::retry::{Action, Retries, action};
+use crate::policy::retry::{Action, action};
 use crate::policy::sizing::{Measured, Sizing};
 use crate::storage::failure::Failure;
 use crate::storage::ledger::claim::{self, Claim, Next, Wish};
-use crate::storage::ledger::mends::Mends;
-use crate::storage::ledger::owner::Owner;
 use crate::storage::ledger::plan::StepPlan;
 use crate::storage::ledger::runs;
-use crate::storage::pool::{Pool, PoolError};
+use crate::storage::pool::PoolError;
 use crate::words::Counts;
 
 /// How long a worker that found no free chunk waits before it looks again, unless one of this process ends sooner.
@@ -34,25 +33,15 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the pipelines of a run share.
 pub(super) struct Line<'a> {
+    pub(super) run: &'a Running<'a>,
     pub(super) step: &'static str,
     pub(super) prepared: &'a dyn PreparedStep,
     pub(super) plan: &'a StepPlan,
-    pub(super) mends: &'a Mends,
-    pub(super) legacy: &'a Pool,
-    pub(super) target: &'a Pool,
-    pub(super) owner: &'a Owner,
-    pub(super) lease: Duration,
-    pub(super) retries: Retries,
-    pub(super) readers: usize,
-    pub(super) writers: usize,
-    pub(super) queue: usize,
     pub(super) sizing: Sizing,
     /// What the steps that run side by side share.
     pub(super) limits: &'a Limits,
-    pub(super) stop: &'a Stop,
     /// Set where another step of the run has failed.
     pub(super) halt: &'a Stop,
-    pub(super) reporter: &'a dyn Reporter,
 }
 
 /// A chunk on its way from a reader to a writer.
@@ -94,17 +83,17 @@ struct Shared<'a> {
 pub(super) fn run(line: &Line<'_>, rows: u64) -> Result<(Counts, bool), RunError> {
     let state = Mutex::new(State { rows, ..State::default() });
     let shared = Shared { line, state, claiming: Mutex::default(), changed: Condvar::new() };
-    let (send, receive) = bounded::<InFlight<'_>>(line.queue);
+    let (send, receive) = bounded::<InFlight<'_>>(line.run.settings.queue);
     let mut finished = false;
     std::thread::scope(|scope| {
-        let readers: Vec<_> = (0..line.readers)
+        let readers: Vec<_> = (0..line.run.settings.readers)
             .map(|_| {
                 let (shared, send) = (&shared, send.clone());
                 scope.spawn(move || shared.reader(&send))
             })
             .collect();
         drop(send);
-        for _ in 0..line.writers {
+        for _ in 0..line.run.writers() {
             let (shared, receive) = (&shared, receive.clone());
             scope.spawn(move || shared.writer(&receive));
         }
@@ -125,7 +114,7 @@ impl Shared<'_> {
     }
 
     fn halted(&self) -> bool {
-        self.line.stop.requested() || self.line.halt.requested() || self.state().failed.is_some()
+        self.line.run.stop.requested() || self.line.halt.requested() || self.state().failed.is_some()
     }
 
     fn fail(&self, error: RunError) {
@@ -147,7 +136,7 @@ impl Shared<'_> {
     }
 
     fn report(&self, event: Event) {
-        self.line.reporter.event(&event);
+        self.line.run.reporter.event(&event);
     }
 
     /// Claims, reads and judges chunks. `true` once the step has none left.
@@ -217,20 +206,26 @@ impl Shared<'_> {
         let mut state = self.state();
         state.silences += 1;
         // One silence is met by every reader.
-        state.silences < SILENCES * self.line.readers
+        state.silences < SILENCES * self.line.run.settings.readers
     }
 
     fn next(&self) -> Result<Next, RunError> {
         let line = self.line;
         self.retried(|| {
-            let mut target = line.target.get()?;
+            let mut target = line.run.databases.target.get()?;
             let _one_at_a_time = self.claiming.lock().unwrap_or_else(PoisonError::into_inner);
             let (in_hand, rows) = {
                 let state = self.state();
                 (state.in_hand.clone(), state.rows)
             };
-            let wish = Wish { step: line.step, keys: &line.plan.keys, rows, in_hand: &in_hand, lease: line.lease };
-            let next = claim::next(&mut target, line.owner, wish).map_err(ChunkError::of_ledger)?;
+            let wish = Wish {
+                step: line.step,
+                keys: &line.plan.keys,
+                rows,
+                in_hand: &in_hand,
+                lease: line.run.settings.lease,
+            };
+            let next = claim::next(&mut target, line.run.owner, wish).map_err(ChunkError::of_ledger)?;
             if let Next::Chunk(claim) = &next {
                 self.state().in_hand.push(claim.chunk);
             }
@@ -242,12 +237,20 @@ impl Shared<'_> {
     fn read(&self, claim: &mut Claim) -> Result<Box<dyn ReadyChunk>, ChunkError> {
         let line = self.line;
         let (range, weight) = (claim.range, Weight { most: line.sizing.bytes, a_row: self.state().a_row_bytes });
-        let (rows, read) = self.retried(|| line.prepared.read(line.legacy, line.mends, range, weight))?;
+        let (rows, read) =
+            self.retried(|| line.prepared.read(&line.run.databases.legacy, &line.run.mends, range, weight))?;
         self.state().silences = 0;
         if read != range {
             let keys = &line.plan.keys;
             let held = self.retried(|| {
-                let shorter = claim::shorten(&mut *line.target.get()?, line.step, line.owner, claim, keys, read.hi);
+                let shorter = claim::shorten(
+                    &mut *line.run.databases.target.get()?,
+                    line.step,
+                    line.run.owner,
+                    claim,
+                    keys,
+                    read.hi,
+                );
                 shorter.map_err(ChunkError::of_ledger)
             })?;
             if !held {
@@ -259,16 +262,18 @@ impl Shared<'_> {
 
     /// Waits until a chunk ends here, or for a while: the chunks of others may come free.
     fn wait(&self, seen: u64, chunks: u64, owner: &str, since: &mut Option<Instant>) {
-        let held_by_another = owner != self.line.owner.as_str();
+        let held_by_another = owner != self.line.run.owner.as_str();
         if held_by_another && since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
             *since = None;
             // A worker that was killed may have looked alive until its server noticed.
             let freed = self
                 .line
+                .run
+                .databases
                 .target
                 .get()
                 .ok()
-                .and_then(|mut target| runs::reap(&mut target, self.line.owner).ok())
+                .and_then(|mut target| runs::reap(&mut target, self.line.run.owner).ok())
                 .unwrap_or(0);
             if freed > 0 {
                 self.report(Event::Reaped { chunks: freed });
@@ -311,12 +316,12 @@ impl Shared<'_> {
         let line = self.line;
         let mut unsure = false;
         self.retried(|| {
-            let mut target = line.target.get()?;
+            let mut target = line.run.databases.target.get()?;
             if unsure && claim::is_done(&mut target, &judged.claim).unwrap_or(false) {
                 return Ok(None);
             }
             let began = Instant::now();
-            let done = judged.chunk.commit(&mut target, line.owner, &judged.claim, judged.took);
+            let done = judged.chunk.commit(&mut target, line.run.owner, &judged.claim, judged.took);
             unsure |= matches!(&done, Err(ChunkError::Database(Failure::Lost | Failure::Untold(_))));
             done.map(|done| Some((done, judged.took + began.elapsed())))
         })
@@ -341,14 +346,14 @@ impl Shared<'_> {
         let work = || {
             work().map_err(|mut error| {
                 if error.failure().is_some_and(|failure| failure.is_untold())
-                    && let Ok(mut target) = self.line.target.dedicated()
+                    && let Ok(mut target) = self.line.run.databases.target.dedicated()
                 {
                     error.diagnose(&mut target);
                 }
                 error
             })
         };
-        work.retry(self.line.retries.backoff())
+        work.retry(self.line.run.settings.retries.backoff())
             .when(may_pass)
             .notify(|error, wait| {
                 self.report(Event::Retrying { step: self.line.step, reason: error.to_string(), wait });
@@ -379,14 +384,19 @@ impl Shared<'_> {
 
     fn cut(&self, claim: &Claim, reason: &str) -> bool {
         let line = self.line;
-        let Ok(mut target) = line.target.get() else { return false };
-        claim::split(&mut target, line.step, line.owner, claim, &line.plan.keys, reason).unwrap_or(false)
+        let Ok(mut target) = line.run.databases.target.get() else { return false };
+        claim::split(&mut target, line.step, line.run.owner, claim, &line.plan.keys, reason).unwrap_or(false)
     }
 
     /// Gives a chunk back. Where even that fails, its lease runs out or its owner is found dead.
     fn release(&self, claim: &Claim, reason: &str) {
-        let given =
-            self.line.target.get().map(|mut target| claim::release(&mut target, self.line.owner, claim, reason));
+        let given = self
+            .line
+            .run
+            .databases
+            .target
+            .get()
+            .map(|mut target| claim::release(&mut target, self.line.run.owner, claim, reason));
         if !matches!(given, Ok(Ok(()))) {
             tracing::debug!(step = self.line.step, chunk = claim.chunk, "a chunk could not be given back");
         }

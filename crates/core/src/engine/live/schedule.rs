@@ -102,7 +102,7 @@ pub(crate) fn steps(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<Report,
     let one_at_a_time = run.one_writer();
     let limits = Limits {
         readers: Budget::new(settings.readers as u64),
-        writers: Budget::new(if one_at_a_time { 1 } else { settings.writers as u64 }),
+        writers: Budget::new(run.writers() as u64),
         bytes: Budget::new(settings.queue_bytes),
     };
     let board = Board::default();
@@ -242,25 +242,8 @@ impl Lane<'_> {
         let rows = last.filter(|_| !settings.chunk_time.is_zero()).map_or(sizing.first, |(rows, busy)| {
             sizing.next(rows.max(1), Measured { rows, took: Duration::from_millis(busy), bytes: 0 })
         });
-        let line = Line {
-            step: name,
-            prepared: &*prepared,
-            plan,
-            mends: &run.mends,
-            legacy: &run.databases.legacy,
-            target: &run.databases.target,
-            owner: run.owner,
-            lease: settings.lease,
-            retries: settings.retries,
-            readers: settings.readers,
-            writers: if run.one_writer() { 1 } else { settings.writers },
-            queue: settings.queue,
-            sizing,
-            limits: self.limits,
-            stop: run.stop,
-            halt: &self.board.halt,
-            reporter: run.reporter,
-        };
+        let line =
+            Line { run, step: name, prepared: &*prepared, plan, sizing, limits: self.limits, halt: &self.board.halt };
         let mut sum = Counts::default();
         loop {
             let (counts, complete) = offline::load(run, step, &*prepared, || pipeline::run(&line, rows))?;

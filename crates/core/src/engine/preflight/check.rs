@@ -27,7 +27,7 @@ type Look<'a> = dyn Fn(&mut Db) -> QueryResult<Vec<Finding>> + 'a;
 ///
 /// # Errors
 /// A database cannot be reached.
-pub(crate) fn look(checked: &Checked<'_>) -> Result<Preflight, RunError> {
+fn look(checked: &Checked<'_>) -> Result<Preflight, RunError> {
     // Neither side asks the other.
     let (legacy, target) = std::thread::scope(|scope| {
         let legacy = scope.spawn(|| legacy_side(checked));

@@ -103,6 +103,11 @@ impl Running<'_> {
         })
     }
 
+    /// Threads that write.
+    pub(crate) fn writers(&self) -> usize {
+        if self.one_writer() { 1 } else { self.settings.writers }
+    }
+
     /// Whether steps go one after the other: SQLite has one writer, and a rehearsal one transaction.
     pub(crate) fn one_writer(&self) -> bool {
         self.settings.dry_run || self.databases.target.backend() == Backend::Sqlite

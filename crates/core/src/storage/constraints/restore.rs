@@ -15,8 +15,7 @@ use super::{Missing, OfflineError, Orphans, missing, orphans};
 use crate::storage::db::Db;
 use crate::storage::failure::Failure;
 use crate::storage::place::in_schema;
-use crate::storage::sql::literal;
-use crate::storage::sql::quoted;
+use crate::storage::sql::{literal, quoted};
 
 /// How long a connection that finds all in others' hands waits before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);

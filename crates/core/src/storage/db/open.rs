@@ -9,11 +9,9 @@ use diesel::{Connection, ConnectionError, PgConnection, SqliteConnection};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::ExposeSecret;
 
-use super::session;
 use super::trouble::{MISREAD, Trouble, Unopened, is_about_tls, refused_user};
 use super::url::DbUrl;
-use super::{Backend, Db, Role};
-use crate::storage::db::diagnosis;
+use super::{Backend, Db, Role, diagnosis, session};
 use crate::storage::failure::Failure;
 
 /// Why a database could not be opened. Its text holds no password.

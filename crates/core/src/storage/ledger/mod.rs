@@ -3,7 +3,7 @@
 //! What a chunk did and that it did it commit in one transaction ([`close`]), so the ledger is never ahead of the target
 //! and never behind it.
 
-pub(crate) mod alive;
+pub mod alive;
 mod blocks;
 pub(crate) mod changes;
 pub mod claim;

@@ -8,14 +8,12 @@ use diesel::sql_types::Nullable;
 use jiff::Timestamp;
 
 use super::error::{Attempt, LedgerError};
+use super::owner::{HeldError, Owner};
 use super::tables::{replant_chunks as c, replant_runs as r};
 use super::{alive, claim};
 use crate::storage::advisory;
 use crate::storage::db::Db;
 use crate::storage::types::{Instant, Utc};
-
-pub use super::alive::{Alive, living};
-pub use super::owner::{HeldError, Owner};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
