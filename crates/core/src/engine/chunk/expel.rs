@@ -12,7 +12,7 @@ use super::ends::Kept;
 use super::error::ChunkError;
 use super::forms::Expelled;
 use super::judged::Judged;
-use super::take_out::{deleted, is_in};
+use super::take_out::{deleted, is_in, take_out_all};
 use crate::contract::legacy::LegacyRow;
 use crate::contract::step::Step;
 use crate::storage::bulk::{Refused, Rows as _, UnitIndex, Writing, settle};
@@ -59,19 +59,9 @@ pub(crate) fn expel<S: Step>(
     if let Some(key) = entangled(judged, db, chunk, &going)? {
         return Err(ChunkError::Entangled { key });
     }
-    // What a row points to can be taken out once the row is.
-    while !going.is_empty() {
-        let before = going.len();
-        let mut still = Vec::new();
-        for unit in going {
-            if deleted(judged, db, unit, &recorded, &ours)?.is_none() {
-                still.push(unit);
-            }
-        }
-        if still.len() == before {
-            return Err(ChunkError::Entangled { key: judged.unit(still[0])[0].key() });
-        }
-        going = still;
+    let still = take_out_all(going, |unit| Ok(deleted(judged, db, unit, &recorded, &ours)?.is_some()))?;
+    if let Some(unit) = still.first() {
+        return Err(ChunkError::Entangled { key: judged.unit(*unit)[0].key() });
     }
     let writing = Writing { step: S::NAME, chunk, units: judged.units(), again: &RoaringBitmap::new() };
     refused.extend(settle(db, &writing, &judged.draft.rows.only(&|unit| again.contains(unit)))?);

@@ -11,7 +11,7 @@ use super::error::ChunkError;
 use super::forms::Moved;
 use super::judged::Judged;
 use super::rejudged::Rejudged;
-use super::take_out::{delete_row, deleted, is_in, taken_out};
+use super::take_out::{delete_row, deleted, is_in, take_out_all, taken_out};
 use crate::contract::legacy::LegacyRow;
 use crate::contract::step::Step;
 use crate::storage::bulk::{Refused, Rows as _, UnitIndex, Writing, settle};
@@ -78,21 +78,7 @@ impl<S: Step> Rejudging<'_, S> {
     fn write(&self, db: &mut Db, due: &Due) -> Result<(Vec<Refused>, Kept), ChunkError> {
         let ours = plan::ours(db)?;
         let mut kept = Kept::default();
-        // What a row points to can be taken out once the row is.
-        let mut out = due.out.clone();
-        loop {
-            let before = out.len();
-            let mut still = Vec::new();
-            for unit in out {
-                if !self.take_out(db, unit, &ours)? {
-                    still.push(unit);
-                }
-            }
-            out = still;
-            if out.len() == before {
-                break;
-            }
-        }
+        let out = take_out_all(due.out.clone(), |unit| self.take_out(db, unit, &ours))?;
         for unit in out {
             kept.extend(self.stays(unit));
         }

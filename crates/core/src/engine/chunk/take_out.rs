@@ -21,6 +21,29 @@ pub(crate) fn is_in(recorded: &Recorded) -> bool {
     matches!(recorded.outcome, Outcome::Migrated | Outcome::Merged)
 }
 
+/// Takes units out, for as long as that helps: what a row points to can be taken out once the row is. Returns those that stay.
+///
+/// # Errors
+/// Those of `take_out`.
+pub(crate) fn take_out_all(
+    mut units: Vec<UnitIndex>,
+    mut take_out: impl FnMut(UnitIndex) -> Result<bool, ChunkError>,
+) -> Result<Vec<UnitIndex>, ChunkError> {
+    loop {
+        let before = units.len();
+        let mut still = Vec::new();
+        for unit in units {
+            if !take_out(unit)? {
+                still.push(unit);
+            }
+        }
+        units = still;
+        if units.len() == before || units.is_empty() {
+            return Ok(units);
+        }
+    }
+}
+
 /// Deletes what was written for a unit. The changes; none where something points to it, or it was there before the migration:
 /// then it stays.
 ///
