@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, FromArgMatches};
+use replant_core::{Key, KeyRange};
 
 use crate::app::App;
 use crate::command::AnyCommand;
@@ -26,6 +27,14 @@ pub struct Form {
     /// Print JSON, for scripts
     #[arg(long)]
     pub json: bool,
+}
+
+/// A key, or a range of them.
+pub(crate) fn key_range(text: &str) -> Result<KeyRange, String> {
+    let key = |text: &str| text.trim().parse::<Key>().map_err(|_| format!("`{text}` is no key"));
+    let (lo, hi) = text.split_once("..").unwrap_or((text, text));
+    let (lo, hi) = (key(lo)?, key(hi)?);
+    if lo <= hi { Ok(KeyRange { lo, hi }) } else { Err(format!("`{text}` ends before it begins")) }
 }
 
 /// What is said of every command.
@@ -143,6 +152,15 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         menu(&app()).debug_assert();
+    }
+
+    #[test]
+    fn keys_are_ones_and_ranges() {
+        assert_eq!(key_range("5"), Ok(KeyRange { lo: 5, hi: 5 }));
+        assert_eq!(key_range("7..9"), Ok(KeyRange { lo: 7, hi: 9 }));
+        for text in ["", "a", "9..7", "1..", "5-7"] {
+            assert!(key_range(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -173,6 +173,7 @@ impl Environment {
                 longest_wait: Duration::from_millis(run.retry.longest_wait_ms),
             },
             only,
+            subset: None,
             dry_run,
             offline: (!self.is_live()).then_some(Offline { least_rows: self.offline.least_rows }),
             building: self.building(),

@@ -26,6 +26,9 @@ pub(crate) struct Account {
     pub(crate) dry_run: bool,
     /// Whether nothing is left to do of what was asked for.
     pub(crate) complete: bool,
+    /// Whether a part of the last step was all that was asked for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) part: bool,
     /// Whether earlier runs had done it all, so that this one wrote nothing.
     pub(crate) nothing_to_do: bool,
     pub(crate) steps: Vec<StepLine>,
@@ -78,6 +81,7 @@ impl Account {
             environment: environment.to_owned(),
             dry_run: false,
             complete,
+            part: report.is_some_and(|report| report.part),
             nothing_to_do: report
                 .is_none_or(|report| report.complete && report.steps.iter().all(|step| step.already_done)),
             next: next(environment, complete, &steps, example(db)?.as_deref().unwrap_or("TABLE ID")),
@@ -102,6 +106,7 @@ impl Account {
             environment: environment.to_owned(),
             dry_run: true,
             complete: report.complete,
+            part: report.part,
             nothing_to_do: report.complete && report.steps.iter().all(|step| step.already_done),
             steps: report.steps.iter().map(step).collect(),
             codes: rehearsed.map(|found| found.codes.clone()),
@@ -119,7 +124,9 @@ impl Account {
         if self.nothing_to_do {
             parts.push("All is done already: nothing was written.".to_owned());
         }
-        if !self.complete {
+        if !self.complete && self.part {
+            parts.push("What was asked for is done, and the rest is open: without --limit and --keys the same command does it.".to_owned());
+        } else if !self.complete {
             parts.push("Stopped on request: not all is done. The same command goes on.".to_owned());
         }
         if !self.intruders.is_empty() {
@@ -227,7 +234,7 @@ mod tests {
         let counts = Counts { read: 10, migrated: 9, skipped: 1, ..Counts::default() };
         let counts = if already_done { Counts::default() } else { counts };
         let step = StepReport { step: "readers.readers", already_done, counts, elapsed: Duration::from_secs(2) };
-        Report { complete: true, steps: vec![step], intruders: Vec::new(), rehearsed: None }
+        Report { complete: true, part: false, steps: vec![step], intruders: Vec::new(), rehearsed: None }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::config::{self, Vars};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::output::{json, print};
 use crate::places;
 use crate::typed::{LOCAL, typed};
 
@@ -28,6 +29,9 @@ pub(crate) struct Demo {
     /// Make the files anew and begin again
     #[arg(long)]
     fresh: bool,
+    /// Make the files and migrate nothing yet: a place for `migrate --only DOMAIN --limit N`
+    #[arg(long)]
+    prepare: bool,
     #[command(flatten)]
     form: Form,
 }
@@ -64,6 +68,13 @@ writes nothing.",
         }
         make(&legacy, &sample.legacy)?;
         make(&target, &sample.target)?;
+        if self.prepare {
+            match self.form.json {
+                true => json(&serde_json::json!({ "legacy": legacy, "target": target })),
+                false => print(format!("Ready, and nothing is migrated. Next:\n  {}", typed("migrate", LOCAL))),
+            }
+            return Ok(Exit::Done);
+        }
         let running = Running {
             legacy: DbUrl::sqlite(&legacy),
             target: DbUrl::sqlite(&target),

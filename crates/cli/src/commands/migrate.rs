@@ -3,10 +3,10 @@
 use clap::Args;
 use replant_core::db::{Backend, Db, DbUrl, Role};
 use replant_core::ledger::runs;
-use replant_core::{Migration, Registry, Settings, Stop, ledger};
+use replant_core::{KeyRange, Migration, Registry, Settings, Stop, Subset, ledger};
 
 use crate::app::App;
-use crate::arguments::{Form, On};
+use crate::arguments::{Form, On, key_range};
 use crate::command::Command;
 use crate::config::Environment;
 use crate::context::Context;
@@ -26,6 +26,12 @@ pub(crate) struct Migrate {
     /// A domain or a step, with all that it waits for; may be repeated [default: all]
     #[arg(long, value_name = "DOMAIN")]
     only: Vec<String>,
+    /// Of the last step that --only names, so many rows: the first that are not done. The rest waits for a later run
+    #[arg(long, value_name = "N", requires = "only", group = "rows", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Of the last step that --only names, these keys and ranges of them, each with its unit: 5,7..9
+    #[arg(long, value_name = "KEYS", requires = "only", group = "rows", value_delimiter = ',', value_parser = key_range)]
+    keys: Vec<KeyRange>,
     /// Do everything but commit, on copies of the target's tables
     #[arg(long)]
     dry_run: bool,
@@ -57,6 +63,9 @@ together.
 uses the target waits for it, and none of its ids is taken. It needs room for the copies for as long
 as it runs. Triggers of the target are not asked.
 
+--limit and --keys try a few rows in earnest: they are written as a whole run would write them, and stay.
+The steps before them are done in whole; a later run does the rest.
+
 {}",
             Exit::help()
         ))
@@ -72,7 +81,10 @@ as it runs. Triggers of the target are not asked.
         }
         confirm(cx, &environment, self.confirm.as_deref(), self.dry_run)?;
         let again = again(&self);
-        let settings = environment.settings(self.only, self.dry_run, self.workers.map(usize::from));
+        let subset =
+            self.limit.map(Subset::First).or_else(|| (!self.keys.is_empty()).then(|| Subset::Keys(self.keys.clone())));
+        let mut settings = environment.settings(self.only, self.dry_run, self.workers.map(usize::from));
+        settings.subset = subset;
         carry_out(cx, Running { legacy, target, settings, again }, self.form.json)
     }
 }
@@ -99,7 +111,7 @@ pub(super) fn carry_out(cx: &Context, running: Running, as_json: bool) -> Result
     } else {
         let progress = Progress::new(again.clone());
         let report = migration.run(&stop, &progress)?;
-        if !report.complete && !stop.requested() {
+        if !report.complete && !report.part && !stop.requested() {
             let what = "a step ended early though nobody asked for it: a defect, which the log names".to_owned();
             return Err(Error::Failed {
                 what,
@@ -120,7 +132,7 @@ pub(super) fn carry_out(cx: &Context, running: Running, as_json: bool) -> Result
         true => json(&account),
         false => print(account.text()),
     }
-    Ok(if account.complete { Exit::Done } else { Exit::Stopped })
+    Ok(if account.complete || (account.part && !stop.requested()) { Exit::Done } else { Exit::Stopped })
 }
 
 /// Whether earlier runs did it all, so that nothing is to be written: not even that there was a run.
@@ -167,7 +179,7 @@ fn join(environment: &Environment, run: &str, args: &Migrate) -> Result<(), Erro
     Err(Error::Refused { what, hint })
 }
 
-/// The command that goes on, as it was typed.
+/// The command that goes on, as it was typed; after a part of a step, with the rest of it.
 fn again(args: &Migrate) -> String {
     let only: String = args.only.iter().map(|only| format!(" --only {only}")).collect();
     let dry_run = if args.dry_run { " --dry-run" } else { "" };

@@ -3,12 +3,12 @@
 use clap::Args;
 use comfy_table::{Attribute, Cell, Color};
 use jiff::tz::TimeZone;
-use replant_core::{Key, KeyRange, Outcome, Repair, Selection, Silent, Trial};
+use replant_core::{KeyRange, Outcome, Repair, Selection, Silent, Trial};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
 use crate::app::App;
-use crate::arguments::{Form, On};
+use crate::arguments::{Form, On, key_range};
 use crate::command::Command;
 use crate::context::Context;
 use crate::error::Error;
@@ -22,7 +22,7 @@ pub(crate) struct Try {
     #[arg(value_name = "TABLE")]
     table: String,
     /// Keys, and ranges of them: 5,7..9
-    #[arg(long, value_name = "KEYS", value_delimiter = ',', value_parser = range, group = "rows")]
+    #[arg(long, value_name = "KEYS", value_delimiter = ',', value_parser = key_range, group = "rows")]
     keys: Vec<KeyRange>,
     /// Rows that ended with this code, or have a repair with it
     #[arg(long, value_name = "CODE", group = "rows")]
@@ -81,14 +81,6 @@ Examples:
         }
         Ok(Exit::Done)
     }
-}
-
-/// A key, or a range of them.
-fn range(text: &str) -> Result<KeyRange, String> {
-    let key = |text: &str| text.trim().parse::<Key>().map_err(|_| format!("`{text}` is no key"));
-    let (lo, hi) = text.split_once("..").unwrap_or((text, text));
-    let (lo, hi) = (key(lo)?, key(hi)?);
-    if lo <= hi { Ok(KeyRange { lo, hi }) } else { Err(format!("`{text}` ends before it begins")) }
 }
 
 fn shown(table: &str, trials: &[Trial], tried: usize, diff: bool) -> String {
@@ -205,15 +197,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn keys_are_ones_and_ranges() {
-        assert_eq!(range("5"), Ok(KeyRange { lo: 5, hi: 5 }));
-        assert_eq!(range("7..9"), Ok(KeyRange { lo: 7, hi: 9 }));
-        for text in ["", "a", "9..7", "1..", "5-7"] {
-            assert!(range(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn forms_of_one_value_do_not_differ() {

@@ -231,7 +231,7 @@ impl Migration<'_> {
             if chunks > 0 {
                 reporter.event(&Event::Reaped { chunks });
             }
-            runs::begin(&mut target, &owner, &self.settings.environment, scope.only, snapshot)?;
+            runs::begin(&mut target, &owner, &self.settings.environment, &scope.noted(&self.settings), snapshot)?;
             reporter.event(&Event::Began { run: owner.to_string() });
             mends::load(&mut target)?
         };
@@ -288,4 +288,14 @@ impl Migration<'_> {
 struct Scope<'a> {
     steps: &'a [&'a dyn AnyStep],
     only: &'a [String],
+}
+
+impl Scope<'_> {
+    /// As the ledger notes it.
+    fn noted(&self, settings: &Settings) -> runs::Scope {
+        match settings.subset {
+            None => runs::Scope::Whole(self.only.to_vec()),
+            Some(_) => runs::Scope::Part { part_of: self.only.to_vec() },
+        }
+    }
 }

@@ -12,6 +12,8 @@ use crate::words::{Counts, MoneyTotals};
 pub struct Report {
     /// Whether nothing is left to do.
     pub complete: bool,
+    /// Whether a part of its last step was all that it was asked for.
+    pub part: bool,
     /// What this run did, by step.
     pub steps: Vec<StepReport>,
     /// Sessions of others that may have written to an offline target while it had no foreign keys.

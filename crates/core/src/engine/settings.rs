@@ -6,6 +6,7 @@ use crate::contract::inspect::PointerRules;
 use crate::policy::retry::Retries;
 use crate::policy::sizing::Sizing;
 use crate::storage::constraints::Building;
+use crate::words::KeyRange;
 
 /// The fewest rows of a chunk that is sized by its time: what a transaction costs by itself is then a small part of it.
 const LEAST_ROWS: u64 = 200;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub retries: Retries,
     /// Domains or steps to run, with all that they wait for; none: all.
     pub only: Vec<String>,
+    /// Of the last step of those, only a part; none: all of it.
+    pub subset: Option<Subset>,
     /// Do everything but commit.
     pub dry_run: bool,
     /// How steps load where nobody else writes to the target; none: it is live, and keeps every constraint.
@@ -55,6 +58,15 @@ pub struct Settings {
     pub disk_gb: Option<u64>,
     /// Gigabytes of that disk that are kept free: a run stops before it takes them.
     pub disk_reserve_gb: u64,
+}
+
+/// A part of a step. What is left of it stays to be done by a later run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subset {
+    /// So many rows: the first that are not done.
+    First(u64),
+    /// The units of the rows with these keys.
+    Keys(Vec<KeyRange>),
 }
 
 /// How steps load where nobody else writes to the target: without foreign keys and secondary indexes, which are built again
@@ -114,6 +126,7 @@ impl Default for Settings {
             lease: Duration::from_secs(60),
             retries: Retries::default(),
             only: Vec::new(),
+            subset: None,
             dry_run: false,
             offline: None,
             building: Building::default(),

@@ -19,6 +19,9 @@ pub struct KeyRange {
 }
 
 impl KeyRange {
+    /// Every key that there can be.
+    pub const ALL: Self = Self { lo: Key::MIN, hi: Key::MAX };
+
     /// Whether `key` lies in the range.
     pub fn contains(self, key: Key) -> bool {
         (self.lo..=self.hi).contains(&key)
@@ -108,6 +111,13 @@ impl KeySet {
         let at = |place: u64| self.at(place).filter(|key| *key <= range.hi);
         let last = at(from.saturating_add(count.checked_sub(1)?))?;
         at(from.saturating_add(count)).map(|next| (last, next))
+    }
+
+    /// `range` from the first key in it to the last; none where no key is in it.
+    pub fn narrowed(&self, range: KeyRange) -> Option<KeyRange> {
+        let before = ordered(range.lo).checked_sub(1).map_or(0, |before| self.keys.rank(before));
+        let last = self.keys.rank(ordered(range.hi)).checked_sub(1)?;
+        (before <= last).then(|| Some(KeyRange { lo: self.at(before)?, hi: self.at(last)? }))?
     }
 
     /// The key of which so many are smaller.

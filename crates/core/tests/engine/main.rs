@@ -9,6 +9,7 @@ mod ids;
 mod offline;
 mod order;
 mod outages;
+mod part;
 mod preflight;
 mod refusals;
 mod replay;

@@ -5,6 +5,7 @@ mod finish;
 mod limits;
 mod pipeline;
 mod schedule;
+mod subset;
 
 pub(crate) use finish::finish_again;
 pub(crate) use schedule::steps;

@@ -22,7 +22,7 @@ use crate::storage::ledger::claim::{self, Claim, Next, Wish};
 use crate::storage::ledger::plan::StepPlan;
 use crate::storage::ledger::runs;
 use crate::storage::pool::PoolError;
-use crate::words::Counts;
+use crate::words::{Counts, KeyRange};
 
 /// How long a worker that found no free chunk waits before it looks again, unless one of this process ends sooner.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -37,6 +37,8 @@ pub(super) struct Line<'a> {
     pub(super) step: &'static str,
     pub(super) prepared: &'a dyn PreparedStep,
     pub(super) plan: &'a StepPlan,
+    /// The keys that are to be done.
+    pub(super) within: KeyRange,
     pub(super) sizing: Sizing,
     /// What the steps that run side by side share.
     pub(super) limits: &'a Limits,
@@ -79,7 +81,7 @@ struct Shared<'a> {
 }
 
 /// Runs a step's chunks until none is left, the run is asked to stop, or one fails for good. Returns what was done here,
-/// and whether the step has no chunk left. `rows` is the size of the first chunk.
+/// and whether no chunk is left of the keys that are to be done. `rows` is the size of the first chunk.
 pub(super) fn run(line: &Line<'_>, rows: u64) -> Result<(Counts, bool), RunError> {
     let state = Mutex::new(State { rows, ..State::default() });
     let shared = Shared { line, state, claiming: Mutex::default(), changed: Condvar::new() };
@@ -221,6 +223,7 @@ impl Shared<'_> {
             let wish = Wish {
                 step: line.step,
                 keys: &line.plan.keys,
+                within: line.within,
                 rows,
                 in_hand: &in_hand,
                 lease: line.run.settings.lease,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::finish::{Finished, finish, look_at_indexes};
 use super::limits::{Budget, Limits};
 use super::pipeline::{self, Line};
+use super::subset;
 use crate::contract::cache::LookupCache;
 use crate::contract::errors::PrepareError;
 use crate::contract::step::Again;
@@ -22,7 +23,7 @@ use crate::engine::stop::Stop;
 use crate::policy::sizing::Measured;
 use crate::storage::ledger::plan::StepPlan;
 use crate::storage::ledger::{self, claim};
-use crate::words::Counts;
+use crate::words::{Counts, KeyRange};
 
 /// How the steps stand.
 #[derive(Default)]
@@ -137,6 +138,7 @@ pub(crate) fn steps(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<Report,
         None => Ok(Report {
             rehearsed: rehearsed(run)?,
             complete: ended.values().all(|done| *done),
+            part: settings.subset.is_some(),
             steps: steps.iter().filter_map(|step| reports.remove(step.name())).collect(),
             intruders: offline::intruders(run),
         }),
@@ -217,6 +219,11 @@ impl Lane<'_> {
         !upstream.contains(&before) || waited.during(|| self.board.wait(&[before]))
     }
 
+    /// Whether no chunk of a step is open.
+    fn is_all(&self, step: &str) -> Result<bool, RunError> {
+        Ok(claim::open(&mut *self.run.databases.target.get()?, step)?.is_empty())
+    }
+
     /// What was moved here, and whether the step is done. None: one that it waits for is not.
     fn step(
         &self,
@@ -242,11 +249,27 @@ impl Lane<'_> {
         let rows = last.filter(|_| !settings.chunk_time.is_zero()).map_or(sizing.first, |(rows, busy)| {
             sizing.next(rows.max(1), Measured { rows, took: Duration::from_millis(busy), bytes: 0 })
         });
-        let line =
-            Line { run, step: name, prepared: &*prepared, plan, sizing, limits: self.limits, halt: &self.board.halt };
+        let subset = settings.subset.as_ref().filter(|_| self.steps.last().is_some_and(|last| last.name() == name));
+        let ranges = subset.map(|subset| run.patiently(name, || subset::ranges(run, step, &*prepared, subset)));
+        let ranges = ranges.transpose()?.unwrap_or(vec![KeyRange::ALL]);
+        let pipelines = || {
+            let mut sum = Counts::default();
+            for within in &ranges {
+                let (step, halt) = (name, &self.board.halt);
+                let prepared = &*prepared;
+                let line = Line { run, step, prepared, plan, within: *within, sizing, limits: self.limits, halt };
+                let (counts, complete) = pipeline::run(&line, rows)?;
+                sum += counts;
+                if !complete {
+                    return Ok((sum, false));
+                }
+            }
+            let is_all = subset.is_none() || run.patiently(name, || Ok(self.is_all(name)?))?;
+            Ok((sum, is_all))
+        };
         let mut sum = Counts::default();
         loop {
-            let (counts, complete) = offline::load(run, step, &*prepared, || pipeline::run(&line, rows))?;
+            let (counts, complete) = offline::load(run, step, &*prepared, pipelines)?;
             sum += counts;
             if !complete {
                 return Ok(Some((sum, false)));

@@ -22,9 +22,9 @@ use crate::storage::pool::Pool;
 /// How often it is looked after others while the target has no foreign keys.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Whether a run may drop anything: a rehearsal holds its locks to its end, and SQLite has nothing to gain.
+/// Whether a run may drop anything: a rehearsal holds its locks to its end, and SQLite and a part of a step have nothing to gain.
 fn may_drop(settings: &Settings, target: &Pool) -> Option<Offline> {
-    settings.offline.filter(|_| target.backend() == Backend::Postgres && !settings.dry_run)
+    settings.offline.filter(|_| settings.subset.is_none() && target.backend() == Backend::Postgres && !settings.dry_run)
 }
 
 /// Whether what is left to do may be done offline, before anything is written.

@@ -8,13 +8,14 @@ use super::running::Running;
 use crate::engine::error::RunError;
 use crate::engine::stop::Stop;
 use crate::storage::db::{Db, DbUrl, Role};
+use crate::storage::ledger::runs::Scope;
 use crate::storage::ledger::{self, runs};
 use crate::storage::pool::PoolError;
 
 /// How often a worker looks whether there is a run to join, and whether it is over.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// The run that is under way, and the domains or steps to which it is limited.
+/// The run that is under way, and the domains or steps to which it is limited. One that does a part of a step is not joined.
 ///
 /// # Errors
 /// There is none after `patience`, or the database fails.
@@ -28,9 +29,9 @@ pub(crate) fn wait_for_a_run(
     loop {
         if ledger::exists(&mut target)?
             && let Some(run) = runs::under_way(&mut target)?
+            && let Scope::Whole(only) = runs::scope(&mut target, &run)?
         {
-            let scope = runs::scope(&mut target, &run)?;
-            return Ok((run, scope));
+            return Ok((run, only));
         }
         if began.elapsed() >= patience || stop.requested() {
             return Err(RunError::NoRun { waited: began.elapsed() });

@@ -53,6 +53,8 @@ pub struct Wish<'a> {
     pub step: &'a str,
     /// The keys of its legacy table.
     pub keys: &'a KeySet,
+    /// Those that it is to be about.
+    pub within: KeyRange,
     /// About as many of them.
     pub rows: u64,
     /// The chunks that the worker has in hand.
@@ -83,6 +85,7 @@ pub fn next(db: &mut Db, owner: &Owner, wish: Wish<'_>) -> Result<Next, LedgerEr
         let open: Vec<(String, Option<String>)> = c::table
             .filter(c::step.eq(wish.step.to_owned()))
             .filter(c::state.ne("done"))
+            .filter(c::lo.le(wish.within.hi).and(c::hi.ge(wish.within.lo)))
             .select((c::state, c::owner))
             .load(db)
             .attempt("read")?;
@@ -103,7 +106,7 @@ type Found = (i64, i64, i64, i64, i64, String, Option<String>);
 
 /// The claim, and who held the chunk before and let its lease run out.
 fn claim(db: &mut Db, owner: &Owner, wish: Wish<'_>) -> QueryResult<Option<(Claim, Option<String>)>> {
-    let Wish { step, keys, rows, in_hand, lease } = wish;
+    let Wish { step, keys, within, rows, in_hand, lease } = wish;
     let columns = (c::id, c::lo, c::hi, c::epoch, c::attempts, c::state, c::owner);
     let found: Option<Found> =
         match db {
@@ -116,6 +119,7 @@ fn claim(db: &mut Db, owner: &Owner, wish: Wish<'_>) -> QueryResult<Option<(Clai
                         c::owner.eq(owner.as_str().to_owned()).and(c::id.ne_all(in_hand.to_vec())).assume_not_null(),
                     ))
                     .filter(c::state.ne("done"))
+                    .filter(c::lo.le(within.hi).and(c::hi.ge(within.lo)))
                     .order(c::lo)
                     .select(columns)
                     .limit(1)
@@ -127,6 +131,7 @@ fn claim(db: &mut Db, owner: &Owner, wish: Wish<'_>) -> QueryResult<Option<(Clai
             _ => c::table
                 .filter(c::step.eq(step.to_owned()))
                 .filter(c::state.eq("free"))
+                .filter(c::lo.le(within.hi).and(c::hi.ge(within.lo)))
                 .order(c::lo)
                 .select(columns)
                 .first(db)
@@ -134,12 +139,20 @@ fn claim(db: &mut Db, owner: &Owner, wish: Wish<'_>) -> QueryResult<Option<(Clai
         };
     let Some((chunk, lo, hi, epoch, attempts, state, before)) = found else { return Ok(None) };
     let mut range = KeyRange { lo, hi };
+    let wished = KeyRange { lo: lo.max(within.lo), hi: hi.min(within.hi) };
+    if wished != range
+        && let Some(wished) = keys.narrowed(wished)
+    {
+        cut_out(db, step, chunk, keys, range, wished)?;
+        range = wished;
+    }
     // A rest that is not worth a claim of its own goes along.
     if keys.count(range) > rows.saturating_add(rows / 2)
-        && let Some((last, next)) = keys.cut(range, rows)
+        && let Some((last, _)) = keys.cut(range, rows)
     {
-        cut_off_rest(db, step, chunk, (keys, range), (last, next))?;
-        range.hi = last;
+        let first = KeyRange { lo: range.lo, hi: last };
+        cut_out(db, step, chunk, keys, range, first)?;
+        range = first;
     }
     let token = format!("{:016x}", fastrand::u64(..));
     diesel::update(c::table.find(chunk))
@@ -159,26 +172,20 @@ fn claim(db: &mut Db, owner: &Owner, wish: Wish<'_>) -> QueryResult<Option<(Clai
     Ok(Some((Claim { chunk, range, epoch: epoch + 1, token, attempts: attempts + 1 }, stale)))
 }
 
-/// Lets a chunk end at `last`, and makes a free one of what comes after it, from `next`.
-fn cut_off_rest(
-    db: &mut Db,
-    step: &str,
-    chunk: i64,
-    (keys, range): (&KeySet, KeyRange),
-    (last, next): (Key, Key),
-) -> QueryResult<()> {
-    let count = |lo, hi| keys.count(KeyRange { lo, hi }).cast_signed();
-    diesel::update(c::table.find(chunk)).set((c::hi.eq(last), c::keys.eq(count(range.lo, last)))).execute(db)?;
-    diesel::insert_into(c::table)
-        .values((
-            c::step.eq(step),
-            c::lo.eq(next),
-            c::hi.eq(range.hi),
-            c::keys.eq(count(next, range.hi)),
-            c::state.eq("free"),
-        ))
-        .execute(db)
-        .map(|_| ())
+/// Leaves the keys of `kept` to a chunk, and makes free ones of those before and after them.
+fn cut_out(db: &mut Db, step: &str, chunk: i64, keys: &KeySet, range: KeyRange, kept: KeyRange) -> QueryResult<()> {
+    let count = |range| keys.count(range).cast_signed();
+    diesel::update(c::table.find(chunk))
+        .set((c::lo.eq(kept.lo), c::hi.eq(kept.hi), c::keys.eq(count(kept))))
+        .execute(db)?;
+    let before = kept.lo.checked_sub(1).map(|hi| KeyRange { lo: range.lo, hi });
+    let after = kept.hi.checked_add(1).map(|lo| KeyRange { lo, hi: range.hi });
+    for rest in [before, after].into_iter().flatten().filter_map(|rest| keys.narrowed(rest)) {
+        let free =
+            (c::step.eq(step), c::lo.eq(rest.lo), c::hi.eq(rest.hi), c::keys.eq(count(rest)), c::state.eq("free"));
+        diesel::insert_into(c::table).values(free).execute(db)?;
+    }
+    Ok(())
 }
 
 /// When a lease that begins now ends, by the clock of the database.
@@ -245,13 +252,13 @@ pub fn split(
     if count < 2 {
         return Ok(false);
     }
-    let Some(halves) = keys.cut(claim.range, count / 2) else { return Ok(false) };
+    let Some((last, _)) = keys.cut(claim.range, count / 2) else { return Ok(false) };
     db.write(|db| {
         let given_back = diesel::update(claim.held().filter(c::owner.eq(owner.as_str().to_owned())))
             .set((c::state.eq("free"), c::reason.eq(reason)))
             .execute(db)?;
         if given_back == 1 {
-            cut_off_rest(db, step, claim.chunk, (keys, claim.range), halves)?;
+            cut_out(db, step, claim.chunk, keys, claim.range, KeyRange { lo: claim.range.lo, hi: last })?;
         }
         Ok::<_, diesel::result::Error>(())
     })
@@ -272,19 +279,31 @@ pub fn shorten(
     last: Key,
 ) -> Result<bool, LedgerError> {
     let kept = KeyRange { lo: claim.range.lo, hi: last };
-    let Some((_, next)) = keys.cut(claim.range, keys.count(kept)) else { return Ok(true) };
+    if keys.count(kept) == keys.count(claim.range) {
+        return Ok(true);
+    }
     let held = db
         .write(|db| {
             let mine = claim.held().filter(c::owner.eq(owner.as_str().to_owned()));
             let held = diesel::update(mine).set(c::lease_until.eq(c::lease_until)).execute(db)? == 1;
             if held {
-                cut_off_rest(db, step, claim.chunk, (keys, claim.range), (last, next))?;
+                cut_out(db, step, claim.chunk, keys, claim.range, kept)?;
             }
             Ok::<_, diesel::result::Error>(held)
         })
         .attempt("told to cut a chunk")?;
     claim.range = kept;
     Ok(held)
+}
+
+/// The ranges of a step that are not done, in order.
+///
+/// # Errors
+/// The database fails.
+pub fn open(db: &mut Db, step: &str) -> Result<Vec<KeyRange>, LedgerError> {
+    let open = c::table.filter(c::step.eq(step.to_owned())).filter(c::state.ne("done")).order(c::lo);
+    let ranges: Vec<(Key, Key)> = open.select((c::lo, c::hi)).load(db).attempt("read")?;
+    Ok(ranges.into_iter().map(|(lo, hi)| KeyRange { lo, hi }).collect())
 }
 
 /// Rows and milliseconds of the chunk of a step that was done last: what a run learns from the one before it.

@@ -6,6 +6,7 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Nullable;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::error::{Attempt, LedgerError};
 use super::owner::{HeldError, Owner};
@@ -26,7 +27,20 @@ pub enum End {
     Failed,
 }
 
-/// Opens a run. `only`: the domains or steps to which it is limited; none: all.
+/// What a run is to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Scope {
+    /// Domains or steps, whole; none: all.
+    Whole(Vec<String>),
+    /// A part of the last of some steps.
+    Part {
+        /// The domains or steps.
+        part_of: Vec<String>,
+    },
+}
+
+/// Opens a run.
 ///
 /// # Errors
 /// The database fails.
@@ -34,10 +48,11 @@ pub fn begin(
     db: &mut Db,
     owner: &Owner,
     environment: &str,
-    only: &[String],
+    scope: &Scope,
     snapshot: Timestamp,
 ) -> Result<(), LedgerError> {
-    let scope = (!only.is_empty()).then(|| serde_json::to_string(only).expect("names have a JSON form"));
+    let is_all = matches!(scope, Scope::Whole(only) if only.is_empty());
+    let scope = (!is_all).then(|| serde_json::to_string(scope).expect("names have a JSON form"));
     diesel::insert_into(r::table)
         .values((
             r::id.eq(owner.as_str()),
@@ -81,14 +96,14 @@ pub fn snapshot(db: &mut Db) -> Result<Option<Timestamp>, LedgerError> {
     Ok(first.map(|at| at.0))
 }
 
-/// The domains or steps to which a run is limited; none: all.
+/// What a run is to do.
 ///
 /// # Errors
 /// The database fails, or what it says cannot be read back.
-pub fn scope(db: &mut Db, run: &str) -> Result<Vec<String>, LedgerError> {
+pub fn scope(db: &mut Db, run: &str) -> Result<Scope, LedgerError> {
     let scope: Option<String> = r::table.find(run.to_owned()).select(r::scope).first(db).attempt("read")?;
     let unreadable = |_| LedgerError::Unreadable { what: "scope of a run", of: run.to_owned() };
-    scope.map_or(Ok(Vec::new()), |scope| serde_json::from_str(&scope).map_err(unreadable))
+    scope.map_or(Ok(Scope::Whole(Vec::new())), |scope| serde_json::from_str(&scope).map_err(unreadable))
 }
 
 /// A run that is under way and lives: the first that began.
