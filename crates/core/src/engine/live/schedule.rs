@@ -264,7 +264,7 @@ impl Lane<'_> {
                     return Ok((sum, false));
                 }
             }
-            let is_all = subset.is_none() || run.patiently(name, || Ok(self.is_all(name)?))?;
+            let is_all = subset.is_none() || run.patiently(name, || self.is_all(name))?;
             Ok((sum, is_all))
         };
         let mut sum = Counts::default();
