@@ -117,7 +117,7 @@ pub(crate) fn step_by_step(
     stage.meter.settled()?;
     for (number, planned) in (1..).zip(order) {
         let name = planned.name.as_str();
-        measures.push(replant.run(stage, &database, Part { only: Some(name), live: true }, stop)?.measure);
+        measures.push(replant.run(stage, &database, Part { only: Some(name), variables: &[] }, stop)?.measure);
         let mut db = connect(&database, Role::Target)?;
         let writes = registry.steps().find(|step| step.name() == name).map(|step| step.writes()).unwrap_or_default();
         let mut added = Vec::new();

@@ -25,6 +25,10 @@ const LOOKS: u32 = 10;
 /// Lines of what it said that an error repeats.
 const LINES: usize = 12;
 
+/// The variables that make one way of Replant another one.
+pub(crate) const LIVE: &str = "REPLANT__TARGET__LIVE";
+pub(crate) const FOREIGN_KEYS: &str = "REPLANT__RUN__FOREIGN_KEYS";
+
 /// The program and how it is called.
 #[derive(Debug, Clone)]
 pub struct Replant {
@@ -38,11 +42,11 @@ pub struct Replant {
     pub arguments: Vec<String>,
 }
 
-/// Which steps, and whether the platform is live.
+/// Which steps, and what is otherwise than in the settings.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Part<'a> {
     pub(crate) only: Option<&'a str>,
-    pub(crate) live: bool,
+    pub(crate) variables: &'a [(&'a str, &'a str)],
 }
 
 /// What it says of its run.
@@ -81,13 +85,11 @@ impl Replant {
         command.args(["migrate", "--json", "--env", &self.environment]).args(&self.arguments);
         command.args(part.only.map(|step| ["--only", step]).into_iter().flatten());
         command.arg("--config-dir").arg(&self.config).arg("--work-dir").arg(folder.path());
-        for name in ["REPLANT__LEGACY__URL_FILE", "REPLANT__TARGET__URL_FILE", "REPLANT__TARGET__LIVE"] {
+        for name in ["REPLANT__LEGACY__URL_FILE", "REPLANT__TARGET__URL_FILE", LIVE, FOREIGN_KEYS] {
             command.env_remove(name);
         }
         command.env("REPLANT__LEGACY__URL", stage.legacy.address()).env("REPLANT__TARGET__URL", into.address());
-        if !part.live {
-            command.env("REPLANT__TARGET__LIVE", "false");
-        }
+        command.envs(part.variables.iter().copied());
         let file = |path: &PathBuf| File::create(path).map_err(BenchError::io("make a file for what Replant says"));
         command.stdin(Stdio::null()).stdout(file(&out)?).stderr(file(&err)?);
 

@@ -20,6 +20,8 @@ pub enum Way {
     Cached,
     /// Replant, all steps in one process.
     Replant,
+    /// The same, with foreign keys checked by row.
+    ReplantByRow,
     /// Replant, each step in a process of its own.
     ReplantSteps,
     /// Replant, all steps in one process, into a platform that is not live.
@@ -34,11 +36,12 @@ pub enum Way {
 
 impl Way {
     /// Every way, in the order in which they are told.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Naive,
         Self::NaivePer1000,
         Self::Cached,
         Self::Replant,
+        Self::ReplantByRow,
         Self::ReplantSteps,
         Self::ReplantOffline,
         Self::Limit,
@@ -53,6 +56,7 @@ impl Way {
             Self::NaivePer1000 => "a row at a time, a commit per 1,000",
             Self::Cached => "cached lookups, multi-row INSERTs",
             Self::Replant => "Replant",
+            Self::ReplantByRow => "Replant, foreign keys by row",
             Self::ReplantSteps => "Replant, a process a step",
             Self::ReplantOffline => "Replant, offline",
             Self::Limit => "the limit: plain \\copy",
@@ -66,7 +70,7 @@ impl Way {
         match self {
             Self::Naive | Self::NaivePer1000 => 'a',
             Self::Cached => 'b',
-            Self::Replant | Self::ReplantSteps | Self::ReplantOffline => 'c',
+            Self::Replant | Self::ReplantByRow | Self::ReplantSteps | Self::ReplantOffline => 'c',
             Self::Limit => 'd',
             Self::Reading | Self::ReadingParallel => 'e',
         }
@@ -84,6 +88,8 @@ pub struct Ratios {
     pub cached: Option<f64>,
     /// As plain `\copy`: 1 is the limit of the server.
     pub limit: Option<f64>,
+    /// As Replant with foreign keys checked by row.
+    pub by_row: Option<f64>,
     /// Replant offline as Replant live.
     pub offline: Option<f64>,
 }
@@ -97,6 +103,7 @@ impl Ratios {
             naive_per_1000: ratio(replant, Way::NaivePer1000),
             cached: ratio(replant, Way::Cached),
             limit: ratio(replant, Way::Limit),
+            by_row: ratio(replant, Way::ReplantByRow),
             offline: ratio(Way::ReplantOffline, replant),
         }
     }

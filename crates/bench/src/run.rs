@@ -11,7 +11,7 @@ use crate::measure::Measure;
 use crate::plain_ways::{self, Commit, Mark};
 use crate::psql::Psql;
 use crate::reading;
-use crate::replant::{Part, Ran, Replant};
+use crate::replant::{FOREIGN_KEYS, LIVE, Part, Ran, Replant};
 use crate::results::{Figures, Results, Way};
 use crate::slice::Slice;
 use crate::stage::{Source, Stage};
@@ -139,10 +139,14 @@ impl Bench<'_> {
             self.reading(stage, figures)?;
         }
         let written = [Way::Naive, Way::NaivePer1000, Way::Cached, Way::Limit, Way::Replant, Way::ReplantSteps];
-        if !self.wants(&written) && !self.wants(&[Way::ReplantOffline]) {
+        if !self.wants(&written) && !self.wants(&[Way::ReplantOffline, Way::ReplantByRow]) {
             return Ok(());
         }
         let (order, live) = self.whole(stage, figures, Way::Replant)?;
+        if self.wants(&[Way::ReplantByRow]) {
+            let (_, by_row) = self.whole(stage, figures, Way::ReplantByRow)?;
+            live.same_as(stage, "the platform whose foreign keys were checked by row", &by_row)?;
+        }
         if self.wants(&[Way::ReplantOffline]) {
             let (_, offline) = self.whole(stage, figures, Way::ReplantOffline)?;
             live.same_as(stage, "the platform that was loaded offline", &offline)?;
@@ -185,9 +189,13 @@ impl Bench<'_> {
     fn whole(&self, stage: &mut Stage, figures: &mut Figures, way: Way) -> Result<(Vec<Planned>, Outcome), BenchError> {
         (self.tell)(way.about());
         let database = stage.platform()?;
-        let live = way != Way::ReplantOffline;
+        let variables: &[_] = match way {
+            Way::ReplantOffline => &[(LIVE, "false")],
+            Way::ReplantByRow => &[(FOREIGN_KEYS, "by_row")],
+            _ => &[],
+        };
         stage.meter.settled()?;
-        let Ran { measure, paces } = self.replant.run(stage, &database, Part { only: None, live }, self.stop)?;
+        let Ran { measure, paces } = self.replant.run(stage, &database, Part { only: None, variables }, self.stop)?;
         figures.whole(way, measure);
         for (step, pace) in paces {
             figures.paces.entry((step, way)).or_default().push(pace as f64);

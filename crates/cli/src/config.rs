@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use config::{Config, Environment as Variables, File, FileFormat};
 use replant_core::db::{DbUrl, UrlError};
-use replant_core::{Building, Offline, PointerRules, Retries, Settings};
+use replant_core::{Building, ForeignKeys, Offline, PointerRules, Retries, Settings};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -87,6 +87,8 @@ struct Run {
     queue: usize,
     lease_seconds: u64,
     answer_seconds: u64,
+    #[serde(default)]
+    foreign_keys: ForeignKeys,
     retry: Retry,
 }
 
@@ -174,6 +176,7 @@ impl Environment {
             },
             only,
             subset: None,
+            foreign_keys: run.foreign_keys,
             dry_run,
             offline: (!self.is_live()).then_some(Offline { least_rows: self.offline.least_rows }),
             building: self.building(),

@@ -22,7 +22,7 @@ pub use engine::preflight::Forecast;
 pub use engine::registry::{Domain, OrderError, Registry, StepFates};
 pub use engine::replay::Replay;
 pub use engine::report::{Outlook, Plan, Rehearsed, Report, StepReport};
-pub use engine::settings::{Offline, Settings, Subset};
+pub use engine::settings::{ForeignKeys, Offline, Settings, Subset};
 pub use engine::step::AnyStep;
 pub use engine::stop::Stop;
 pub use engine::trial::{Selection, Trial, TrialRow};

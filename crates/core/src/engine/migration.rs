@@ -11,21 +11,22 @@ use super::registry::Registry;
 use super::replay::{self, Replay};
 use super::report::{Outlook, Plan, Report};
 use super::run::{self, Databases, Intruders, Running};
-use super::settings::Settings;
+use super::settings::{ForeignKeys, Settings};
 use super::step::AnyStep;
 use super::stop::Stop;
 use super::trial::{self, Selection, Trial};
 use super::{live, offline, preflight};
 use crate::contract::inspect::Finding;
+use crate::storage::by_set;
 use crate::storage::db::diagnosis;
 use crate::storage::db::{Backend, Db, DbUrl, Role};
 use crate::storage::failure::Failure;
-use crate::storage::ledger;
 use crate::storage::ledger::alive::Alive;
 use crate::storage::ledger::mends::{self, Mend};
 use crate::storage::ledger::owner::Owner;
 use crate::storage::ledger::plan;
 use crate::storage::ledger::runs::{self, End};
+use crate::storage::ledger::{self, LedgerError};
 use crate::storage::pool::PoolError;
 
 /// Reads when the legacy database was frozen.
@@ -188,6 +189,7 @@ impl Migration<'_> {
             stop: &Stop::default(),
             reporter,
             intruders: Intruders::default(),
+            by_set: false,
         };
         trial::judge(&run, step, selection)
     }
@@ -245,6 +247,7 @@ impl Migration<'_> {
             stop,
             reporter,
             intruders: Intruders::default(),
+            by_set: self.by_set(&databases)?,
         };
         let (end_heart, heart_ends) = bounded::<()>(1);
         let outcome = std::thread::scope(|scope| {
@@ -266,6 +269,15 @@ impl Migration<'_> {
             }
         }
         outcome
+    }
+
+    /// Whether the foreign keys of what this run copies are checked by sets where they can be.
+    fn by_set(&self, databases: &Databases) -> Result<bool, RunError> {
+        if self.settings.dry_run || self.settings.foreign_keys == ForeignKeys::ByRow {
+            return Ok(false);
+        }
+        let forbidden = by_set::forbidden(&mut *databases.target.get()?).map_err(LedgerError::from)?;
+        Ok(forbidden.is_none())
     }
 
     fn check_snapshot(&self, databases: &Databases) -> Result<Timestamp, RunError> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::inspect::PointerRules;
 use crate::policy::retry::Retries;
 use crate::policy::sizing::Sizing;
@@ -46,6 +48,8 @@ pub struct Settings {
     pub only: Vec<String>,
     /// Of the last step of those, only a part; none: all of it.
     pub subset: Option<Subset>,
+    /// How foreign keys are checked.
+    pub foreign_keys: ForeignKeys,
     /// Do everything but commit.
     pub dry_run: bool,
     /// How steps load where nobody else writes to the target; none: it is live, and keeps every constraint.
@@ -58,6 +62,20 @@ pub struct Settings {
     pub disk_gb: Option<u64>,
     /// Gigabytes of that disk that are kept free: a run stops before it takes them.
     pub disk_reserve_gb: u64,
+}
+
+/// How the foreign keys of what is copied into a live target are checked. PostgreSQL alone; what is changed, and what is
+/// refused and looked at again, is checked by row always.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ForeignKeys {
+    /// By sets where that comes to the same and the user may, else by row.
+    #[default]
+    Auto,
+    /// By sets; a run that cannot is refused.
+    BySet,
+    /// By row: the server asks for each key of each row.
+    ByRow,
 }
 
 /// A part of a step. What is left of it stays to be done by a later run.
@@ -127,6 +145,7 @@ impl Default for Settings {
             retries: Retries::default(),
             only: Vec::new(),
             subset: None,
+            foreign_keys: ForeignKeys::default(),
             dry_run: false,
             offline: None,
             building: Building::default(),

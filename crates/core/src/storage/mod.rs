@@ -2,6 +2,7 @@
 
 mod advisory;
 pub(crate) mod bulk;
+pub(crate) mod by_set;
 pub(crate) mod cell;
 pub mod constraints;
 pub mod db;

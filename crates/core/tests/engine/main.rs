@@ -1,6 +1,7 @@
 //! The engine under load, refusals, outages and rivals, tried with a toy domain on SQLite and PostgreSQL.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod by_set;
 mod cells;
 mod conforms;
 mod defects;

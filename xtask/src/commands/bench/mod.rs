@@ -84,6 +84,7 @@ enum Measured {
     Cached,
     #[value(alias = "c")]
     Replant,
+    ByRow,
     Offline,
     #[value(alias = "d")]
     Limit,
@@ -186,6 +187,7 @@ fn ways(only: &[Measured]) -> BTreeSet<Way> {
         of(Measured::Naive, &[Way::Naive, Way::NaivePer1000]),
         of(Measured::Cached, &[Way::Cached]),
         of(Measured::Replant, &[Way::Replant, Way::ReplantSteps]),
+        of(Measured::ByRow, &[Way::ReplantByRow]),
         of(Measured::Offline, &[Way::ReplantOffline]),
         of(Measured::Limit, &[Way::Limit]),
         of(Measured::Reading, &[Way::Reading, Way::ReadingParallel]),

@@ -6,7 +6,7 @@ use super::ends::Kept;
 use super::error::ChunkError;
 use super::judged::Judged;
 use crate::contract::step::Step;
-use crate::storage::bulk::Refused;
+use crate::storage::bulk::Settled;
 use crate::storage::db::Db;
 use crate::storage::ledger::claim::Claim;
 use crate::storage::ledger::close::{self, ChunkResult};
@@ -43,11 +43,12 @@ impl Closing<'_> {
 pub(crate) fn close<S: Step>(
     db: &mut Db,
     judged: &Judged<S>,
-    (refused, kept): (&[Refused], &Kept),
+    (settled, kept): (&Settled, &Kept),
     closing: Closing<'_>,
     (before, began): (Duration, Instant),
 ) -> Result<Counts, ChunkError> {
-    let mut result = judged.result(closing.chunk(), refused, kept);
+    let mut result = judged.result(closing.chunk(), &settled.refused, kept);
+    result.by_set = settled.by_set;
     balanced(&result)?;
     result.busy_ms = u64::try_from((before + began.elapsed()).as_millis()).unwrap_or(u64::MAX);
     match closing {

@@ -63,10 +63,12 @@ pub(crate) fn expel<S: Step>(
     if let Some(unit) = still.first() {
         return Err(ChunkError::Entangled { key: judged.unit(*unit)[0].key() });
     }
-    let writing = Writing { step: S::NAME, chunk, units: judged.units(), again: &RoaringBitmap::new() };
-    refused.extend(settle(db, &writing, &judged.draft.rows.only(&|unit| again.contains(unit)))?);
+    let none = RoaringBitmap::new();
+    let writing = Writing { step: S::NAME, chunk, units: judged.units(), again: &none, by_set: false };
+    let mut settled = settle(db, &writing, &judged.draft.rows.only(&|unit| again.contains(unit)))?;
+    settled.refused.extend(refused);
     let closing = Closing::Anew { chunk, elsewhere: &[] };
-    close(db, judged, (&refused, &Kept::default()), closing, (Duration::ZERO, started))?;
+    close(db, judged, (&settled, &Kept::default()), closing, (Duration::ZERO, started))?;
     Ok(())
 }
 

@@ -29,6 +29,15 @@ pub trait ReadRows: Send {
     fn transform(self: Box<Self>) -> Result<Box<dyn ReadyChunk>, ChunkError>;
 }
 
+/// Whoever writes a chunk for the first time.
+#[derive(Debug, Clone, Copy)]
+pub struct Writer<'a> {
+    /// As the ledger knows it.
+    pub owner: &'a Owner,
+    /// Whether the foreign keys of a COPY are checked by sets where they can be.
+    pub by_set: bool,
+}
+
 /// A chunk that only has to be written.
 pub trait ReadyChunk: Send {
     /// About how many bytes of memory it takes.
@@ -39,7 +48,7 @@ pub trait ReadyChunk: Send {
     ///
     /// # Errors
     /// The database fails, the chunk does not balance, or its lease was lost. Nothing is written then.
-    fn commit(&self, db: &mut Db, owner: &Owner, claim: &Claim, took: Duration) -> Result<Committed, ChunkError>;
+    fn commit(&self, db: &mut Db, writer: Writer<'_>, claim: &Claim, took: Duration) -> Result<Committed, ChunkError>;
 
     /// Writes what has changed since the chunk was closed, and closes it anew, in one transaction. Nothing is written where
     /// nothing has changed.

@@ -8,7 +8,7 @@ use super::closing::{Closing, close};
 use super::ends::{ByTarget, Kept};
 use super::error::ChunkError;
 use super::expel::expel;
-use super::forms::{Committed, Expelled, Moved, ReadyChunk, Trial, TrialRow};
+use super::forms::{Committed, Expelled, Moved, ReadyChunk, Trial, TrialRow, Writer};
 use super::judged::Judged;
 use super::rejudge::rejudge;
 use super::rejudged::Rejudged;
@@ -17,22 +17,22 @@ use crate::storage::bulk::{Rows as _, Writing, settle};
 use crate::storage::db::Db;
 use crate::storage::ledger::alive;
 use crate::storage::ledger::claim::Claim;
-use crate::storage::ledger::owner::Owner;
 
 impl<S: Step> ReadyChunk for Judged<S> {
     fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    fn commit(&self, db: &mut Db, owner: &Owner, claim: &Claim, took: Duration) -> Result<Committed, ChunkError> {
+    fn commit(&self, db: &mut Db, writer: Writer<'_>, claim: &Claim, took: Duration) -> Result<Committed, ChunkError> {
         let began = Instant::now();
         db.write(|db| {
+            let Writer { owner, by_set } = writer;
             alive::name_work(db, owner, S::NAME, claim.chunk)?;
             let again = RoaringBitmap::new();
-            let writing = Writing { step: S::NAME, chunk: claim.chunk, units: self.units(), again: &again };
-            let refused = settle(db, &writing, &self.draft.rows)?;
-            let counts = close(db, self, (&refused, &Kept::default()), Closing::Held(owner, claim), (took, began))?;
-            Ok(Committed { counts, refused: refused.len() })
+            let writing = Writing { step: S::NAME, chunk: claim.chunk, units: self.units(), again: &again, by_set };
+            let settled = settle(db, &writing, &self.draft.rows)?;
+            let counts = close(db, self, (&settled, &Kept::default()), Closing::Held(owner, claim), (took, began))?;
+            Ok(Committed { counts, refused: settled.refused.len() })
         })
     }
 

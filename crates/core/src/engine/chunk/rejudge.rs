@@ -14,7 +14,7 @@ use super::rejudged::Rejudged;
 use super::take_out::{delete_row, deleted, is_in, take_out_all, taken_out};
 use crate::contract::legacy::LegacyRow;
 use crate::contract::step::Step;
-use crate::storage::bulk::{Refused, Rows as _, UnitIndex, Writing, settle};
+use crate::storage::bulk::{Refused, Rows as _, Settled, UnitIndex, Writing, settle};
 use crate::storage::db::Db;
 use crate::storage::failure::Failure;
 use crate::storage::ledger::changes;
@@ -62,12 +62,12 @@ pub(crate) fn rejudge<S: Step>(
     if due.write.is_empty() && due.out.is_empty() && same {
         return Ok((done, left));
     }
-    let (refused, kept) = rejudging.write(db, &due)?;
-    done.refused = refused.len() as u64;
-    rejudging.count(&refused, &kept, &due.again, &mut done);
+    let (settled, kept) = rejudging.write(db, &due)?;
+    done.refused = settled.refused.len() as u64;
+    rejudging.count(&settled.refused, &kept, &due.again, &mut done);
     if done.changed() || !same {
         let closing = Closing::Anew { chunk, elsewhere: &elsewhere };
-        close(db, judged, (&refused, &kept), closing, (Duration::ZERO, started))?;
+        close(db, judged, (&settled, &kept), closing, (Duration::ZERO, started))?;
     }
     Ok((done, left))
 }
@@ -75,7 +75,7 @@ pub(crate) fn rejudge<S: Step>(
 impl<S: Step> Rejudging<'_, S> {
     /// Takes out what is refused now, and writes what comes out otherwise. Returns the units that the target refused, and the
     /// rows that stay as they were recorded.
-    fn write(&self, db: &mut Db, due: &Due) -> Result<(Vec<Refused>, Kept), ChunkError> {
+    fn write(&self, db: &mut Db, due: &Due) -> Result<(Settled, Kept), ChunkError> {
         let ours = plan::ours(db)?;
         let mut kept = Kept::default();
         let out = take_out_all(due.out.clone(), |unit| self.take_out(db, unit, &ours))?;
@@ -83,9 +83,11 @@ impl<S: Step> Rejudging<'_, S> {
             kept.extend(self.stays(unit));
         }
         let judged = self.judged;
-        let writing = Writing { step: S::NAME, chunk: self.chunk, units: judged.units(), again: &due.again };
-        let refused = settle(db, &writing, &judged.draft.rows.only(&|unit| due.write.contains(unit)))?;
+        let writing =
+            Writing { step: S::NAME, chunk: self.chunk, units: judged.units(), again: &due.again, by_set: false };
+        let settled = settle(db, &writing, &judged.draft.rows.only(&|unit| due.write.contains(unit)))?;
 
+        let refused = &settled.refused;
         let refused_units: RoaringBitmap = refused.iter().map(|refused| refused.unit).collect();
         for unit in (&due.again - refused_units).iter() {
             self.take_out_surplus(db, unit, &ours)?;
@@ -94,7 +96,7 @@ impl<S: Step> Rejudging<'_, S> {
         for unit in refused.iter().map(|refused| refused.unit).filter(|unit| due.again.contains(*unit)) {
             kept.extend(self.stays(unit));
         }
-        Ok((refused, kept))
+        Ok((settled, kept))
     }
 
     /// The rows of a unit that are in the target, as they were recorded.

@@ -10,19 +10,22 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use diesel::connection::SimpleConnection;
 
 use crate::contract::errors::FinishError;
-use crate::contract::inspect::Finding;
+use crate::contract::inspect::{Finding, Right};
 use crate::engine::error::RunError;
 use crate::engine::event::Event;
 use crate::engine::run::Running;
 use crate::engine::step::{AnyStep, PreparedStep};
 use crate::engine::stop::Stop;
 use crate::storage::bulk::Tx;
+use crate::storage::by_set::{Orphans, Place, orphans};
 use crate::storage::db::{Backend, Db, Role};
 use crate::storage::indexes::{self, Built, Found, IndexError, UniqueIndex};
 use crate::storage::ledger;
 use crate::storage::ledger::claim::{self, Account};
+use crate::storage::ledger::plan::{self, Ours};
 use crate::storage::ledger::stage::{self, Stage};
 use crate::storage::pool::PoolError;
+use crate::storage::sql::quoted;
 
 /// How long a part waits for a lock: customers wait for what it holds meanwhile. It is tried again later. A process that
 /// hangs in the midst of one loses its session.
@@ -74,6 +77,7 @@ pub(crate) fn finish(
     halt: &Stop,
 ) -> Result<Finished, RunError> {
     let ending = Ending { run, step, prepared, halt: Some(halt) };
+    ending.look_for_orphans()?;
     loop {
         match ending.patiently(|| ending.next_part())? {
             Next::Open => return Ok(Finished::Open),
@@ -191,6 +195,49 @@ impl Ending<'_> {
             .map_err(|source| RunError::Finish { step: self.step.name(), source })
     }
 
+    /// Looks once more, row by row, for the parents of what was written by sets; the ledger keeps how many were not found.
+    fn look_for_orphans(&self) -> Result<(), RunError> {
+        let name = self.step.name();
+        let found = self.patiently(|| {
+            let mut target = self.run.databases.target.get()?;
+            let target = &mut *target;
+            let failed = |source| RunError::Finish { step: name, source };
+            let database = |source| failed(FinishError::Database(source));
+            if !claim::went_by_set(target, name).map_err(database)? {
+                return Ok(Vec::new());
+            }
+            let ours = plan::ours(target)?;
+            let found = orphans(target, &self.places(&ours)).map_err(database)?;
+            let rows = found.iter().map(|orphans| orphans.rows).sum();
+            stage::note_orphans(target, name, rows).map_err(database)?;
+            Ok(found)
+        })?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        let all: Vec<String> = found
+            .iter()
+            .map(|Orphans { table, foreign_key, rows, first }| {
+                format!("{rows} rows of `{table}` ({first}) against `{foreign_key}`")
+            })
+            .collect();
+        let what = format!("rows without a parent were written, which no check let through: {}", all.join("; "));
+        Err(RunError::Finish { step: name, source: FinishError::Target(what) })
+    }
+
+    /// The tables into which the step inserts, and which of their rows are its own, as far as ids tell.
+    fn places(&self, ours: &Ours) -> Vec<Place> {
+        let target = self.step.target_table();
+        let with_ids = [target].into_iter().chain(self.step.also().iter().copied());
+        let with_ids = with_ids.map(|table| Place { table, rows: ours.condition(table, "s.id") });
+        let parts = self.step.parts().iter();
+        let parts = parts
+            .map(|(table, column)| Place { table, rows: ours.condition(target, &format!("s.{}", quoted(column))) });
+        let others = self.step.changes().iter().filter(|(_, rights)| rights.contains(&Right::Insert));
+        let others = others.map(|(table, _)| Place { table, rows: "true".to_owned() });
+        with_ids.chain(parts).chain(others).collect()
+    }
+
     /// Does the first part that is not committed. Returns how far the step is then.
     fn next_part(&self) -> Result<Next, RunError> {
         let name = self.step.name();
@@ -204,6 +251,10 @@ impl Ending<'_> {
             if part == 0 {
                 let keys = self.prepared.keys();
                 match claim::account(db, name, keys)? {
+                    // A crash of the server may have opened a chunk since, and another process have done it by sets.
+                    Account::Whole if claim::went_by_set(db, name)? && !stage::has_no_orphans(db, name)? => {
+                        return Ok(Next::Open);
+                    }
                     Account::Whole => {}
                     Account::Open => return Ok(Next::Open),
                     Account::Wrong { keys: in_chunks, read } => {

@@ -91,13 +91,19 @@ pub(super) fn run(line: &Line<'_>, rows: u64) -> Result<(Counts, bool), RunError
         let readers: Vec<_> = (0..line.run.settings.readers)
             .map(|_| {
                 let (shared, send) = (&shared, send.clone());
-                scope.spawn(move || shared.reader(&send))
+                scope.spawn(move || {
+                    let _seen = Seen(shared);
+                    shared.reader(&send)
+                })
             })
             .collect();
         drop(send);
         for _ in 0..line.run.writers() {
             let (shared, receive) = (&shared, receive.clone());
-            scope.spawn(move || shared.writer(&receive));
+            scope.spawn(move || {
+                let _seen = Seen(shared);
+                shared.writer(&receive);
+            });
         }
         drop(receive);
         // A worker that panicked shows a defect: the scope passes it on.
@@ -107,6 +113,18 @@ pub(super) fn run(line: &Line<'_>, rows: u64) -> Result<(Counts, bool), RunError
     match state.failed {
         Some(error) => Err(error),
         None => Ok((state.counts, finished)),
+    }
+}
+
+/// Lets the other workers of a pipeline see that one of them panicked: whoever waits for its chunk would wait for ever.
+struct Seen<'a>(&'a Shared<'a>);
+
+impl Drop for Seen<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let step = self.0.line.step;
+            self.0.fail(RunError::Chunk { step, lo: 0, hi: 0, source: ChunkError::Panicked });
+        }
     }
 }
 
@@ -324,7 +342,7 @@ impl Shared<'_> {
                 return Ok(None);
             }
             let began = Instant::now();
-            let done = judged.chunk.commit(&mut target, line.run.owner, &judged.claim, judged.took);
+            let done = judged.chunk.commit(&mut target, line.run.writer(), &judged.claim, judged.took);
             unsure |= matches!(&done, Err(ChunkError::Database(Failure::Lost | Failure::Untold(_))));
             done.map(|done| Some((done, judged.took + began.elapsed())))
         })

@@ -7,7 +7,7 @@ use diesel::QueryResult;
 
 use super::checked::{Checked, needs, written};
 use super::forecast::{Forecast, forecast};
-use super::{indexes, keys, ledger, objects, rights, sequences, server, sessions, shapes};
+use super::{foreign_keys, indexes, keys, ledger, objects, rights, sequences, server, sessions, shapes};
 use crate::contract::inspect::{Finding, Inspect, unknown_settings};
 use crate::engine::error::{RunError, UNCHECKED};
 use crate::storage::db::{Db, Role};
@@ -134,6 +134,10 @@ fn target_side(checked: &Checked<'_>) -> Result<Vec<Finding>, RunError> {
             Err(_) if found.iter().any(Finding::refuses) => {}
             look => take(&mut found, Role::Target, look)?,
         }
+    }
+    // How fast a run would be is of no matter as long as there is none.
+    if !found.iter().any(Finding::refuses) {
+        take(&mut found, Role::Target, foreign_keys::by_row(checked, target))?;
     }
     let done = match exists(target) {
         Ok(false) => Ok(Vec::new()),

@@ -6,6 +6,7 @@
 mod check;
 mod checked;
 mod forecast;
+mod foreign_keys;
 mod indexes;
 mod keys;
 mod ledger;

@@ -10,6 +10,7 @@ use super::databases::Databases;
 use crate::contract::cache::LookupCache;
 use crate::contract::errors::PrepareError;
 use crate::contract::step::{Again, Prepare};
+use crate::engine::chunk::Writer;
 use crate::engine::error::RunError;
 use crate::engine::event::{Event, Reporter};
 use crate::engine::registry::Registry;
@@ -38,6 +39,8 @@ pub(crate) struct Running<'a> {
     pub(crate) stop: &'a Stop,
     pub(crate) reporter: &'a dyn Reporter,
     pub(crate) intruders: Intruders,
+    /// Whether the foreign keys of a COPY are checked by sets where they can be.
+    pub(crate) by_set: bool,
 }
 
 impl Running<'_> {
@@ -101,6 +104,11 @@ impl Running<'_> {
         self.patiently(step.name(), || {
             step.prepare(&cx).map_err(|source| RunError::Prepare { step: step.name(), source })
         })
+    }
+
+    /// This run as it writes chunks.
+    pub(crate) fn writer(&self) -> Writer<'_> {
+        Writer { owner: self.owner, by_set: self.by_set }
     }
 
     /// Threads that write.

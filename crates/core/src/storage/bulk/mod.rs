@@ -15,6 +15,6 @@ mod upsert;
 pub use batch::{Batch, UnitIndex};
 pub(crate) use pass::Refused;
 pub use rows::{Holds, Rows, Write};
-pub(crate) use settle::{Writing, settle};
+pub(crate) use settle::{Settled, Writing, settle};
 pub use tx::Tx;
 pub(crate) use upsert::whole_row;

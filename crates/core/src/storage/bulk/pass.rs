@@ -57,6 +57,10 @@ impl Mode {
 pub(super) struct Pass<'a> {
     pub(super) db: &'a mut Db,
     pub(super) mode: Mode,
+    /// Whether the foreign keys of a direct COPY are checked by sets where they can be.
+    pub(super) by_set: bool,
+    /// Whether one was.
+    pub(super) went_by_set: bool,
     pub(super) refused: Vec<Refused>,
     /// The refused units.
     pub(super) out: RoaringBitmap,
@@ -70,8 +74,8 @@ pub(super) struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     pub(super) fn new(db: &'a mut Db, mode: Mode) -> Self {
-        let (refused, out, touched, dirty, again) = Default::default();
-        Self { db, mode, refused, out, touched, dirty, again }
+        let (by_set, went_by_set, refused, out, touched, dirty, again) = Default::default();
+        Self { db, mode, by_set, went_by_set, refused, out, touched, dirty, again }
     }
 
     /// Refuses a unit.

@@ -26,6 +26,17 @@ pub(crate) struct Writing<'a> {
     pub(crate) units: UnitIndex,
     /// Those that were written before, by an earlier run.
     pub(crate) again: &'a RoaringBitmap,
+    /// Whether the foreign keys of a COPY are checked by sets where they can be.
+    pub(crate) by_set: bool,
+}
+
+/// What became of it.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// The units that the target did not take.
+    pub(crate) refused: Vec<Refused>,
+    /// Whether foreign keys were checked by sets.
+    pub(crate) by_set: bool,
 }
 
 /// Why a pass came to nothing.
@@ -47,12 +58,12 @@ impl From<Error> for Undone {
 }
 
 /// Writes `rows` inside the open transaction of their chunk. First directly; if a constraint refuses something, through
-/// the stage; if even that fails on a row (a change, not an insertion, is refused), by halves. Returns the units that the target
-/// did not take.
+/// the stage; if even that fails on a row (a change, not an insertion, is refused), by halves. Tells which units the
+/// target did not take.
 ///
 /// # Errors
 /// Those for which no row is to blame.
-pub(crate) fn settle<R: Rows>(db: &mut Db, to: &Writing<'_>, rows: &R) -> Result<Vec<Refused>, Error> {
+pub(crate) fn settle<R: Rows>(db: &mut Db, to: &Writing<'_>, rows: &R) -> Result<Settled, Error> {
     let mut refused: Vec<Refused> = Vec::new();
     let mut mode = Mode::Direct;
     let mut rows = Cow::Borrowed(rows);
@@ -60,8 +71,8 @@ pub(crate) fn settle<R: Rows>(db: &mut Db, to: &Writing<'_>, rows: &R) -> Result
     loop {
         match pass(db, to, mode, &*rows) {
             Ok(more) => {
-                refused.extend(more);
-                return Ok(refused);
+                refused.extend(more.refused);
+                return Ok(Settled { refused, by_set: more.by_set });
             }
             Err(Undone::Again { dirty, clean }) => {
                 refused.extend(dirty);
@@ -77,7 +88,7 @@ pub(crate) fn settle<R: Rows>(db: &mut Db, to: &Writing<'_>, rows: &R) -> Result
                 failure if failure.is_untold() => return Err(error),
                 _ => {
                     refused.extend(by_halves(db, to, (0, to.units), &*rows)?);
-                    return Ok(refused);
+                    return Ok(Settled { refused, by_set: false });
                 }
             },
         }
@@ -90,19 +101,20 @@ fn without<R: Rows>(rows: &R, refused: &[Refused]) -> R {
     rows.only(&|unit| !out.contains(unit))
 }
 
-fn pass<R: Rows>(db: &mut Db, to: &Writing<'_>, mode: Mode, rows: &R) -> Result<Vec<Refused>, Undone> {
+fn pass<R: Rows>(db: &mut Db, to: &Writing<'_>, mode: Mode, rows: &R) -> Result<Settled, Undone> {
     db.write(|db| {
         let mut pass = Pass::new(db, mode);
         pass.again.clone_from(to.again);
+        pass.by_set = to.by_set;
         let mut tx = Tx::new(pass, to.step, to.chunk);
         rows.write(&mut tx)?;
         if let Db::Pg(_) = tx.db() {
             // What a constraint would refuse at the commit is still one row's fault here.
             tx.execute("SET CONSTRAINTS ALL IMMEDIATE")?;
         }
-        let Pass { refused, dirty, .. } = tx.pass;
+        let Pass { refused, dirty, went_by_set: by_set, .. } = tx.pass;
         if dirty.is_empty() {
-            return Ok(refused);
+            return Ok(Settled { refused, by_set });
         }
         let (dirty, clean) = refused.into_iter().partition(|refused| dirty.contains(refused.unit));
         Err(Undone::Again { dirty, clean })
@@ -118,7 +130,7 @@ fn by_halves<R: Rows>(
 ) -> Result<Vec<Refused>, Error> {
     let half = rows.only(&|unit| (from..to).contains(&unit));
     match pass(db, writing, Mode::Staged, &half) {
-        Ok(refused) => Ok(refused),
+        Ok(done) => Ok(done.refused),
         Err(Undone::Again { dirty, clean }) => {
             let mut all = [dirty, clean].concat();
             let kept = without(&half, &all);

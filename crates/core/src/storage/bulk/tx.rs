@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use super::batch::{Batch, UnitIndex};
 use super::pass::{Mode, Pass};
 use super::{stage, upsert};
+use crate::storage::by_set;
 use crate::storage::db::Db;
 use crate::storage::failure::{Told, caught};
 use crate::storage::ledger::changes::Change;
@@ -100,7 +101,16 @@ impl<'a> Tx<'a> {
     fn insert_all<T: Insert>(&mut self, batch: &Batch<T>) -> QueryResult<()> {
         match (&mut *self.pass.db, self.pass.mode) {
             (Db::Pg(pg), Mode::Direct) => {
-                if T::copy(pg, &batch.rows)? != batch.rows.len() {
+                let rows = &batch.rows;
+                let taken = match self.pass.by_set {
+                    true => {
+                        let (taken, by_set) = by_set::copy(pg, rows)?;
+                        self.pass.went_by_set |= by_set;
+                        taken
+                    }
+                    false => T::copy(pg, rows)?,
+                };
+                if taken != rows.len() {
                     return Err(Told::not_taken(T::shape().name));
                 }
                 self.pass.touched.extend(batch.units.iter().copied());

@@ -306,6 +306,15 @@ pub fn open(db: &mut Db, step: &str) -> Result<Vec<KeyRange>, LedgerError> {
     Ok(ranges.into_iter().map(|(lo, hi)| KeyRange { lo, hi }).collect())
 }
 
+/// Whether foreign keys of some rows of a step were checked by sets.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn went_by_set(db: &mut Db, step: &str) -> QueryResult<bool> {
+    let some = c::table.filter(c::step.eq(step.to_owned())).filter(c::by_set.eq(true));
+    diesel::select(diesel::dsl::exists(some)).get_result(db)
+}
+
 /// Rows and milliseconds of the chunk of a step that was done last: what a run learns from the one before it.
 ///
 /// # Errors

@@ -125,6 +125,8 @@ pub struct ChunkResult {
     pub money: MoneyTotals,
     /// Milliseconds of reading, transforming and writing.
     pub busy_ms: u64,
+    /// Whether foreign keys of its rows were checked by sets.
+    pub by_set: bool,
 }
 
 /// Closes a chunk inside the transaction that wrote its rows. `false` where the lease was lost meanwhile: roll back.
@@ -133,7 +135,8 @@ pub struct ChunkResult {
 /// The database fails.
 pub fn close(db: &mut Db, step: &str, owner: &Owner, claim: &Claim, result: &ChunkResult) -> QueryResult<bool> {
     let mine = claim.held().filter(c::owner.eq(owner.as_str().to_owned()));
-    let closed = diesel::update(mine).set((c::state.eq("done"), numbers(result)?)).execute(db)?;
+    let closed =
+        diesel::update(mine).set((c::state.eq("done"), c::by_set.eq(result.by_set), numbers(result)?)).execute(db)?;
     if closed != 1 {
         return Ok(false);
     }

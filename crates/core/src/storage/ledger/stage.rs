@@ -82,6 +82,23 @@ pub(crate) fn parts_done(db: &mut Db, step: &str, parts: u64) -> QueryResult<()>
     diesel::update(s::table.find(step.to_owned())).set(s::parts_done.eq(parts.cast_signed())).execute(db).map(|_| ())
 }
 
+/// Notes how many rows of a step have no parent, as its end looked for them.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn note_orphans(db: &mut Db, step: &str, orphans: i64) -> QueryResult<()> {
+    diesel::update(s::table.find(step.to_owned())).set(s::orphans.eq(orphans)).execute(db).map(|_| ())
+}
+
+/// Whether the end of a step has looked for rows without a parent and has found none.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn has_no_orphans(db: &mut Db, step: &str) -> QueryResult<bool> {
+    let orphans: Option<i64> = s::table.find(step.to_owned()).select(s::orphans).first(db)?;
+    Ok(orphans == Some(0))
+}
+
 /// Marks a step as one whose unique indexes are to be built: in the transaction of the last part of its end, or where one of
 /// them has gone since it was done.
 ///

@@ -35,6 +35,7 @@ diesel::table! {
         planned_at -> Utc,
         done_at -> Nullable<Utc>,
         parts_done -> BigInt,
+        orphans -> Nullable<BigInt>,
     }
 }
 
@@ -73,6 +74,7 @@ diesel::table! {
         busy_ms -> BigInt,
         done_at -> Nullable<Utc>,
         record -> Nullable<Binary>,
+        by_set -> Bool,
         token -> Nullable<Text>,
     }
 }

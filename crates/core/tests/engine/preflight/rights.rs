@@ -26,7 +26,12 @@ impl User {
              GRANT CONNECT, CREATE, TEMP ON DATABASE {db} TO {me};
              GRANT USAGE, CREATE ON SCHEMA public TO {me};
              GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {me};
-             GRANT SELECT, USAGE ON ALL SEQUENCES IN SCHEMA public TO {me};",
+             GRANT SELECT, USAGE ON ALL SEQUENCES IN SCHEMA public TO {me};
+             DO $$ BEGIN
+               IF current_setting('server_version_num')::int >= 150000 THEN
+                 EXECUTE 'GRANT SET ON PARAMETER session_replication_role TO {me}';
+               END IF;
+             END $$;",
         );
         user
     }

@@ -1,0 +1,383 @@
+//! The distinct values of foreign keys in rows of a model, picked out by serde: fields are named as columns are.
+
+use std::fmt;
+
+use rustc_hash::FxHashSet;
+use serde::Serialize;
+use serde::ser::{self, Impossible, SerializeStruct, Serializer};
+
+use super::keys::ForeignKey;
+
+/// A value of a key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Value {
+    Null,
+    Integer(i64),
+    Text(String),
+}
+
+/// The values of a column of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Column {
+    Integers(Vec<i64>),
+    Texts(Vec<String>),
+}
+
+/// The distinct values of a key, column by column; without those that have a NULL in them, which no parent has to meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Values {
+    columns: Vec<Column>,
+    len: usize,
+}
+
+impl Values {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+}
+
+/// The values of each key in `rows`, sorted, so that locks are taken in one order. A column that rows do not have is NULL. None
+/// where a row does not tell a value, or the server would fill a column.
+pub(super) fn of<T: Serialize>(rows: &[T], keys: &[ForeignKey]) -> Option<Vec<Values>> {
+    let mut wanted: Vec<&str> = Vec::new();
+    for column in keys.iter().flat_map(|key| &key.columns) {
+        if !wanted.contains(&column.as_str()) {
+            wanted.push(column);
+        }
+    }
+    let place = |column: &String| wanted.iter().position(|wanted| wanted == column);
+    let places: Vec<Vec<usize>> = keys.iter().map(|key| key.columns.iter().filter_map(place).collect()).collect();
+    let mut distinct: Vec<Distinct> = places.iter().map(|places| Distinct::new(places.len())).collect();
+    let mut picked = Picked { wanted: &wanted, values: Vec::new(), seen: vec![false; wanted.len()] };
+    for row in rows {
+        picked.values.clear();
+        picked.values.resize(wanted.len(), Value::Null);
+        row.serialize(&mut picked).ok()?;
+        for (distinct, places) in distinct.iter_mut().zip(&places) {
+            distinct.add(&picked.values, places);
+        }
+    }
+    let fills = |key: &ForeignKey, places: &[usize]| {
+        key.defaults.iter().zip(places).any(|(default, place)| *default && !picked.seen[*place])
+    };
+    if keys.iter().zip(&places).any(|(key, places)| fills(key, places)) {
+        return None;
+    }
+    distinct.into_iter().map(Distinct::sorted).collect()
+}
+
+/// The values of a key, as they are gathered. Most keys have one column of integers.
+enum Distinct {
+    Integers(Vec<i64>),
+    Rows(FxHashSet<Vec<Value>>),
+}
+
+impl Distinct {
+    fn new(columns: usize) -> Self {
+        if columns == 1 { Self::Integers(Vec::new()) } else { Self::Rows(FxHashSet::default()) }
+    }
+
+    fn add(&mut self, values: &[Value], places: &[usize]) {
+        match (&mut *self, places) {
+            (Self::Integers(integers), [place]) => match &values[*place] {
+                Value::Null => {}
+                Value::Integer(value) => {
+                    if integers.last() != Some(value) {
+                        integers.push(*value);
+                    }
+                }
+                Value::Text(_) => {
+                    let before = integers.drain(..).map(|value| vec![Value::Integer(value)]);
+                    *self = Self::Rows(before.collect());
+                    self.add(values, places);
+                }
+            },
+            (Self::Integers(_), _) => unreachable!("integers are those of one column"),
+            (Self::Rows(rows), _) => {
+                if places.iter().any(|place| values[*place] == Value::Null) {
+                    return;
+                }
+                if let [place] = places
+                    && rows.contains(std::slice::from_ref(&values[*place]))
+                {
+                    return;
+                }
+                rows.insert(places.iter().map(|place| values[*place].clone()).collect());
+            }
+        }
+    }
+
+    /// None where a column has integers and texts.
+    fn sorted(self) -> Option<Values> {
+        match self {
+            Self::Integers(mut integers) => {
+                integers.sort_unstable();
+                integers.dedup();
+                Some(Values { len: integers.len(), columns: vec![Column::Integers(integers)] })
+            }
+            Self::Rows(rows) => {
+                let mut rows: Vec<Vec<Value>> = rows.into_iter().collect();
+                rows.sort_unstable();
+                let columns = rows.first().map_or(0, Vec::len);
+                let column = |n: usize| {
+                    let values = || rows.iter().map(move |row| &row[n]);
+                    let integers: Option<Vec<i64>> = values()
+                        .map(|value| if let Value::Integer(value) = value { Some(*value) } else { None })
+                        .collect();
+                    let texts =
+                        || values().map(|value| if let Value::Text(text) = value { Some(text.clone()) } else { None });
+                    integers.map(Column::Integers).or_else(|| texts().collect::<Option<_>>().map(Column::Texts))
+                };
+                let columns: Option<Vec<Column>> = (0..columns).map(column).collect();
+                Some(Values { len: rows.len(), columns: columns? })
+            }
+        }
+    }
+}
+
+/// A row of a model on its way: its wanted fields.
+struct Picked<'a> {
+    wanted: &'a [&'a str],
+    values: Vec<Value>,
+    /// Which of the wanted fields rows have.
+    seen: Vec<bool>,
+}
+
+impl SerializeStruct for &mut Picked<'_> {
+    type Ok = ();
+    type Error = NoValue;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), NoValue> {
+        if let Some(place) = self.wanted.iter().position(|wanted| *wanted == name) {
+            self.values[place] = value.serialize(Cell)?;
+            self.seen[place] = true;
+        }
+        Ok(())
+    }
+
+    fn end(self) -> Result<(), NoValue> {
+        Ok(())
+    }
+}
+
+/// Not a value that a key can be told by.
+#[derive(Debug)]
+struct NoValue;
+
+impl fmt::Display for NoValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a value of a foreign key")
+    }
+}
+
+impl std::error::Error for NoValue {}
+
+impl ser::Error for NoValue {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self
+    }
+}
+
+/// The serializer of a field.
+struct Cell;
+
+/// What neither a row nor a key's value can be.
+macro_rules! refused {
+    ($($name:ident($($type:ty),*) -> $ok:ty;)*) => {
+        $(fn $name(self, $(_: $type),*) -> Result<$ok, NoValue> { Err(NoValue) })*
+    };
+}
+
+type No<T> = Impossible<T, NoValue>;
+
+impl Serializer for Cell {
+    type Ok = Value;
+    type Error = NoValue;
+    type SerializeSeq = No<Value>;
+    type SerializeTuple = No<Value>;
+    type SerializeTupleStruct = No<Value>;
+    type SerializeTupleVariant = No<Value>;
+    type SerializeMap = No<Value>;
+    type SerializeStruct = No<Value>;
+    type SerializeStructVariant = No<Value>;
+
+    fn serialize_i16(self, value: i16) -> Result<Value, NoValue> {
+        Ok(Value::Integer(value.into()))
+    }
+
+    fn serialize_i32(self, value: i32) -> Result<Value, NoValue> {
+        Ok(Value::Integer(value.into()))
+    }
+
+    fn serialize_i64(self, value: i64) -> Result<Value, NoValue> {
+        Ok(Value::Integer(value))
+    }
+
+    fn serialize_str(self, text: &str) -> Result<Value, NoValue> {
+        Ok(Value::Text(text.to_owned()))
+    }
+
+    fn serialize_none(self) -> Result<Value, NoValue> {
+        Ok(Value::Null)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Value, NoValue> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<Value, NoValue> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: &T,
+    ) -> Result<Value, NoValue> {
+        Err(NoValue)
+    }
+
+    refused! {
+        serialize_bool(bool) -> Value;
+        serialize_i8(i8) -> Value;
+        serialize_u8(u8) -> Value;
+        serialize_u16(u16) -> Value;
+        serialize_u32(u32) -> Value;
+        serialize_u64(u64) -> Value;
+        serialize_f32(f32) -> Value;
+        serialize_f64(f64) -> Value;
+        serialize_char(char) -> Value;
+        serialize_bytes(&[u8]) -> Value;
+        serialize_unit() -> Value;
+        serialize_unit_struct(&'static str) -> Value;
+        serialize_unit_variant(&'static str, u32, &'static str) -> Value;
+        serialize_seq(Option<usize>) -> No<Value>;
+        serialize_tuple(usize) -> No<Value>;
+        serialize_tuple_struct(&'static str, usize) -> No<Value>;
+        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> No<Value>;
+        serialize_map(Option<usize>) -> No<Value>;
+        serialize_struct(&'static str, usize) -> No<Value>;
+        serialize_struct_variant(&'static str, u32, &'static str, usize) -> No<Value>;
+    }
+}
+
+impl<'p, 'a> Serializer for &'p mut Picked<'a> {
+    type Ok = ();
+    type Error = NoValue;
+    type SerializeSeq = No<()>;
+    type SerializeTuple = No<()>;
+    type SerializeTupleStruct = No<()>;
+    type SerializeTupleVariant = No<()>;
+    type SerializeMap = No<()>;
+    type SerializeStruct = Self;
+    type SerializeStructVariant = No<()>;
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, NoValue> {
+        Ok(self)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, _: &T) -> Result<(), NoValue> {
+        Err(NoValue)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, row: &T) -> Result<(), NoValue> {
+        row.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: &T,
+    ) -> Result<(), NoValue> {
+        Err(NoValue)
+    }
+
+    refused! {
+        serialize_bool(bool) -> ();
+        serialize_i8(i8) -> ();
+        serialize_i16(i16) -> ();
+        serialize_i32(i32) -> ();
+        serialize_i64(i64) -> ();
+        serialize_u8(u8) -> ();
+        serialize_u16(u16) -> ();
+        serialize_u32(u32) -> ();
+        serialize_u64(u64) -> ();
+        serialize_f32(f32) -> ();
+        serialize_f64(f64) -> ();
+        serialize_char(char) -> ();
+        serialize_str(&str) -> ();
+        serialize_bytes(&[u8]) -> ();
+        serialize_none() -> ();
+        serialize_unit() -> ();
+        serialize_unit_struct(&'static str) -> ();
+        serialize_unit_variant(&'static str, u32, &'static str) -> ();
+        serialize_seq(Option<usize>) -> No<()>;
+        serialize_tuple(usize) -> No<()>;
+        serialize_tuple_struct(&'static str, usize) -> No<()>;
+        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> No<()>;
+        serialize_map(Option<usize>) -> No<()>;
+        serialize_struct_variant(&'static str, u32, &'static str, usize) -> No<()>;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Row {
+        id: i64,
+        parent: Option<i64>,
+        currency: &'static str,
+        weight: f64,
+    }
+
+    fn key(columns: &[&str]) -> ForeignKey {
+        let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
+        ForeignKey {
+            name: String::new(),
+            parent: String::new(),
+            parent_columns: Vec::new(),
+            types: Vec::new(),
+            columns,
+            defaults: vec![false],
+        }
+    }
+
+    fn rows() -> Vec<Row> {
+        let row = |id, parent, currency| Row { id, parent, currency, weight: 1.5 };
+        vec![
+            row(1, Some(9), "EUR"),
+            row(2, None, "GBP"),
+            row(3, Some(4), "EUR"),
+            row(4, Some(9), "EUR"),
+            row(5, Some(9), "EUR"),
+        ]
+    }
+
+    #[test]
+    fn values_are_distinct_sorted_and_without_null() {
+        let found = of(&rows(), &[key(&["parent"]), key(&["currency"]), key(&["parent", "currency"])]).unwrap();
+        assert_eq!(found[0].columns, [Column::Integers(vec![4, 9])]);
+        assert_eq!(found[1].columns, [Column::Texts(vec!["EUR".to_owned(), "GBP".to_owned()])]);
+        let both = [Column::Integers(vec![4, 9]), Column::Texts(vec!["EUR".to_owned(), "EUR".to_owned()])];
+        assert_eq!((found[2].len(), &*found[2].columns), (2, &both[..]));
+    }
+
+    #[test]
+    fn a_field_that_tells_no_value_leaves_the_key_to_the_server() {
+        assert_eq!(of(&rows(), &[key(&["weight"])]), None);
+        // A column that the model does not have is NULL, unless the server fills it.
+        assert_eq!(of(&rows(), &[key(&["colour"])]).unwrap()[0].len(), 0);
+        assert_eq!(of(&rows(), &[ForeignKey { defaults: vec![true], ..key(&["colour"]) }]), None);
+        assert!(of(&rows(), &[key(&["id"])]).is_some());
+    }
+}
