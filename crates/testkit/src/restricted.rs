@@ -25,6 +25,16 @@ GRANT USAGE ON SCHEMA {s} TO {r}_owner;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {s} TO {r};
 GRANT SELECT, USAGE ON ALL SEQUENCES IN SCHEMA {s} TO {r};
 GRANT {r}_owner TO {r};
+DO $$ BEGIN
+  -- Two who grant it at the same moment refuse each other.
+  WHILE current_setting('server_version_num')::int >= 150000 LOOP
+    BEGIN
+      EXECUTE 'GRANT SET ON PARAMETER session_replication_role TO {r}';
+      EXIT;
+    EXCEPTION WHEN unique_violation OR internal_error THEN PERFORM pg_sleep(0.02);
+    END;
+  END LOOP;
+END $$;
 ";
 
 impl Restricted {

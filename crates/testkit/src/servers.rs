@@ -17,7 +17,7 @@ use crate::{mariadb, postgres};
 use supervisor::Supervised;
 
 pub use options::ServerOptions;
-pub use require::{REQUIRE, SKIPPED, available, german, own, own_with_tls, postgres_of};
+pub use require::{REQUIRE, SKIPPED, available, german, has_postgres, own, own_with_tls, postgres_of};
 
 const START_ATTEMPTS: u32 = 3;
 const GERMAN: &str = "de_DE.UTF-8";

@@ -13,7 +13,33 @@ fn ends_as_ordinary_on(major: u32) {
     let target = Target::of(database).used_by(&role);
     let found = number(&mut target.open(), "SELECT current_setting('server_version_num')::bigint / 10000 AS number");
     assert_eq!(found, Some(major.into()));
+    let by_set = |target: &Target| {
+        number(&mut target.open(), "SELECT count(*) AS number FROM replant.replant_chunks WHERE by_set")
+    };
     assert_ends_as_ordinary(&format!("PostgreSQL {major}"), &target, &migrate(&target));
+    assert_eq!(
+        by_set(&target) > Some(0),
+        major >= BY_SET,
+        "PostgreSQL {major}: whether foreign keys are checked by sets"
+    );
+    if major < BY_SET {
+        return;
+    }
+    let target = Target::of(fixtures::PLATFORM.on(&server)).with(&[("REPLANT__RUN__FOREIGN_KEYS", "by_row")]);
+    assert_ends_as_ordinary(&format!("PostgreSQL {major}, by row"), &target, &migrate(&target));
+    assert_eq!(by_set(&target), Some(0));
+    // Who checks by row looks for nothing afterwards.
+    let orphans =
+        number(&mut target.open(), "SELECT count(*) AS number FROM replant.replant_steps WHERE orphans IS NOT NULL");
+    assert_eq!(orphans, Some(0));
+}
+
+/// From which version on a user may be let check foreign keys by sets.
+const BY_SET: u32 = 15;
+
+#[test]
+fn on_whatever_other_version_is_there() {
+    [14, 15, 16, 17].into_iter().filter(|major| servers::has_postgres(*major)).for_each(ends_as_ordinary_on);
 }
 
 #[test]

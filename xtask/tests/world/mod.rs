@@ -29,6 +29,11 @@ impl Target {
         Self { address: role.address().to_owned(), ..self }
     }
 
+    /// The same, with these settings beside the addresses.
+    pub(crate) fn with(self, vars: &'static [(&'static str, &'static str)]) -> Self {
+        Self { vars, ..self }
+    }
+
     /// A connection that may see and do all.
     pub(crate) fn open(&self) -> Db {
         Db::open(&self.url, Role::Target).unwrap()

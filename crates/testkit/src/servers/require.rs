@@ -53,6 +53,11 @@ pub fn own_with_tls(options: &ServerOptions) -> Option<Server> {
     found(TLS, Kind::Postgres, started)
 }
 
+/// Whether the programs of a version of PostgreSQL are there.
+pub fn has_postgres(major: u32) -> bool {
+    crate::postgres::folder_of(major).is_ok()
+}
+
 /// A server of one's own of a version of PostgreSQL; `None` as [`available`] has it.
 ///
 /// # Panics

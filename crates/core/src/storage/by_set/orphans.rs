@@ -1,5 +1,6 @@
 //! Rows without a parent, looked for once more when all is written: by a query that knows nothing of sets.
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
@@ -62,12 +63,19 @@ SELECT c.conname::text AS name,
  ORDER BY 1";
 
 #[derive(QueryableByName)]
-struct Found {
+struct Rows {
     #[diesel(sql_type = BigInt)]
     rows: i64,
+}
+
+#[derive(QueryableByName)]
+struct First {
     #[diesel(sql_type = Nullable<Text>)]
     first: Option<String>,
 }
+
+/// Tables that were just filled have no statistics: the planner would take them for small, and look each parent up by itself.
+const AS_A_WHOLE: &str = "SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off";
 
 /// The rows of some places that have no parent, by foreign key.
 ///
@@ -75,22 +83,31 @@ struct Found {
 /// The database fails.
 pub(crate) fn orphans(db: &mut Db, places: &[Place]) -> QueryResult<Vec<Orphans>> {
     let Db::Pg(pg) = db else { return Ok(Vec::new()) };
-    let mut all = Vec::new();
-    for Place { table, rows } in places {
-        let keys: Vec<Key> = diesel::sql_query(KEYS).bind::<Text, _>(table).load(pg)?;
-        for Key { name, breaks, shown } in keys {
-            let shown = shown.unwrap_or_else(|| "''".to_owned());
-            let sql = format!(
-                "WITH found AS MATERIALIZED (SELECT {shown} AS key FROM {} s WHERE {rows} AND {breaks}) \
-                 SELECT count(*) AS rows, (SELECT string_agg(key, ' ') FROM (SELECT key FROM found ORDER BY 1 LIMIT {NAMED}) f) AS first \
-                   FROM found",
-                quoted(table)
-            );
-            let Found { rows, first } = diesel::sql_query(sql).get_result(pg)?;
-            if rows > 0 {
-                all.push(Orphans { table, foreign_key: name, rows, first: first.unwrap_or_default() });
+    pg.transaction(|pg| {
+        pg.batch_execute(AS_A_WHOLE)?;
+        let mut all = Vec::new();
+        for place in places {
+            let keys: Vec<Key> = diesel::sql_query(KEYS).bind::<Text, _>(place.table).load(pg)?;
+            for key in keys {
+                all.extend(of(pg, place, key)?);
             }
         }
+        Ok(all)
+    })
+}
+
+fn of(pg: &mut PgConnection, place: &Place, key: Key) -> QueryResult<Option<Orphans>> {
+    let Place { table, rows } = place;
+    let Key { name: foreign_key, breaks, shown } = key;
+    let found = format!("FROM {} s WHERE {rows} AND {breaks}", quoted(table));
+    // By itself, so that the server can let several processes count.
+    let Rows { rows } = diesel::sql_query(format!("SELECT count(*) AS rows {found}")).get_result(pg)?;
+    if rows == 0 {
+        return Ok(None);
     }
-    Ok(all)
+    let shown = shown.unwrap_or_else(|| "''".to_owned());
+    let first =
+        format!("SELECT string_agg(key, ' ') AS first FROM (SELECT {shown} AS key {found} ORDER BY 1 LIMIT {NAMED}) f");
+    let First { first } = diesel::sql_query(first).get_result(pg)?;
+    Ok(Some(Orphans { table, foreign_key, rows, first: first.unwrap_or_default() }))
 }

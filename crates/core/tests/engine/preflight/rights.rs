@@ -2,11 +2,11 @@
 
 use diesel::connection::SimpleConnection;
 use replant_core::db::{Db, DbUrl, Role};
-use replant_core::{Finding, RunError, Settings};
+use replant_core::{Finding, ForeignKeys, RunError, Settings};
 use replant_testkit::conformance::Target;
 use replant_testkit::servers::{self, Kind};
 
-use crate::world::{World, chunks_of, ordinary, postgres, site, texts};
+use crate::world::{World, chunks_of, count, ordinary, postgres, site, texts};
 
 /// A database user with the rights that the README lists; nobody has any by being one of PUBLIC.
 pub(super) struct User {
@@ -28,9 +28,13 @@ impl User {
              GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {me};
              GRANT SELECT, USAGE ON ALL SEQUENCES IN SCHEMA public TO {me};
              DO $$ BEGIN
-               IF current_setting('server_version_num')::int >= 150000 THEN
-                 EXECUTE 'GRANT SET ON PARAMETER session_replication_role TO {me}';
-               END IF;
+               WHILE current_setting('server_version_num')::int >= 150000 LOOP
+                 BEGIN
+                   EXECUTE 'GRANT SET ON PARAMETER session_replication_role TO {me}';
+                   EXIT;
+                 EXCEPTION WHEN unique_violation OR internal_error THEN PERFORM pg_sleep(0.02);
+                 END;
+               END LOOP;
              END $$;",
         );
         user
@@ -104,6 +108,31 @@ fn each_right_that_is_missing_is_named_alone_and_what_is_said_mends_it() {
         user.sql(found[0].mend.as_deref().expect("a grant"));
         assert_eq!(user.findings(&world), [], "{right}");
     }
+}
+
+#[test]
+fn who_may_not_silence_the_checks_of_the_server_goes_by_row_and_is_told() {
+    let Some(target) = postgres() else { return };
+    let version: i32 = texts(&target, "SELECT current_setting('server_version_num') AS value")[0].parse().unwrap();
+    if version < 150_000 {
+        return;
+    }
+    let world = World::new(&ordinary(40));
+    let user = User::new(&target, "checked");
+    user.sql("REVOKE SET ON PARAMETER session_replication_role FROM {me};");
+    let found = user.findings(&world);
+    let told = found.iter().find(|one| one.what.contains("`session_replication_role`")).expect("it is told");
+    assert!(found.len() == 1 && !told.refuses() && told.what.contains("checked by row"), "{found:?}");
+    let insisting = Settings { foreign_keys: ForeignKeys::BySet, ..chunks_of(10) };
+    let Err(RunError::Preflight { findings }) = world.migration(&user.url(), insisting).plan() else {
+        panic!("sets were insisted on")
+    };
+    assert!(findings[0].refuses() && findings[0].mend == told.mend, "{findings:?}");
+    let run = || world.migration(&user.url(), chunks_of(10)).run(&replant_core::Stop::default(), &replant_core::Silent);
+    assert!(run().unwrap().complete);
+    assert_eq!(count(&target, "replant_chunks WHERE by_set"), 0);
+    user.sql(told.mend.as_deref().expect("a grant"));
+    assert_eq!(user.findings(&world), []);
 }
 
 #[test]
