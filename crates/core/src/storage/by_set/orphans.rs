@@ -74,8 +74,10 @@ struct First {
     first: Option<String>,
 }
 
-/// Tables that were just filled have no statistics: the planner would take them for small, and look each parent up by itself.
-const AS_A_WHOLE: &str = "SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off";
+/// Tables that were just filled have no statistics: the planner would take what is ours for a few rows, and look for each of them,
+/// and for its parent, by an index.
+const AS_A_WHOLE: &str = "SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off; \
+                          SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off";
 
 /// The rows of some places that have no parent, by foreign key.
 ///
