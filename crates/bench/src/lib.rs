@@ -5,6 +5,7 @@ mod chart;
 mod error;
 mod finished;
 mod measure;
+mod pgloader;
 mod plain_ways;
 mod psql;
 mod reading;

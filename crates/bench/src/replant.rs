@@ -119,14 +119,14 @@ impl Replant {
 }
 
 /// Waits for its end. Returns it with the peak of its memory in KiB.
-fn watch(mut child: Child, stop: &Stop) -> Result<(ExitStatus, Option<u64>), BenchError> {
+pub(crate) fn watch(mut child: Child, stop: &Stop) -> Result<(ExitStatus, Option<u64>), BenchError> {
     let mut peak = None;
     for look in 0_u32.. {
         // A process that has ended has no memory: the last reading before is the peak.
         if look.is_multiple_of(LOOKS) {
             peak = usage::peak_kib(child.id()).or(peak);
         }
-        if let Some(status) = child.try_wait().map_err(BenchError::io("wait for Replant"))? {
+        if let Some(status) = child.try_wait().map_err(BenchError::io("wait for a program"))? {
             return Ok((status, peak));
         }
         if stop.requested() {
@@ -140,7 +140,7 @@ fn watch(mut child: Child, stop: &Stop) -> Result<(ExitStatus, Option<u64>), Ben
     Err(BenchError::Stopped)
 }
 
-fn last_lines(file: &PathBuf) -> String {
+pub(crate) fn last_lines(file: &PathBuf) -> String {
     let text = fs::read(file).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();

@@ -28,6 +28,8 @@ pub enum Way {
     ReplantOffline,
     /// The rows that Replant added, by plain `\copy`.
     Limit,
+    /// The legacy tables as they are, by pgloader.
+    Pgloader,
     /// The legacy tables read on one connection, and nothing written.
     Reading,
     /// The same on as many connections as Replant has readers.
@@ -36,7 +38,7 @@ pub enum Way {
 
 impl Way {
     /// Every way, in the order in which they are told.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Naive,
         Self::NaivePer1000,
         Self::Cached,
@@ -45,6 +47,7 @@ impl Way {
         Self::ReplantSteps,
         Self::ReplantOffline,
         Self::Limit,
+        Self::Pgloader,
         Self::Reading,
         Self::ReadingParallel,
     ];
@@ -60,6 +63,7 @@ impl Way {
             Self::ReplantSteps => "Replant, a process a step",
             Self::ReplantOffline => "Replant, offline",
             Self::Limit => "the limit: plain \\copy",
+            Self::Pgloader => "pgloader, a bare copy, tuned",
             Self::Reading => "reading alone, one connection",
             Self::ReadingParallel => "reading alone, as many as Replant",
         }
@@ -73,6 +77,7 @@ impl Way {
             Self::Replant | Self::ReplantByRow | Self::ReplantSteps | Self::ReplantOffline => 'c',
             Self::Limit => 'd',
             Self::Reading | Self::ReadingParallel => 'e',
+            Self::Pgloader => 'f',
         }
     }
 }
@@ -92,6 +97,8 @@ pub struct Ratios {
     pub by_row: Option<f64>,
     /// Replant offline as Replant live.
     pub offline: Option<f64>,
+    /// Replant offline as a bare copy by pgloader.
+    pub pgloader: Option<f64>,
 }
 
 impl Ratios {
@@ -105,6 +112,7 @@ impl Ratios {
             limit: ratio(replant, Way::Limit),
             by_row: ratio(replant, Way::ReplantByRow),
             offline: ratio(Way::ReplantOffline, replant),
+            pgloader: ratio(Way::ReplantOffline, Way::Pgloader),
         }
     }
 }

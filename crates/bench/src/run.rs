@@ -8,6 +8,7 @@ use replant_testkit::Database;
 use crate::error::BenchError;
 use crate::finished::{self, Files, Finished, Outcome, Planned, StepWork};
 use crate::measure::Measure;
+use crate::pgloader;
 use crate::plain_ways::{self, Commit, Mark};
 use crate::psql::Psql;
 use crate::reading;
@@ -135,6 +136,10 @@ impl Bench<'_> {
         figures: &mut Figures,
         first: &mut Option<Round>,
     ) -> Result<(), BenchError> {
+        if self.wants(&[Way::Pgloader]) && pgloader::is_installed() {
+            (self.tell)(Way::Pgloader.about());
+            figures.whole(Way::Pgloader, pgloader::copy(stage, self.connections, self.stop)?);
+        }
         if self.wants(&[Way::Reading, Way::ReadingParallel]) {
             self.reading(stage, figures)?;
         }

@@ -90,6 +90,8 @@ enum Measured {
     Limit,
     #[value(alias = "e")]
     Reading,
+    #[value(alias = "f")]
+    Pgloader,
 }
 
 /// The environment that is measured: the defaults, with what the call says.
@@ -190,6 +192,7 @@ fn ways(only: &[Measured]) -> BTreeSet<Way> {
         of(Measured::ByRow, &[Way::ReplantByRow]),
         of(Measured::Offline, &[Way::ReplantOffline]),
         of(Measured::Limit, &[Way::Limit]),
+        of(Measured::Pgloader, &[Way::Pgloader]),
         of(Measured::Reading, &[Way::Reading, Way::ReadingParallel]),
     ]
     .into_iter()

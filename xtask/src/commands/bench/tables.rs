@@ -91,6 +91,7 @@ fn paces(results: &Results) -> String {
         Way::ReplantSteps => "c by step",
         Way::ReplantOffline => "c offline",
         Way::Limit => "d",
+        Way::Pgloader => "f",
         Way::Reading => "e",
         Way::ReadingParallel => "e parallel",
     };
@@ -110,11 +111,19 @@ fn paces(results: &Results) -> String {
 }
 
 fn ratios(results: &Results) -> String {
-    let heads = ["step", "c/a", "c/a per 1,000", "c/b", "c/d", "c/by row", "offline/live"];
+    let heads = ["step", "c/a", "c/a per 1,000", "c/b", "c/d", "c/by row", "offline/live", "offline/f"];
     let mut table = table(&heads);
     let mut line = |name: &str, ratios: &Ratios| {
         let mut cells = vec![name.to_owned()];
-        let all = [ratios.naive, ratios.naive_per_1000, ratios.cached, ratios.limit, ratios.by_row, ratios.offline];
+        let all = [
+            ratios.naive,
+            ratios.naive_per_1000,
+            ratios.cached,
+            ratios.limit,
+            ratios.by_row,
+            ratios.offline,
+            ratios.pgloader,
+        ];
         cells.extend(all.map(|ratio| ratio.map_or_else(none, |ratio| format!("{ratio:.2}"))));
         table.add_row(cells);
     };

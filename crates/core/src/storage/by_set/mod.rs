@@ -26,19 +26,21 @@ const OLDEST: i32 = 150_000;
 /// # Errors
 /// Those of COPY; a key without a parent is the violation of its foreign key.
 pub(crate) fn copy<T: Insert>(pg: &mut PgConnection, rows: &[T]) -> QueryResult<(usize, bool)> {
-    let shape = T::shape();
-    // From here to the end of the transaction nobody adds a foreign key or a trigger.
-    diesel::sql_query(format!("LOCK TABLE {} IN ROW EXCLUSIVE MODE", quoted(shape.name))).execute(pg)?;
-    let keys = match keys::of(pg, shape.name)? {
-        Ok(keys) if !keys.is_empty() => keys,
-        _ => return Ok((T::copy(pg, rows)?, false)),
-    };
-    let Some(values) = values::of(rows, &keys) else { return Ok((T::copy(pg, rows)?, false)) };
+    let table = T::shape().name;
+    let by_row = |pg: &mut PgConnection| Ok((T::copy(pg, rows)?, false));
+    // Who may not lock the table is told so here.
+    if !matches!(keys::of(pg, table)?, Ok(keys) if !keys.is_empty()) {
+        return by_row(pg);
+    }
+    // From here to the end of the transaction nobody adds a foreign key or a trigger: what was added before is seen now.
+    diesel::sql_query(format!("LOCK TABLE {} IN ROW EXCLUSIVE MODE", quoted(table))).execute(pg)?;
+    let Ok(keys) = keys::of(pg, table)? else { return by_row(pg) };
+    let Some(values) = values::of(rows, &keys) else { return by_row(pg) };
     diesel::sql_query("SET LOCAL session_replication_role = replica").execute(pg)?;
     let copied = T::copy(pg, rows)?;
     diesel::sql_query("SET LOCAL session_replication_role = origin").execute(pg)?;
     for (key, values) in keys.iter().zip(&values) {
-        check::all_there(pg, shape.name, key, values)?;
+        check::all_there(pg, table, key, values)?;
     }
     Ok((copied, true))
 }
