@@ -52,17 +52,20 @@ pub(super) fn of<T: Serialize>(rows: &[T], keys: &[ForeignKey]) -> Option<Vec<Va
     let place = |column: &String| wanted.iter().position(|wanted| wanted == column);
     let places: Vec<Vec<usize>> = keys.iter().map(|key| key.columns.iter().filter_map(place).collect()).collect();
     let mut distinct: Vec<Distinct> = places.iter().map(|places| Distinct::new(places.len())).collect();
-    let mut picked = Picked { wanted: &wanted, values: Vec::new(), seen: vec![false; wanted.len()] };
+    let slot = Slot { value: Value::Null, seen: false, is_new: true };
+    let mut picked = Picked { wanted: &wanted, slots: vec![slot; wanted.len()] };
     for row in rows {
-        picked.values.clear();
-        picked.values.resize(wanted.len(), Value::Null);
         row.serialize(&mut picked).ok()?;
         for (distinct, places) in distinct.iter_mut().zip(&places) {
-            distinct.add(&picked.values, places);
+            // Rows stand in the order of a parent: mostly a key is that of the row before.
+            if places.iter().any(|place| picked.slots[*place].is_new) {
+                distinct.add(&picked.slots, places);
+            }
         }
+        picked.slots.iter_mut().for_each(|slot| slot.is_new = false);
     }
     let fills = |key: &ForeignKey, places: &[usize]| {
-        key.defaults.iter().zip(places).any(|(default, place)| *default && !picked.seen[*place])
+        key.defaults.iter().zip(places).any(|(default, place)| *default && !picked.slots[*place].seen)
     };
     if keys.iter().zip(&places).any(|(key, places)| fills(key, places)) {
         return None;
@@ -81,32 +84,28 @@ impl Distinct {
         if columns == 1 { Self::Integers(Vec::new()) } else { Self::Rows(FxHashSet::default()) }
     }
 
-    fn add(&mut self, values: &[Value], places: &[usize]) {
+    fn add(&mut self, slots: &[Slot], places: &[usize]) {
         match (&mut *self, places) {
-            (Self::Integers(integers), [place]) => match &values[*place] {
+            (Self::Integers(integers), [place]) => match &slots[*place].value {
                 Value::Null => {}
-                Value::Integer(value) => {
-                    if integers.last() != Some(value) {
-                        integers.push(*value);
-                    }
-                }
+                Value::Integer(value) => integers.push(*value),
                 Value::Text(_) => {
                     let before = integers.drain(..).map(|value| vec![Value::Integer(value)]);
                     *self = Self::Rows(before.collect());
-                    self.add(values, places);
+                    self.add(slots, places);
                 }
             },
             (Self::Integers(_), _) => unreachable!("integers are those of one column"),
             (Self::Rows(rows), _) => {
-                if places.iter().any(|place| values[*place] == Value::Null) {
+                if places.iter().any(|place| slots[*place].value == Value::Null) {
                     return;
                 }
                 if let [place] = places
-                    && rows.contains(std::slice::from_ref(&values[*place]))
+                    && rows.contains(std::slice::from_ref(&slots[*place].value))
                 {
                     return;
                 }
-                rows.insert(places.iter().map(|place| values[*place].clone()).collect());
+                rows.insert(places.iter().map(|place| slots[*place].value.clone()).collect());
             }
         }
     }
@@ -139,12 +138,40 @@ impl Distinct {
     }
 }
 
-/// A row of a model on its way: its wanted fields.
+/// Rows of a model on their way, one after the other: their wanted fields.
 struct Picked<'a> {
     wanted: &'a [&'a str],
-    values: Vec<Value>,
-    /// Which of the wanted fields rows have.
-    seen: Vec<bool>,
+    slots: Vec<Slot>,
+}
+
+/// A wanted field.
+#[derive(Debug, Clone)]
+struct Slot {
+    /// That of the last row.
+    value: Value,
+    /// Whether rows have it.
+    seen: bool,
+    /// Whether the row before had another value.
+    is_new: bool,
+}
+
+impl Slot {
+    fn set(&mut self, value: Value) {
+        self.is_new |= self.value != value;
+        self.value = value;
+    }
+
+    fn set_text(&mut self, text: &str) {
+        match &mut self.value {
+            Value::Text(known) if known == text => {}
+            Value::Text(known) => {
+                self.is_new = true;
+                known.clear();
+                known.push_str(text);
+            }
+            _ => self.set(Value::Text(text.to_owned())),
+        }
+    }
 }
 
 impl SerializeStruct for &mut Picked<'_> {
@@ -153,8 +180,17 @@ impl SerializeStruct for &mut Picked<'_> {
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), NoValue> {
         if let Some(place) = self.wanted.iter().position(|wanted| *wanted == name) {
-            self.values[place] = value.serialize(Cell)?;
-            self.seen[place] = true;
+            let slot = &mut self.slots[place];
+            slot.seen = true;
+            value.serialize(Cell(slot))?;
+        }
+        Ok(())
+    }
+
+    /// A field that is left out of some rows is NULL there.
+    fn skip_field(&mut self, name: &'static str) -> Result<(), NoValue> {
+        if let Some(place) = self.wanted.iter().position(|wanted| *wanted == name) {
+            self.slots[place].set(Value::Null);
         }
         Ok(())
     }
@@ -183,7 +219,7 @@ impl ser::Error for NoValue {
 }
 
 /// The serializer of a field.
-struct Cell;
+struct Cell<'a>(&'a mut Slot);
 
 /// What neither a row nor a key's value can be.
 macro_rules! refused {
@@ -194,42 +230,47 @@ macro_rules! refused {
 
 type No<T> = Impossible<T, NoValue>;
 
-impl Serializer for Cell {
-    type Ok = Value;
+impl Serializer for Cell<'_> {
+    type Ok = ();
     type Error = NoValue;
-    type SerializeSeq = No<Value>;
-    type SerializeTuple = No<Value>;
-    type SerializeTupleStruct = No<Value>;
-    type SerializeTupleVariant = No<Value>;
-    type SerializeMap = No<Value>;
-    type SerializeStruct = No<Value>;
-    type SerializeStructVariant = No<Value>;
+    type SerializeSeq = No<()>;
+    type SerializeTuple = No<()>;
+    type SerializeTupleStruct = No<()>;
+    type SerializeTupleVariant = No<()>;
+    type SerializeMap = No<()>;
+    type SerializeStruct = No<()>;
+    type SerializeStructVariant = No<()>;
 
-    fn serialize_i16(self, value: i16) -> Result<Value, NoValue> {
-        Ok(Value::Integer(value.into()))
+    fn serialize_i16(self, value: i16) -> Result<(), NoValue> {
+        self.0.set(Value::Integer(value.into()));
+        Ok(())
     }
 
-    fn serialize_i32(self, value: i32) -> Result<Value, NoValue> {
-        Ok(Value::Integer(value.into()))
+    fn serialize_i32(self, value: i32) -> Result<(), NoValue> {
+        self.0.set(Value::Integer(value.into()));
+        Ok(())
     }
 
-    fn serialize_i64(self, value: i64) -> Result<Value, NoValue> {
-        Ok(Value::Integer(value))
+    fn serialize_i64(self, value: i64) -> Result<(), NoValue> {
+        self.0.set(Value::Integer(value));
+        Ok(())
     }
 
-    fn serialize_str(self, text: &str) -> Result<Value, NoValue> {
-        Ok(Value::Text(text.to_owned()))
+    fn serialize_str(self, text: &str) -> Result<(), NoValue> {
+        self.0.set_text(text);
+        Ok(())
     }
 
-    fn serialize_none(self) -> Result<Value, NoValue> {
-        Ok(Value::Null)
+    fn serialize_none(self) -> Result<(), NoValue> {
+        self.0.set(Value::Null);
+        Ok(())
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Value, NoValue> {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), NoValue> {
         value.serialize(self)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<Value, NoValue> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), NoValue> {
         value.serialize(self)
     }
 
@@ -239,31 +280,31 @@ impl Serializer for Cell {
         _: u32,
         _: &'static str,
         _: &T,
-    ) -> Result<Value, NoValue> {
+    ) -> Result<(), NoValue> {
         Err(NoValue)
     }
 
     refused! {
-        serialize_bool(bool) -> Value;
-        serialize_i8(i8) -> Value;
-        serialize_u8(u8) -> Value;
-        serialize_u16(u16) -> Value;
-        serialize_u32(u32) -> Value;
-        serialize_u64(u64) -> Value;
-        serialize_f32(f32) -> Value;
-        serialize_f64(f64) -> Value;
-        serialize_char(char) -> Value;
-        serialize_bytes(&[u8]) -> Value;
-        serialize_unit() -> Value;
-        serialize_unit_struct(&'static str) -> Value;
-        serialize_unit_variant(&'static str, u32, &'static str) -> Value;
-        serialize_seq(Option<usize>) -> No<Value>;
-        serialize_tuple(usize) -> No<Value>;
-        serialize_tuple_struct(&'static str, usize) -> No<Value>;
-        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> No<Value>;
-        serialize_map(Option<usize>) -> No<Value>;
-        serialize_struct(&'static str, usize) -> No<Value>;
-        serialize_struct_variant(&'static str, u32, &'static str, usize) -> No<Value>;
+        serialize_bool(bool) -> ();
+        serialize_i8(i8) -> ();
+        serialize_u8(u8) -> ();
+        serialize_u16(u16) -> ();
+        serialize_u32(u32) -> ();
+        serialize_u64(u64) -> ();
+        serialize_f32(f32) -> ();
+        serialize_f64(f64) -> ();
+        serialize_char(char) -> ();
+        serialize_bytes(&[u8]) -> ();
+        serialize_unit() -> ();
+        serialize_unit_struct(&'static str) -> ();
+        serialize_unit_variant(&'static str, u32, &'static str) -> ();
+        serialize_seq(Option<usize>) -> No<()>;
+        serialize_tuple(usize) -> No<()>;
+        serialize_tuple_struct(&'static str, usize) -> No<()>;
+        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> No<()>;
+        serialize_map(Option<usize>) -> No<()>;
+        serialize_struct(&'static str, usize) -> No<()>;
+        serialize_struct_variant(&'static str, u32, &'static str, usize) -> No<()>;
     }
 }
 
