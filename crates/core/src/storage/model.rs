@@ -34,7 +34,8 @@ pub trait Replace: Clone + Send + Sync {
 
 /// Lets a model be inserted in bulk: `insert!(NewItem => items);`, with the money that a row carries where it carries
 /// some: `insert!(NewItem => items, money = |item| item.price());`. Rows of one chunk that point to the same parent are
-/// written together where `order` says which that is: the server finds the parent, and its place in the index, at hand.
+/// written together where `order` says which that is: the server finds the parent, and its place in the index, at hand. Fields that
+/// hold a foreign key have the names of their columns, for serde too: by these their values are found.
 #[macro_export]
 macro_rules! insert {
     ($model:ty => $table:ident) => { $crate::insert!($model => $table, money = |_row| None); };

@@ -14,6 +14,7 @@ use super::rejudge::rejudge;
 use super::rejudged::Rejudged;
 use crate::contract::step::Step;
 use crate::storage::bulk::{Rows as _, Writing, settle};
+use crate::storage::by_set;
 use crate::storage::db::Db;
 use crate::storage::ledger::alive;
 use crate::storage::ledger::claim::Claim;
@@ -27,6 +28,7 @@ impl<S: Step> ReadyChunk for Judged<S> {
         let began = Instant::now();
         db.write(|db| {
             let Writer { owner, by_set } = writer;
+            by_set::guarded(db)?;
             alive::name_work(db, owner, S::NAME, claim.chunk)?;
             let again = RoaringBitmap::new();
             let writing = Writing { step: S::NAME, chunk: claim.chunk, units: self.units(), again: &again, by_set };
@@ -43,7 +45,10 @@ impl<S: Step> ReadyChunk for Judged<S> {
         moved: &mut Moved,
         started: Instant,
     ) -> Result<Rejudged, ChunkError> {
-        let (done, left) = db.write(|db| rejudge(self, db, chunk, moved, started))?;
+        let (done, left) = db.write(|db| {
+            by_set::guarded(db)?;
+            rejudge(self, db, chunk, moved, started)
+        })?;
         moved.extend(left);
         Ok(done)
     }

@@ -17,7 +17,7 @@ use crate::engine::run::Running;
 use crate::engine::step::{AnyStep, PreparedStep};
 use crate::engine::stop::Stop;
 use crate::storage::bulk::Tx;
-use crate::storage::by_set::{Orphans, Place, orphans};
+use crate::storage::by_set::{self, Orphans, Place, looks};
 use crate::storage::db::{Backend, Db, Role};
 use crate::storage::indexes::{self, Built, Found, IndexError, UniqueIndex};
 use crate::storage::ledger;
@@ -187,6 +187,7 @@ impl Ending<'_> {
         let brief = target.backend() == Backend::Postgres && !self.run.databases.target.is_rehearsal();
         target
             .write(|db| {
+                by_set::guarded(db)?;
                 if brief {
                     db.batch_execute(BRIEFLY)?;
                 }
@@ -198,43 +199,50 @@ impl Ending<'_> {
     /// Looks once more, row by row, for the parents of what was written by sets; the ledger keeps how many were not found.
     fn look_for_orphans(&self) -> Result<(), RunError> {
         let name = self.step.name();
-        let found = self.patiently(|| {
+        let failed = |source| RunError::Finish { step: name, source };
+        let database = |source| failed(FinishError::Database(source));
+        let looks = self.patiently(|| {
             let mut target = self.run.databases.target.get()?;
             let target = &mut *target;
-            let failed = |source| RunError::Finish { step: name, source };
-            let database = |source| failed(FinishError::Database(source));
-            if !claim::went_by_set(target, name).map_err(database)? {
-                return Ok(Vec::new());
+            if !stage::is_planned(target, name).map_err(database)?
+                || !claim::went_by_set(target, name).map_err(database)?
+            {
+                return Ok(None);
             }
-            let ours = plan::ours(target)?;
-            let found = orphans(target, &self.places(&ours)).map_err(database)?;
-            let rows = found.iter().map(|orphans| orphans.rows).sum();
-            stage::note_orphans(target, name, rows).map_err(database)?;
-            Ok(found)
+            let (own, all) = (plan::ours_of(target, name)?, plan::ours(target)?);
+            looks(target, &self.places(&own), &all).map_err(database).map(Some)
         })?;
+        let Some(looks) = looks else { return Ok(()) };
+        let mut found = Vec::new();
+        for look in looks {
+            if self.is_to_stop() {
+                return Ok(());
+            }
+            found.extend(self.patiently(|| look.orphans(&mut *self.run.databases.target.get()?).map_err(database))?);
+        }
+        let rows = found.iter().map(|orphans: &Orphans| orphans.rows).sum();
+        self.patiently(|| self.transaction(|db| Ok(stage::note_orphans(db, name, rows)?)))?;
         if found.is_empty() {
             return Ok(());
         }
-        let all: Vec<String> = found
-            .iter()
-            .map(|Orphans { table, foreign_key, rows, first }| {
-                format!("{rows} rows of `{table}` ({first}) against `{foreign_key}`")
-            })
-            .collect();
+        let said = |Orphans { table, foreign_key, rows, first }: &Orphans| {
+            format!("{rows} rows of `{table}` ({first}) against `{foreign_key}`")
+        };
+        let all: Vec<String> = found.iter().map(said).collect();
         let what = format!("rows without a parent were written, which no check let through: {}", all.join("; "));
-        Err(RunError::Finish { step: name, source: FinishError::Target(what) })
+        Err(failed(FinishError::Target(what)))
     }
 
-    /// The tables into which the step inserts, and which of their rows are its own, as far as ids tell.
-    fn places(&self, ours: &Ours) -> Vec<Place> {
+    /// The tables into which the step inserts, and which of their rows are its own.
+    fn places(&self, own: &Ours) -> Vec<Place> {
         let target = self.step.target_table();
         let with_ids = [target].into_iter().chain(self.step.also().iter().copied());
-        let with_ids = with_ids.map(|table| Place { table, rows: ours.condition(table, "s.id") });
+        let with_ids = with_ids.map(|table| Place { table, rows: Some(own.condition(table, "s.id")) });
         let parts = self.step.parts().iter();
-        let parts = parts
-            .map(|(table, column)| Place { table, rows: ours.condition(target, &format!("s.{}", quoted(column))) });
+        let of_part = |column: &str| own.condition(target, &format!("s.{}", quoted(column)));
+        let parts = parts.map(|(table, column)| Place { table, rows: Some(of_part(column)) });
         let others = self.step.changes().iter().filter(|(_, rights)| rights.contains(&Right::Insert));
-        let others = others.map(|(table, _)| Place { table, rows: "true".to_owned() });
+        let others = others.map(|(table, _)| Place { table, rows: None });
         with_ids.chain(parts).chain(others).collect()
     }
 

@@ -10,6 +10,7 @@ use crate::engine::settings::ForeignKeys;
 use crate::engine::step::AnyStep;
 use crate::storage::by_set::{Obstacle, forbidden, obstacles};
 use crate::storage::db::{Backend, Db, Role};
+use crate::storage::shape::TableShape;
 
 /// The tables whose foreign keys are checked by row although that is not what the settings say, and why; where they insist on
 /// sets, that keeps the run from beginning.
@@ -37,8 +38,10 @@ pub(super) fn by_row(checked: &Checked<'_>, db: &mut Db) -> QueryResult<Vec<Find
     }
     let mut all = Vec::new();
     for table in tables(checked) {
-        let (why, mends): (Vec<String>, Vec<Option<String>>) =
-            obstacles(db, table)?.into_iter().map(|Obstacle { why, mend }| (why, mend)).unzip();
+        let (why, mends): (Vec<String>, Vec<Option<String>>) = obstacles(db, table, shape_of(checked, table).as_ref())?
+            .into_iter()
+            .map(|Obstacle { why, mend }| (why, mend))
+            .unzip();
         if !why.is_empty() {
             let what = format!("foreign keys of `{table}` are checked by row, not by sets: {}", why.join("; "));
             // What one statement mends is no help where something else is in the way.
@@ -47,6 +50,11 @@ pub(super) fn by_row(checked: &Checked<'_>, db: &mut Db) -> QueryResult<Vec<Find
         }
     }
     Ok(all)
+}
+
+/// A table as the steps declare it.
+fn shape_of(checked: &Checked<'_>, table: &str) -> Option<TableShape> {
+    checked.steps.iter().flat_map(|step| step.writes()).find(|shape| shape.name == table)
 }
 
 /// The tables into which the steps copy rows.

@@ -44,20 +44,23 @@ pub(super) fn all_there(pg: &mut PgConnection, table: &str, key: &ForeignKey, va
     Err(told.into_error(DatabaseErrorKind::ForeignKeyViolation))
 }
 
-/// With the values in the parent's types, so that its index finds them.
+/// With the values in the parent's types, so that its index finds them, and of any length: a cast to a shorter type would cut
+/// them.
 fn statement(key: &ForeignKey) -> String {
-    let ForeignKey { parent, parent_columns, types, .. } = key;
-    let columns: Vec<String> = parent_columns.iter().map(|column| format!("p.{}", quoted(column))).collect();
+    let ForeignKey { parent, parent_oid, parent_columns, operators, types, .. } = key;
     let arrays: Vec<String> = types.iter().enumerate().map(|(n, of)| format!("${}::{of}[]", n + 1)).collect();
-    let (from, condition) = match &*columns {
-        [column] => (format!("ONLY {parent} p"), format!("{column} = ANY ({})", arrays[0])),
+    let equal = |n: usize, value: &str| format!("p.{} {} {value}", quoted(&parent_columns[n]), operators[n]);
+    let (from, condition) = match &*arrays {
+        [array] => (format!("ONLY {parent} p"), equal(0, &format!("ANY ({array})"))),
         _ => {
-            let names: Vec<String> = (1..=columns.len()).map(|n| format!("v{n}")).collect();
-            let equal: Vec<String> =
-                columns.iter().zip(&names).map(|(column, name)| format!("{column} = k.{name}")).collect();
+            let names: Vec<String> = (1..=arrays.len()).map(|n| format!("v{n}")).collect();
+            let all: Vec<String> = names.iter().enumerate().map(|(n, name)| equal(n, &format!("k.{name}"))).collect();
             let keys = format!("unnest({}) k ({})", arrays.join(", "), names.join(", "));
-            (format!("{keys} JOIN ONLY {parent} p ON {}", equal.join(" AND ")), "true".to_owned())
+            (format!("{keys} JOIN ONLY {parent} p ON {}", all.join(" AND ")), "true".to_owned())
         }
     };
-    format!("SELECT count(*) AS found FROM (SELECT FROM {from} WHERE {condition} FOR KEY SHARE OF p) parents")
+    format!(
+        "SELECT count(*) AS found FROM \
+         (SELECT FROM {from} WHERE {condition} AND p.tableoid = {parent_oid} FOR KEY SHARE OF p) parents"
+    )
 }

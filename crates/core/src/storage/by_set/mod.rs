@@ -9,13 +9,15 @@ mod orphans;
 mod values;
 
 use diesel::prelude::*;
+use diesel::result::DatabaseErrorKind;
 use diesel::sql_types::{Bool, Integer, Text};
 
 use super::db::Db;
+use super::failure::{Told, UNGUARDED};
 use super::model::Insert;
 use super::sql::quoted;
 pub(crate) use keys::{Obstacle, obstacles};
-pub(crate) use orphans::{Orphans, Place, orphans};
+pub(crate) use orphans::{Orphans, Place, looks};
 
 /// The oldest server whose owner can let a user silence its checks.
 const OLDEST: i32 = 150_000;
@@ -43,6 +45,27 @@ pub(crate) fn copy<T: Insert>(pg: &mut PgConnection, rows: &[T]) -> QueryResult<
         check::all_there(pg, table, key, values)?;
     }
     Ok((copied, true))
+}
+
+#[derive(QueryableByName)]
+struct Session {
+    #[diesel(sql_type = Text)]
+    role: String,
+}
+
+/// Makes sure that the server checks what this session writes: a setting of the role or the database may have changed since the
+/// run began.
+///
+/// # Errors
+/// It does not; the database fails.
+pub(crate) fn guarded(db: &mut Db) -> QueryResult<()> {
+    let Db::Pg(pg) = db else { return Ok(()) };
+    let role = "SELECT current_setting('session_replication_role') AS role";
+    let Session { role } = diesel::sql_query(role).get_result(pg)?;
+    match &*role {
+        "origin" => Ok(()),
+        _ => Err(Told { code: UNGUARDED.to_owned(), ..Told::default() }.into_error(DatabaseErrorKind::Unknown)),
+    }
 }
 
 #[derive(QueryableByName)]

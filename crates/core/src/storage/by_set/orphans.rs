@@ -4,7 +4,9 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
+use super::keys::{self, ForeignKey};
 use crate::storage::db::Db;
+use crate::storage::ledger::plan::Ours;
 use crate::storage::sql::quoted;
 
 /// How many rows are named.
@@ -15,8 +17,17 @@ const NAMED: usize = 20;
 pub(crate) struct Place {
     /// The table.
     pub(crate) table: &'static str,
-    /// Which of its rows `s`, as SQL: those that the migration has written, where that can be told.
-    pub(crate) rows: String,
+    /// Which of its rows `s` the step has written, as SQL; none where it has no ids of ours: those that point to a row of ours are
+    /// looked at.
+    pub(crate) rows: Option<String>,
+}
+
+/// A foreign key whose rows are looked at.
+#[derive(Debug, Clone)]
+pub(crate) struct Look {
+    table: &'static str,
+    rows: String,
+    key: ForeignKey,
 }
 
 /// Rows that point to nothing.
@@ -28,39 +39,21 @@ pub(crate) struct Orphans {
     pub(crate) foreign_key: String,
     /// How many.
     pub(crate) rows: i64,
-    /// The first of them, by their primary keys.
+    /// The first of them: their ids, or where they stand. No other value.
     pub(crate) first: String,
 }
 
 #[derive(QueryableByName)]
-struct Key {
-    #[diesel(sql_type = Text)]
-    name: String,
-    #[diesel(sql_type = Text)]
-    breaks: String,
-    /// What names a row `s`.
+struct Shown {
     #[diesel(sql_type = Nullable<Text>)]
     shown: Option<String>,
 }
 
-/// Each foreign key that is enforced, as the condition by which a row `s` breaks it.
-const KEYS: &str = "
-SELECT c.conname::text AS name,
-       format('%s AND NOT EXISTS (SELECT FROM %I.%I p WHERE %s)', string_agg(format('s.%I IS NOT NULL', a.attname), ' AND '),
-              n.nspname, p.relname, string_agg(format('p.%I = s.%I', f.attname, a.attname), ' AND ')) AS breaks,
-       (SELECT string_agg(format('s.%I::text', i.attname), ' || '','' || ' ORDER BY i.attnum)
-          FROM pg_index x JOIN pg_attribute i ON i.attrelid = x.indrelid AND i.attnum = ANY (x.indkey)
-         WHERE x.indrelid = c.conrelid AND x.indisprimary) AS shown
-  FROM pg_constraint c
-  JOIN pg_class p ON p.oid = c.confrelid
-  JOIN pg_namespace n ON n.oid = p.relnamespace
-  CROSS JOIN LATERAL unnest(c.conkey, c.confkey) AS k(mine, theirs)
-  JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.mine
-  JOIN pg_attribute f ON f.attrelid = c.confrelid AND f.attnum = k.theirs
- WHERE c.conrelid = format('%I.%I', current_schema(), $1)::regclass AND c.contype = 'f' AND c.conparentid = 0
-   AND c.convalidated AND coalesce(to_jsonb(c) ->> 'conenforced', 'true') = 'true'
- GROUP BY c.conname, c.conrelid, n.nspname, p.relname
- ORDER BY 1";
+/// The integers of the primary key of a row `s`; none where it has others.
+const SHOWN: &str = "
+SELECT CASE WHEN bool_and(a.atttypid IN (20, 21, 23)) THEN string_agg(format('s.%I::text', a.attname), ' || '','' || ' ORDER BY a.attnum) END AS shown
+  FROM pg_index x JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = ANY (x.indkey)
+ WHERE x.indrelid = format('%I.%I', current_schema(), $1)::regclass AND x.indisprimary";
 
 #[derive(QueryableByName)]
 struct Rows {
@@ -79,37 +72,65 @@ struct First {
 const AS_A_WHOLE: &str = "SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off; \
                           SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off";
 
-/// The rows of some places that have no parent, by foreign key.
+/// The foreign keys of some tables that sets can have checked. What is checked by row is the server's to answer for.
 ///
 /// # Errors
-/// The database fails.
-pub(crate) fn orphans(db: &mut Db, places: &[Place]) -> QueryResult<Vec<Orphans>> {
+/// The catalogue cannot be read.
+pub(crate) fn looks(db: &mut Db, places: &[Place], ours: &Ours) -> QueryResult<Vec<Look>> {
     let Db::Pg(pg) = db else { return Ok(Vec::new()) };
-    pg.transaction(|pg| {
-        pg.batch_execute(AS_A_WHOLE)?;
-        let mut all = Vec::new();
-        for place in places {
-            let keys: Vec<Key> = diesel::sql_query(KEYS).bind::<Text, _>(place.table).load(pg)?;
-            for key in keys {
-                all.extend(of(pg, place, key)?);
-            }
+    let mut looks = Vec::new();
+    for place in places {
+        for key in keys::of(pg, place.table)?.unwrap_or_default() {
+            let rows = match (&place.rows, &*key.columns) {
+                (Some(rows), _) => rows.clone(),
+                (None, [column]) => ours.condition(&key.parent_name, &format!("s.{}", quoted(column))),
+                (None, _) => continue,
+            };
+            looks.push(Look { table: place.table, rows, key });
         }
-        Ok(all)
-    })
+    }
+    Ok(looks)
 }
 
-fn of(pg: &mut PgConnection, place: &Place, key: Key) -> QueryResult<Option<Orphans>> {
-    let Place { table, rows } = place;
-    let Key { name: foreign_key, breaks, shown } = key;
-    let found = format!("FROM {} s WHERE {rows} AND {breaks}", quoted(table));
-    // By itself, so that the server can let several processes count.
-    let Rows { rows } = diesel::sql_query(format!("SELECT count(*) AS rows {found}")).get_result(pg)?;
-    if rows == 0 {
-        return Ok(None);
+impl Look {
+    /// The rows without a parent, in a transaction of its own: the table is not held for longer than the server takes to count.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub(crate) fn orphans(&self, db: &mut Db) -> QueryResult<Option<Orphans>> {
+        let Db::Pg(pg) = db else { return Ok(None) };
+        pg.transaction(|pg| {
+            pg.batch_execute(AS_A_WHOLE)?;
+            let found = self.found();
+            // By itself, so that the server can let several processes count.
+            let Rows { rows } = diesel::sql_query(format!("SELECT count(*) AS rows {found}")).get_result(pg)?;
+            if rows == 0 {
+                return Ok(None);
+            }
+            let Shown { shown } = diesel::sql_query(SHOWN).bind::<Text, _>(self.table).get_result(pg)?;
+            let shown = shown.unwrap_or_else(|| "s.ctid::text".to_owned());
+            let first = format!(
+                "SELECT string_agg(key, ' ') AS first FROM (SELECT {shown} AS key {found} ORDER BY 1 LIMIT {NAMED}) f"
+            );
+            let First { first } = diesel::sql_query(first).get_result(pg)?;
+            let foreign_key = self.key.name.clone();
+            Ok(Some(Orphans { table: self.table, foreign_key, rows, first: first.unwrap_or_default() }))
+        })
     }
-    let shown = shown.unwrap_or_else(|| "''".to_owned());
-    let first =
-        format!("SELECT string_agg(key, ' ') AS first FROM (SELECT {shown} AS key {found} ORDER BY 1 LIMIT {NAMED}) f");
-    let First { first } = diesel::sql_query(first).get_result(pg)?;
-    Ok(Some(Orphans { table, foreign_key, rows, first: first.unwrap_or_default() }))
+
+    fn found(&self) -> String {
+        let Self { table, rows, key } = self;
+        let given: Vec<String> = key.columns.iter().map(|column| format!("s.{} IS NOT NULL", quoted(column))).collect();
+        let columns = key.columns.iter().zip(&key.parent_columns).zip(&key.operators);
+        let equal: Vec<String> = columns
+            .map(|((column, parent), operator)| format!("p.{} {operator} s.{}", quoted(parent), quoted(column)))
+            .collect();
+        format!(
+            "FROM ONLY {} s WHERE {rows} AND {} AND NOT EXISTS (SELECT FROM ONLY {} p WHERE {})",
+            quoted(table),
+            given.join(" AND "),
+            key.parent,
+            equal.join(" AND ")
+        )
+    }
 }

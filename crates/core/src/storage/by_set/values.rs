@@ -385,7 +385,10 @@ mod tests {
         let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
         ForeignKey {
             name: String::new(),
+            parent_name: String::new(),
             parent: String::new(),
+            parent_oid: 0,
+            operators: Vec::new(),
             parent_columns: Vec::new(),
             types: Vec::new(),
             columns,

@@ -170,6 +170,10 @@ fn by_sqlstate(of: &Told) -> Failure {
         _ if code == NOT_TAKEN => {
             Failure::Refused(format!("a trigger of `{}`, which drops it without an error", of.table))
         }
+        _ if code == told::UNGUARDED => Failure::Other(
+            "the server checks no foreign keys in new sessions of this user: session_replication_role is not origin"
+                .to_owned(),
+        ),
         _ if code == told::UNFIT => Failure::Value(UNFIT.to_owned()),
         "00" => Failure::Untold(of.statement.clone()),
         "42" if code == "42501" => other(NO_RIGHT),

@@ -8,4 +8,4 @@ mod codes;
 mod told;
 
 pub use codes::Failure;
-pub(crate) use told::{Told, UNFIT, UNKNOWN};
+pub(crate) use told::{Told, UNFIT, UNGUARDED, UNKNOWN};

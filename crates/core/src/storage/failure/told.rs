@@ -9,6 +9,9 @@ pub(crate) const NOT_TAKEN: &str = "RPL01";
 /// The code of our own for a value that does not even fit into a table without constraints, in a way that nobody tells.
 pub(crate) const UNFIT: &str = "RPL02";
 
+/// The code of our own for a session in which the server checks no foreign keys.
+pub(crate) const UNGUARDED: &str = "RPL03";
+
 /// The code of a failure of which only the statement is known.
 pub(crate) const UNKNOWN: &str = "00000";
 

@@ -77,6 +77,15 @@ pub(crate) fn ours(db: &mut Db) -> Result<Ours, LedgerError> {
     Ok(Ours::new(rows.into_iter().map(|row| (row.0.clone(), range_of(&row)))))
 }
 
+/// The ids that were handed out to the rows of a step.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn ours_of(db: &mut Db, step: &str) -> Result<Ours, LedgerError> {
+    let rows: Vec<Block> = b::table.filter(b::step.eq(step.to_owned())).select(BLOCK).load(db).attempt("read")?;
+    Ok(Ours::new(rows.into_iter().map(|row| (row.0.clone(), range_of(&row)))))
+}
+
 /// What a step is planned with.
 #[derive(Debug, Clone, Copy)]
 pub struct NewStep<'a> {

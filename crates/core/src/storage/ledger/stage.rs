@@ -82,11 +82,22 @@ pub(crate) fn parts_done(db: &mut Db, step: &str, parts: u64) -> QueryResult<()>
     diesel::update(s::table.find(step.to_owned())).set(s::parts_done.eq(parts.cast_signed())).execute(db).map(|_| ())
 }
 
+/// Whether the end of a step has not begun.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn is_planned(db: &mut Db, step: &str) -> QueryResult<bool> {
+    let (state, parts): (String, i64) = s::table.find(step.to_owned()).select((s::state, s::parts_done)).first(db)?;
+    Ok(Stage::of(&state) == Stage::Planned && parts == 0)
+}
+
 /// Notes how many rows of a step have no parent, as its end looked for them.
 ///
 /// # Errors
 /// The database fails.
 pub(crate) fn note_orphans(db: &mut Db, step: &str, orphans: i64) -> QueryResult<()> {
+    // Where another worker has the row, the code tells so.
+    lock(db, step)?;
     diesel::update(s::table.find(step.to_owned())).set(s::orphans.eq(orphans)).execute(db).map(|_| ())
 }
 

@@ -6,7 +6,7 @@ use replant_core::{Finding, ForeignKeys, RunError, Settings};
 use replant_testkit::conformance::Target;
 use replant_testkit::servers::{self, Kind};
 
-use crate::world::{World, chunks_of, count, ordinary, postgres, site, texts};
+use crate::world::{World, at_chunk, chunks_of, count, ordinary, postgres, site, texts};
 
 /// A database user with the rights that the README lists; nobody has any by being one of PUBLIC.
 pub(super) struct User {
@@ -133,6 +133,21 @@ fn who_may_not_silence_the_checks_of_the_server_goes_by_row_and_is_told() {
     assert_eq!(count(&target, "replant_chunks WHERE by_set"), 0);
     user.sql(told.mend.as_deref().expect("a grant"));
     assert_eq!(user.findings(&world), []);
+}
+
+#[test]
+fn a_session_whose_checks_were_switched_off_meanwhile_writes_nothing() {
+    let Some(target) = postgres() else { return };
+    let world = World::new(&ordinary(60));
+    let user = User::new(&target, "silenced");
+    let watch = at_chunk(2, || {
+        user.sql(
+            "ALTER ROLE {me} SET session_replication_role = replica;
+             SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{me}';",
+        );
+    });
+    let error = world.migration(&user.url(), chunks_of(10)).run(&replant_core::Stop::default(), &watch).unwrap_err();
+    assert!(error.to_string().contains("session_replication_role is not origin"), "{error}");
 }
 
 #[test]
