@@ -7,7 +7,7 @@ use replant_core::{KeySet, Stop};
 
 use crate::error::BenchError;
 use crate::measure::Measure;
-use crate::replant::{last_lines, watch};
+use crate::replant::measured;
 use crate::stage::Stage;
 
 const PROGRAM: &str = "pgloader";
@@ -42,17 +42,10 @@ pub(crate) fn copy(stage: &mut Stage, connections: usize, stop: &Stop) -> Result
     let errors = said.try_clone().map_err(BenchError::io("make a file for what pgloader says"))?;
 
     stage.meter.settled()?;
-    let before = stage.meter.read()?;
     let mut program = Command::new(PROGRAM);
     program.arg("--root-dir").arg(folder.path()).arg(&load).stdin(Stdio::null()).stdout(said).stderr(errors);
-    let (status, peak) = watch(program.spawn().map_err(BenchError::io("start pgloader"))?, stop)?;
-    let mut measure = stage.meter.since(&before, 0)?;
-    if !status.success() {
-        return Err(BenchError::Program { what: format!("pgloader ended with {status}"), said: last_lines(&out) });
-    }
+    let mut measure = measured(stage, PROGRAM, program, &out, stop)?;
     measure.rows = stage.keys.values().map(KeySet::len).sum();
     measure.measured_rows = measure.rows;
-    measure.own_cpu_s = stage.meter.children_since(&before);
-    measure.peak_rss_mb = peak.map(|kib| kib as f64 / 1024.0);
     Ok(measure.scaled_to(measure.rows))
 }

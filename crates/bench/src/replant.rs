@@ -93,13 +93,7 @@ impl Replant {
         let file = |path: &PathBuf| File::create(path).map_err(BenchError::io("make a file for what Replant says"));
         command.stdin(Stdio::null()).stdout(file(&out)?).stderr(file(&err)?);
 
-        let before = stage.meter.read()?;
-        let child = command.spawn().map_err(BenchError::io("start Replant"))?;
-        let (status, peak) = watch(child, stop)?;
-        let mut measure = stage.meter.since(&before, 0)?;
-        if !status.success() {
-            return Err(BenchError::Program { what: format!("Replant ended with {status}"), said: last_lines(&err) });
-        }
+        let mut measure = measured(stage, "Replant", command, &err, stop)?;
         let text = fs::read_to_string(&out).map_err(BenchError::io("read what Replant says"))?;
         let account: Account = serde_json::from_str(&text).map_err(|_| BenchError::Program {
             what: "what Replant says of its run cannot be read".to_owned(),
@@ -111,15 +105,32 @@ impl Replant {
         let moved = account.steps.iter().filter(|line| part.only.is_none_or(|step| step == line.step));
         measure.rows = moved.map(|line| line.read).sum();
         measure.measured_rows = measure.rows;
-        measure.own_cpu_s = stage.meter.children_since(&before);
-        measure.peak_rss_mb = peak.map(|kib| kib as f64 / 1024.0);
         let paces = account.steps.into_iter().filter_map(|line| Some((line.step, line.rows_per_second?))).collect();
         Ok(Ran { measure: measure.scaled_to(measure.rows), paces })
     }
 }
 
+/// Runs a program to its end; it says into the file `says` why it fails. What it took, but for the rows, which it alone knows.
+pub(crate) fn measured(
+    stage: &mut Stage,
+    name: &str,
+    mut command: Command,
+    says: &PathBuf,
+    stop: &Stop,
+) -> Result<Measure, BenchError> {
+    let before = stage.meter.read()?;
+    let (status, peak) = watch(command.spawn().map_err(BenchError::io(format!("start {name}")))?, stop)?;
+    let mut measure = stage.meter.since(&before, 0)?;
+    if !status.success() {
+        return Err(BenchError::Program { what: format!("{name} ended with {status}"), said: last_lines(says) });
+    }
+    measure.own_cpu_s = stage.meter.children_since(&before);
+    measure.peak_rss_mb = peak.map(|kib| kib as f64 / 1024.0);
+    Ok(measure)
+}
+
 /// Waits for its end. Returns it with the peak of its memory in KiB.
-pub(crate) fn watch(mut child: Child, stop: &Stop) -> Result<(ExitStatus, Option<u64>), BenchError> {
+fn watch(mut child: Child, stop: &Stop) -> Result<(ExitStatus, Option<u64>), BenchError> {
     let mut peak = None;
     for look in 0_u32.. {
         // A process that has ended has no memory: the last reading before is the peak.
@@ -140,7 +151,7 @@ pub(crate) fn watch(mut child: Child, stop: &Stop) -> Result<(ExitStatus, Option
     Err(BenchError::Stopped)
 }
 
-pub(crate) fn last_lines(file: &PathBuf) -> String {
+fn last_lines(file: &PathBuf) -> String {
     let text = fs::read(file).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();

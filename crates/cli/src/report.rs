@@ -26,7 +26,7 @@ pub(crate) struct Account {
     pub(crate) dry_run: bool,
     /// Whether nothing is left to do of what was asked for.
     pub(crate) complete: bool,
-    /// Whether a part of the last step was all that was asked for.
+    /// Whether the part of the last step that was asked for is done, while the rest of that step is open.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) part: bool,
     /// Whether earlier runs had done it all, so that this one wrote nothing.
@@ -124,7 +124,7 @@ impl Account {
         if self.nothing_to_do {
             parts.push("All is done already: nothing was written.".to_owned());
         }
-        if !self.complete && self.part {
+        if self.part {
             parts.push("What was asked for is done, and the rest is open: without --limit and --keys the same command does it.".to_owned());
         } else if !self.complete {
             parts.push("Stopped on request: not all is done. The same command goes on.".to_owned());

@@ -17,4 +17,4 @@ mod database;
 mod restricted;
 
 pub use database::Database;
-pub use restricted::Restricted;
+pub use restricted::{GRANT_BY_SET, Restricted};

@@ -13,6 +13,20 @@ pub struct Restricted {
     address: String,
 }
 
+/// Lets the role `{r}` check foreign keys by sets, where the server can let it. Two who grant that at the same moment refuse each
+/// other.
+pub const GRANT_BY_SET: &str = "
+DO $$ BEGIN
+  WHILE current_setting('server_version_num')::int >= 150000 LOOP
+    BEGIN
+      EXECUTE 'GRANT SET ON PARAMETER session_replication_role TO {r}';
+      EXIT;
+    EXCEPTION WHEN unique_violation OR internal_error THEN PERFORM pg_sleep(0.02);
+    END;
+  END LOOP;
+END $$;
+";
+
 /// `{d}` the database, `{s}` the schema, `{r}` the role.
 const RIGHTS: &str = "
 CREATE ROLE {r}_owner;
@@ -25,16 +39,6 @@ GRANT USAGE ON SCHEMA {s} TO {r}_owner;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {s} TO {r};
 GRANT SELECT, USAGE ON ALL SEQUENCES IN SCHEMA {s} TO {r};
 GRANT {r}_owner TO {r};
-DO $$ BEGIN
-  -- Two who grant it at the same moment refuse each other.
-  WHILE current_setting('server_version_num')::int >= 150000 LOOP
-    BEGIN
-      EXECUTE 'GRANT SET ON PARAMETER session_replication_role TO {r}';
-      EXIT;
-    EXCEPTION WHEN unique_violation OR internal_error THEN PERFORM pg_sleep(0.02);
-    END;
-  END LOOP;
-END $$;
 ";
 
 impl Restricted {
@@ -59,7 +63,7 @@ impl Database {
     pub fn restricted_role(&self, indexed: &[&str]) -> QueryResult<Restricted> {
         let role = format!("{}_mover", self.name());
         let owned = indexed.iter().map(|table| format!("ALTER TABLE {table} OWNER TO {{r}}_owner;\n"));
-        let rights = RIGHTS.to_owned() + &owned.collect::<String>();
+        let rights = RIGHTS.to_owned() + GRANT_BY_SET + &owned.collect::<String>();
         let filled = rights.replace("{d}", self.name()).replace("{s}", self.url().schema()).replace("{r}", &role);
         self.open().batch_execute(&filled)?;
         let address = self.address().replacen("//postgres@", &format!("//{role}@"), 1);

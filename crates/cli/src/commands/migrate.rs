@@ -132,7 +132,7 @@ pub(super) fn carry_out(cx: &Context, running: Running, as_json: bool) -> Result
         true => json(&account),
         false => print(account.text()),
     }
-    Ok(if account.complete || (account.part && !stop.requested()) { Exit::Done } else { Exit::Stopped })
+    Ok(if account.complete || account.part { Exit::Done } else { Exit::Stopped })
 }
 
 /// Whether earlier runs did it all, so that nothing is to be written: not even that there was a run.

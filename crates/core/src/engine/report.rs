@@ -12,7 +12,7 @@ use crate::words::{Counts, MoneyTotals};
 pub struct Report {
     /// Whether nothing is left to do.
     pub complete: bool,
-    /// Whether a part of its last step was all that it was asked for.
+    /// Whether the part of its last step that it was asked for is done, while the rest of that step is open.
     pub part: bool,
     /// What this run did, by step.
     pub steps: Vec<StepReport>,

@@ -55,6 +55,17 @@ fn complete(world: &World, url: &DbUrl, how: ForeignKeys) {
     assert!(report.unwrap_or_else(|error| panic!("the run fails: {error}")).complete);
 }
 
+/// Does something on a target of its own each way; both are to end the same.
+fn alike(what: &str, run: impl Fn(&Target, ForeignKeys)) {
+    let states = BOTH.map(|how| {
+        let target = able()?;
+        run(&target, how);
+        Some(state(&target))
+    });
+    let [Some(set), Some(row)] = states else { return };
+    assert_same_state(what, &row, &set);
+}
+
 #[test]
 fn by_sets_and_by_row_come_out_the_same() {
     // Parents in the same chunk, in an earlier one, and none.
@@ -200,8 +211,7 @@ fn a_parent_that_is_checked_stays_until_the_children_are_committed() {
 #[test]
 fn a_cascade_takes_what_was_written_by_sets() {
     let world = World::new(&ordinary(60));
-    let states = BOTH.map(|how| {
-        let target = able()?;
+    alike("a cascade", |target, how| {
         site(
             &target.url,
             "ALTER TABLE parts DROP CONSTRAINT parts_item_id_fkey, \
@@ -209,22 +219,21 @@ fn a_cascade_takes_what_was_written_by_sets() {
         );
         let url = target.url.clone();
         let watch = at_chunk(5, || {
-            site(&url, "DELETE FROM labels USING items i WHERE i.id = item_id AND i.name IN ('thing 8', 'thing 10');
-                   UPDATE items SET id = -1 WHERE name = 'thing 8'; DELETE FROM items WHERE name = 'thing 10'");
+            site(
+                &url,
+                "DELETE FROM labels USING items i WHERE i.id = item_id AND i.name IN ('thing 8', 'thing 10');
+                   UPDATE items SET id = -1 WHERE name = 'thing 8'; DELETE FROM items WHERE name = 'thing 10'",
+            );
         });
-        assert!(world.watched(&target, checked(how), &watch).unwrap().complete);
-        assert_eq!(count(&target, "parts p WHERE NOT EXISTS (SELECT FROM items i WHERE i.id = p.item_id)"), 0);
-        Some(state(&target))
+        assert!(world.watched(target, checked(how), &watch).unwrap().complete);
+        assert_eq!(count(target, "parts p WHERE NOT EXISTS (SELECT FROM items i WHERE i.id = p.item_id)"), 0);
     });
-    let [Some(set), Some(row)] = states else { return };
-    assert_same_state("a cascade", &row, &set);
 }
 
 #[test]
 fn a_key_that_is_added_meanwhile_is_checked_from_then_on() {
     let world = World::new(&ordinary(60));
-    let states = BOTH.map(|how| {
-        let target = able()?;
+    alike("a new key", |target, how| {
         site(
             &target.url,
             "CREATE TABLE monies (code TEXT PRIMARY KEY, region TEXT NOT NULL DEFAULT 'here', UNIQUE (code, region)); \
@@ -239,31 +248,30 @@ fn a_key_that_is_added_meanwhile_is_checked_from_then_on() {
             );
         });
         // What was there before has lost its parent, by the hand of a superuser: the end of the step says so.
-        match (how, world.watched(&target, checked(how), &watch)) {
+        match (how, world.watched(target, checked(how), &watch)) {
             (ForeignKeys::ByRow, report) => assert!(report.unwrap().complete),
             (_, Err(RunError::Finish { step: "toy.parts", source })) => {
                 let said = source.to_string();
                 assert!(said.contains("rows of `parts`") && said.contains("against `parts_currency_fkey`"), "{said}");
-                assert!(count(&target, "replant_steps WHERE orphans > 0 AND state = 'planned'") == 1);
+                assert!(count(target, "replant_steps WHERE orphans > 0 AND state = 'planned'") == 1);
                 site(&target.url, "INSERT INTO monies VALUES ('EUR')");
-                world.complete(&target, checked(how));
-                assert_eq!(count(&target, "replant_steps WHERE orphans = 0 AND state = 'done'"), 2);
-                site(&target.url, "BEGIN; SET session_replication_role = replica; DELETE FROM monies WHERE code = 'EUR'; COMMIT");
+                world.complete(target, checked(how));
+                assert_eq!(count(target, "replant_steps WHERE orphans = 0 AND state = 'done'"), 2);
+                site(
+                    &target.url,
+                    "BEGIN; SET session_replication_role = replica; DELETE FROM monies WHERE code = 'EUR'; COMMIT",
+                );
             }
             (_, other) => panic!("orphans are no end of a step: {other:?}"),
         }
-        assert!(count(&target, "replant_quarantine WHERE reason LIKE '%parts_currency_fkey%'") > 0);
-        Some(state(&target))
+        assert!(count(target, "replant_quarantine WHERE reason LIKE '%parts_currency_fkey%'") > 0);
     });
-    let [Some(set), Some(row)] = states else { return };
-    assert_same_state("a new key", &row, &set);
 }
 
 #[test]
 fn keys_of_several_columns_and_of_texts_are_checked_by_sets() {
     let world = World::new(&ordinary(60));
-    let states = BOTH.map(|how| {
-        let target = able()?;
+    alike("keys of several columns", |target, how| {
         site(
             &target.url,
             "CREATE TABLE monies (code CHAR(3) PRIMARY KEY); INSERT INTO monies VALUES ('EUR');
@@ -272,16 +280,13 @@ fn keys_of_several_columns_and_of_texts_are_checked_by_sets() {
              INSERT INTO prices SELECT n, 'EUR' FROM generate_series(0, 100000) n WHERE n % 1000 <> 0;
              ALTER TABLE parts ADD FOREIGN KEY (currency, amount_minor) REFERENCES prices (code, minor);",
         );
-        world.complete(&target, checked(how));
-        assert_eq!(by_set(&target) > 0, how == ForeignKeys::BySet);
+        world.complete(target, checked(how));
+        assert_eq!(by_set(target) > 0, how == ForeignKeys::BySet);
         assert!(
-            count(&target, "parts") > 0
-                && count(&target, "replant_quarantine WHERE reason LIKE '%monies%' OR reason LIKE '%currency%'") > 0
+            count(target, "parts") > 0
+                && count(target, "replant_quarantine WHERE reason LIKE '%monies%' OR reason LIKE '%currency%'") > 0
         );
-        Some(state(&target))
     });
-    let [Some(set), Some(row)] = states else { return };
-    assert_same_state("keys of several columns", &row, &set);
 }
 
 #[test]

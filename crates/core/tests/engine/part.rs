@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use replant_core::{Key, KeyRange, Report, RunError, Settings, Subset};
+use replant_core::{Key, KeyRange, Report, RunError, Settings, Silent, Stop, Subset};
 use replant_testkit::conformance::Target;
 use replant_testkit::state::assert_same_state;
 
@@ -46,6 +46,12 @@ fn parts_and_then_the_rest_come_out_as_a_whole_run() {
         let report = run(&world, &target, part("toy.things", Subset::First(20)));
         assert_eq!((report.complete, report.part, report.steps.len()), (false, true, 1));
         assert_eq!(done(&target, "toy.things"), [(1, 13), (14, 20)]);
+        // Stopped before its end, a part is not done.
+        let stop = Stop::default();
+        stop.request();
+        let settings = part("toy.things", Subset::First(5));
+        let report = world.migration(&target.url, settings).run(&stop, &Silent).unwrap();
+        assert_eq!((report.complete, report.part), (false, false));
         // The next ones, and a follower (of 141) with its unit; what is done already, and keys that nobody has, are no work.
         run(&world, &target, part("toy.things", Subset::First(5)));
         run(&world, &target, part("toy.things", keys(&[(143, 143), (3, 9), (180, 182), (7_000, 8_000)])));

@@ -41,6 +41,8 @@ struct State {
     /// Steps that have ended here: whether they are done.
     ended: BTreeMap<&'static str, bool>,
     reports: BTreeMap<&'static str, StepReport>,
+    /// Whether the part of a step that was asked for is done, and the rest of it open.
+    part: bool,
     failed: Option<RunError>,
 }
 
@@ -132,13 +134,13 @@ pub(crate) fn steps(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<Report,
         one_by_one.into_iter().for_each(|(step, plan)| lane.conduct(step, plan));
     });
     let state = board.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let State { ended, mut reports, failed, .. } = state;
+    let State { ended, mut reports, part, failed, .. } = state;
     match failed {
         Some(error) => Err(error),
         None => Ok(Report {
             rehearsed: rehearsed(run)?,
             complete: ended.values().all(|done| *done),
-            part: settings.subset.is_some(),
+            part,
             steps: steps.iter().filter_map(|step| reports.remove(step.name())).collect(),
             intruders: offline::intruders(run),
         }),
@@ -265,6 +267,7 @@ impl Lane<'_> {
                 }
             }
             let is_all = subset.is_none() || run.patiently(name, || self.is_all(name))?;
+            self.board.state().part |= !is_all;
             Ok((sum, is_all))
         };
         let mut sum = Counts::default();

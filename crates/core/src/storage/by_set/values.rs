@@ -221,25 +221,63 @@ impl ser::Error for NoValue {
 /// The serializer of a field.
 struct Cell<'a>(&'a mut Slot);
 
-/// What neither a row nor a key's value can be.
+type No = Impossible<(), NoValue>;
+
+/// What neither a row nor a key's value can be: the same of both serializers.
 macro_rules! refused {
-    ($($name:ident($($type:ty),*) -> $ok:ty;)*) => {
-        $(fn $name(self, $(_: $type),*) -> Result<$ok, NoValue> { Err(NoValue) })*
+    () => {
+        type Ok = ();
+        type Error = NoValue;
+        type SerializeSeq = No;
+        type SerializeTuple = No;
+        type SerializeTupleStruct = No;
+        type SerializeTupleVariant = No;
+        type SerializeMap = No;
+        type SerializeStructVariant = No;
+
+        fn serialize_newtype_variant<T: Serialize + ?Sized>(
+            self,
+            _: &'static str,
+            _: u32,
+            _: &'static str,
+            _: &T,
+        ) -> Result<(), NoValue> {
+            Err(NoValue)
+        }
+
+        refused! {
+            serialize_bool(bool) -> ();
+            serialize_i8(i8) -> ();
+            serialize_u8(u8) -> ();
+            serialize_u16(u16) -> ();
+            serialize_u32(u32) -> ();
+            serialize_u64(u64) -> ();
+            serialize_f32(f32) -> ();
+            serialize_f64(f64) -> ();
+            serialize_char(char) -> ();
+            serialize_bytes(&[u8]) -> ();
+            serialize_unit() -> ();
+            serialize_unit_struct(&'static str) -> ();
+            serialize_unit_variant(&'static str, u32, &'static str) -> ();
+            serialize_seq(Option<usize>) -> No;
+            serialize_tuple(usize) -> No;
+            serialize_tuple_struct(&'static str, usize) -> No;
+            serialize_tuple_variant(&'static str, u32, &'static str, usize) -> No;
+            serialize_map(Option<usize>) -> No;
+            serialize_struct_variant(&'static str, u32, &'static str, usize) -> No;
+        }
+    };
+    ($($name:ident($($type:ty),*) -> $ok:ty;)+) => {
+        $(fn $name(self, $(_: $type),*) -> Result<$ok, NoValue> { Err(NoValue) })+
     };
 }
 
-type No<T> = Impossible<T, NoValue>;
-
 impl Serializer for Cell<'_> {
-    type Ok = ();
-    type Error = NoValue;
-    type SerializeSeq = No<()>;
-    type SerializeTuple = No<()>;
-    type SerializeTupleStruct = No<()>;
-    type SerializeTupleVariant = No<()>;
-    type SerializeMap = No<()>;
-    type SerializeStruct = No<()>;
-    type SerializeStructVariant = No<()>;
+    type SerializeStruct = No;
+
+    refused! {}
+
+    refused! { serialize_struct(&'static str, usize) -> No; }
 
     fn serialize_i16(self, value: i16) -> Result<(), NoValue> {
         self.0.set(Value::Integer(value.into()));
@@ -273,51 +311,20 @@ impl Serializer for Cell<'_> {
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), NoValue> {
         value.serialize(self)
     }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: &T,
-    ) -> Result<(), NoValue> {
-        Err(NoValue)
-    }
-
-    refused! {
-        serialize_bool(bool) -> ();
-        serialize_i8(i8) -> ();
-        serialize_u8(u8) -> ();
-        serialize_u16(u16) -> ();
-        serialize_u32(u32) -> ();
-        serialize_u64(u64) -> ();
-        serialize_f32(f32) -> ();
-        serialize_f64(f64) -> ();
-        serialize_char(char) -> ();
-        serialize_bytes(&[u8]) -> ();
-        serialize_unit() -> ();
-        serialize_unit_struct(&'static str) -> ();
-        serialize_unit_variant(&'static str, u32, &'static str) -> ();
-        serialize_seq(Option<usize>) -> No<()>;
-        serialize_tuple(usize) -> No<()>;
-        serialize_tuple_struct(&'static str, usize) -> No<()>;
-        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> No<()>;
-        serialize_map(Option<usize>) -> No<()>;
-        serialize_struct(&'static str, usize) -> No<()>;
-        serialize_struct_variant(&'static str, u32, &'static str, usize) -> No<()>;
-    }
 }
 
-impl<'p, 'a> Serializer for &'p mut Picked<'a> {
-    type Ok = ();
-    type Error = NoValue;
-    type SerializeSeq = No<()>;
-    type SerializeTuple = No<()>;
-    type SerializeTupleStruct = No<()>;
-    type SerializeTupleVariant = No<()>;
-    type SerializeMap = No<()>;
+impl Serializer for &mut Picked<'_> {
     type SerializeStruct = Self;
-    type SerializeStructVariant = No<()>;
+
+    refused! {}
+
+    refused! {
+        serialize_i16(i16) -> ();
+        serialize_i32(i32) -> ();
+        serialize_i64(i64) -> ();
+        serialize_str(&str) -> ();
+        serialize_none() -> ();
+    }
 
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, NoValue> {
         Ok(self)
@@ -329,43 +336,6 @@ impl<'p, 'a> Serializer for &'p mut Picked<'a> {
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, row: &T) -> Result<(), NoValue> {
         row.serialize(self)
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: &T,
-    ) -> Result<(), NoValue> {
-        Err(NoValue)
-    }
-
-    refused! {
-        serialize_bool(bool) -> ();
-        serialize_i8(i8) -> ();
-        serialize_i16(i16) -> ();
-        serialize_i32(i32) -> ();
-        serialize_i64(i64) -> ();
-        serialize_u8(u8) -> ();
-        serialize_u16(u16) -> ();
-        serialize_u32(u32) -> ();
-        serialize_u64(u64) -> ();
-        serialize_f32(f32) -> ();
-        serialize_f64(f64) -> ();
-        serialize_char(char) -> ();
-        serialize_str(&str) -> ();
-        serialize_bytes(&[u8]) -> ();
-        serialize_none() -> ();
-        serialize_unit() -> ();
-        serialize_unit_struct(&'static str) -> ();
-        serialize_unit_variant(&'static str, u32, &'static str) -> ();
-        serialize_seq(Option<usize>) -> No<()>;
-        serialize_tuple(usize) -> No<()>;
-        serialize_tuple_struct(&'static str, usize) -> No<()>;
-        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> No<()>;
-        serialize_map(Option<usize>) -> No<()>;
-        serialize_struct_variant(&'static str, u32, &'static str, usize) -> No<()>;
     }
 }
 

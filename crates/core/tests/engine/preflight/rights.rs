@@ -3,6 +3,7 @@
 use diesel::connection::SimpleConnection;
 use replant_core::db::{Db, DbUrl, Role};
 use replant_core::{Finding, ForeignKeys, RunError, Settings};
+use replant_testkit::GRANT_BY_SET;
 use replant_testkit::conformance::Target;
 use replant_testkit::servers::{self, Kind};
 
@@ -26,17 +27,9 @@ impl User {
              GRANT CONNECT, CREATE, TEMP ON DATABASE {db} TO {me};
              GRANT USAGE, CREATE ON SCHEMA public TO {me};
              GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {me};
-             GRANT SELECT, USAGE ON ALL SEQUENCES IN SCHEMA public TO {me};
-             DO $$ BEGIN
-               WHILE current_setting('server_version_num')::int >= 150000 LOOP
-                 BEGIN
-                   EXECUTE 'GRANT SET ON PARAMETER session_replication_role TO {me}';
-                   EXIT;
-                 EXCEPTION WHEN unique_violation OR internal_error THEN PERFORM pg_sleep(0.02);
-                 END;
-               END LOOP;
-             END $$;",
+             GRANT SELECT, USAGE ON ALL SEQUENCES IN SCHEMA public TO {me};",
         );
+        user.sql(&GRANT_BY_SET.replace("{r}", &user.name));
         user
     }
 
