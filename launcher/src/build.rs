@@ -1,7 +1,8 @@
 //! Which program a call needs, and how cargo is to build it.
 //!
 //! What moves the sample on this machine needs no optimisation, no server's client and no tools of measuring: it is built in a
-//! third of the time. What goes to a server is built whole, for release. What tries a rule is built of one domain.
+//! third of the time. What goes to a server is built whole, to run fast. What runs the tests is built as they are. What tries a rule
+//! is built of one domain.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -17,6 +18,8 @@ pub(crate) enum Build {
     Local,
     /// For everything.
     Whole,
+    /// For everything, of the parts that the tests are built of.
+    Tests,
     /// For the rules of one domain: its package, and the example there that is named after the legacy table.
     Trial { package: String, example: String },
 }
@@ -41,6 +44,7 @@ impl Build {
             }
             Some(_) if !elsewhere => Self::Local,
             // Whoever asks what there is has not asked for all of it yet.
+            None if words.contains(&"test") => Self::Tests,
             None if matches!(words.as_slice(), [] | ["help" | "-h" | "--help" | "-V" | "--version"]) => Self::Local,
             _ => Self::Whole,
         }
@@ -53,8 +57,9 @@ impl Build {
             Self::Trial { package, example } => {
                 vec!["--profile", "quick", "--package", package, "--example", example]
             }
-            Self::Whole => {
-                let mut args = vec!["--release", "--package", "xtask"];
+            Self::Whole | Self::Tests => {
+                let profile = if *self == Self::Tests { "release" } else { "server" };
+                let mut args = vec!["--profile", profile, "--package", "xtask"];
                 if mysql::is_installed() {
                     args.extend(["--features", "mysql"]);
                 }
@@ -122,18 +127,20 @@ mod tests {
 
     #[test]
     fn what_goes_elsewhere_is_built_whole() {
-        for call in [
-            "plan --env uat",
-            "migrate --env=prod --dry-run",
-            "bench --rows 1m",
-            "test",
-            "bench --help",
-            "try order --env uat",
-        ] {
+        for call in
+            ["plan --env uat", "migrate --env=prod --dry-run", "bench --rows 1m", "bench --help", "try order --env uat"]
+        {
             assert_eq!(build(call, &[]), Build::Whole, "{call}");
         }
         assert_eq!(build("migrate", &["replant__target__url_file"]), Build::Whole);
         assert_eq!(build("migrate", &["REPLANT__RUN__CHUNK_ROWS"]), Build::Local);
+    }
+
+    #[test]
+    fn tests_are_run_by_what_is_built_as_they_are() {
+        assert_eq!(build("test --require postgres", &[]), Build::Tests);
+        assert_eq!(Build::Tests.arguments()[..2], ["--profile", "release"]);
+        assert_eq!(Build::Whole.arguments()[..2], ["--profile", "server"]);
     }
 
     #[test]

@@ -213,12 +213,13 @@ impl Ending<'_> {
             looks(target, &self.places(&own), &all).map_err(database).map(Some)
         })?;
         let Some(looks) = looks else { return Ok(()) };
-        let mut found = Vec::new();
+        let (mut found, keys) = (Vec::new(), self.prepared.keys().len());
         for look in looks {
             if self.is_to_stop() {
                 return Ok(());
             }
-            found.extend(self.patiently(|| look.orphans(&mut *self.run.databases.target.get()?).map_err(database))?);
+            let orphans = || look.orphans(&mut *self.run.databases.target.get()?, keys).map_err(database);
+            found.extend(self.patiently(orphans)?);
         }
         let rows = found.iter().map(|orphans: &Orphans| orphans.rows).sum();
         self.patiently(|| self.transaction(|db| Ok(stage::note_orphans(db, name, rows)?)))?;

@@ -1,7 +1,9 @@
 //! The foreign keys of a table, and what keeps a set from checking them as the server does.
 
+use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Untyped};
 
 use crate::storage::db::Db;
 use crate::storage::shape::TableShape;
@@ -64,10 +66,13 @@ struct Row {
     mend: Option<String>,
 }
 
+/// The table that is asked about.
+const OF: &str = "
+WITH of AS (SELECT t.oid, t.relname, t.relkind, t.relispartition FROM pg_class t WHERE t.oid = format('%I.%I', current_schema(), ";
+
 /// In replica mode no trigger of the table fires on a COPY but those that are meant for it: each trigger on INSERT must be that of
 /// a foreign key which the set checks. The catalogue of an older server lacks some columns, so these are read as JSON.
-const ROWS: &str = "
-WITH of AS (SELECT t.oid, t.relname, t.relkind, t.relispartition FROM pg_class t WHERE t.oid = format('%I.%I', current_schema(), $1)::regclass)
+const ROWS: &str = ")::regclass)
 SELECT c.conname::text AS name, p.relname::text AS parent_name, format('%I.%I', n.nspname, p.relname) AS parent, p.oid::bigint AS parent_oid,
        k.operators, k.columns, k.parent_columns, k.types, k.defaults,
        CASE WHEN c.condeferrable THEN 'is deferrable'
@@ -120,13 +125,35 @@ SELECT of.relname::text, '', '', 0, '{}', '{}', '{}', '{}', '{}', 'the database 
   FROM of WHERE NOT has_table_privilege(of.oid, 'UPDATE') AND NOT has_table_privilege(of.oid, 'DELETE')
  ORDER BY 1";
 
+/// What the catalogue says of a table. It is asked for each COPY, and to plan that costs four times as much as to answer: a session
+/// keeps it prepared.
+#[derive(QueryId)]
+struct Rows {
+    table: String,
+}
+
+impl Query for Rows {
+    type SqlType = Untyped;
+}
+
+impl diesel::RunQueryDsl<PgConnection> for Rows {}
+
+impl QueryFragment<Pg> for Rows {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(OF);
+        out.push_bind_param::<Text, _>(&self.table)?;
+        out.push_sql(ROWS);
+        Ok(())
+    }
+}
+
 /// The foreign keys of a table; what is in the way of a set, where something is. As long as the table is not locked, either may
 /// change.
 ///
 /// # Errors
 /// The catalogue cannot be read, or the table is missing.
 pub(super) fn of(pg: &mut PgConnection, table: &str) -> QueryResult<Result<Vec<ForeignKey>, Vec<Obstacle>>> {
-    let rows: Vec<Row> = diesel::sql_query(ROWS).bind::<Text, _>(table).load(pg)?;
+    let rows: Vec<Row> = Rows { table: table.to_owned() }.load(pg)?;
     // What else is on a table without foreign keys is in nobody's way.
     if rows.iter().all(|row| row.columns.is_empty()) {
         return Ok(Ok(Vec::new()));

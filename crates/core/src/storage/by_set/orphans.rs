@@ -2,7 +2,7 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::keys::{self, ForeignKey};
 use crate::storage::db::Db;
@@ -67,10 +67,23 @@ struct First {
     first: Option<String>,
 }
 
-/// Tables that were just filled have no statistics: the planner would take what is ours for a few rows, and look for each of them,
-/// and for its parent, by an index.
-const AS_A_WHOLE: &str = "SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off; \
-                          SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off";
+/// Tables that were just filled have no statistics, so the planner is told how to join. Many rows: their table and the parents' are
+/// read as a whole. It would take what is ours for a few rows, and look for each of them, and for its parent, by an index.
+const MANY: &str = "SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off; \
+                    SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off";
+/// Few rows beside many parents: each parent by its index.
+const FEW: &str = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+
+/// Whether rows are few beside the parents, by the bytes of both tables. A step writes about a row a key: it is taken for 100 bytes.
+/// To look a parent up costs about eight times as much as to read it past.
+const ARE_FEW: &str = "
+SELECT least($1 * 100, pg_relation_size(format('%I.%I', current_schema(), $2)::regclass)) * 8 < pg_relation_size($3::regclass) AS few";
+
+#[derive(QueryableByName)]
+struct Share {
+    #[diesel(sql_type = Bool)]
+    few: bool,
+}
 
 /// The foreign keys of some tables that sets can have checked. What is checked by row is the server's to answer for.
 ///
@@ -95,12 +108,17 @@ pub(crate) fn looks(db: &mut Db, places: &[Place], ours: &Ours) -> QueryResult<V
 impl Look {
     /// The rows without a parent, in a transaction of its own: the table is not held for longer than the server takes to count.
     ///
+    /// `keys`: how many the step has.
+    ///
     /// # Errors
     /// The database fails.
-    pub(crate) fn orphans(&self, db: &mut Db) -> QueryResult<Option<Orphans>> {
+    pub(crate) fn orphans(&self, db: &mut Db, keys: u64) -> QueryResult<Option<Orphans>> {
         let Db::Pg(pg) = db else { return Ok(None) };
         pg.transaction(|pg| {
-            pg.batch_execute(AS_A_WHOLE)?;
+            let share = diesel::sql_query(ARE_FEW).bind::<BigInt, _>(i64::try_from(keys).unwrap_or(i64::MAX / 100));
+            let share = share.bind::<Text, _>(self.table).bind::<Text, _>(&self.key.parent);
+            let Share { few } = share.get_result(pg)?;
+            pg.batch_execute(if few { FEW } else { MANY })?;
             let found = self.found();
             // By itself, so that the server can let several processes count.
             let Rows { rows } = diesel::sql_query(format!("SELECT count(*) AS rows {found}")).get_result(pg)?;
