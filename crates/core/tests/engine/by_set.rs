@@ -232,12 +232,24 @@ fn a_cascade_takes_what_was_written_by_sets() {
 
 #[test]
 fn a_key_that_is_added_meanwhile_is_checked_from_then_on() {
+    added_meanwhile(0);
+}
+
+#[test]
+fn few_rows_beside_many_parents_are_looked_at_as_well() {
+    added_meanwhile(5_000);
+}
+
+fn added_meanwhile(other_parents: usize) {
     let world = World::new(&ordinary(60));
     alike("a new key", |target, how| {
         site(
             &target.url,
-            "CREATE TABLE monies (code TEXT PRIMARY KEY, region TEXT NOT NULL DEFAULT 'here', UNIQUE (code, region)); \
-             INSERT INTO monies VALUES ('EUR'), ('GBP')",
+            &format!(
+                "CREATE TABLE monies (code TEXT PRIMARY KEY, region TEXT NOT NULL DEFAULT 'here', UNIQUE (code, region)); \
+                 INSERT INTO monies VALUES ('EUR'), ('GBP'); \
+                 INSERT INTO monies SELECT 'X' || n FROM generate_series(1, {other_parents}) n"
+            ),
         );
         let url = target.url.clone();
         let watch = at_chunk(5, || {
