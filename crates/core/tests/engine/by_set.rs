@@ -368,6 +368,20 @@ fn what_a_set_would_not_check_as_the_server_does_is_left_to_the_server() {
         ),
         ("ALTER TABLE parts ADD UNIQUE (amount_minor, id) DEFERRABLE".to_owned(), "fires on INSERT"),
         (
+            "CREATE TABLE shelves (id BIGINT PRIMARY KEY) PARTITION BY HASH (id);
+             CREATE TABLE all_shelves PARTITION OF shelves FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+             ALTER TABLE parts ADD COLUMN shelf BIGINT REFERENCES shelves"
+                .to_owned(),
+            "leads to a partitioned table",
+        ),
+        (
+            "CREATE COLLATION blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+             CREATE TABLE monies (code TEXT COLLATE blind PRIMARY KEY); INSERT INTO monies VALUES ('eur'), ('gbp');
+             ALTER TABLE parts ALTER COLUMN currency TYPE TEXT COLLATE blind, ADD FOREIGN KEY (currency) REFERENCES monies"
+                .to_owned(),
+            "compares texts by a collation of its own",
+        ),
+        (
             "CREATE TABLE shelves (id BIGINT PRIMARY KEY); INSERT INTO shelves VALUES (1);
              ALTER TABLE parts ADD COLUMN shelf BIGINT NOT NULL DEFAULT 1 REFERENCES shelves"
                 .to_owned(),
