@@ -43,8 +43,8 @@ impl Build {
                     .map_or(Self::Local, |package| Self::Trial { package, example: table.to_owned() })
             }
             Some(_) if !elsewhere => Self::Local,
-            // Whoever asks what there is has not asked for all of it yet.
             None if words.contains(&"test") => Self::Tests,
+            // Whoever asks what there is has not asked for all of it yet.
             None if matches!(words.as_slice(), [] | ["help" | "-h" | "--help" | "-V" | "--version"]) => Self::Local,
             _ => Self::Whole,
         }

@@ -128,17 +128,17 @@ SELECT of.relname::text, '', '', 0, '{}', '{}', '{}', '{}', '{}', 'the database 
 /// What the catalogue says of a table. It is asked for each COPY, and to plan that costs four times as much as to answer: a session
 /// keeps it prepared.
 #[derive(QueryId)]
-struct Rows {
+struct Catalogue {
     table: String,
 }
 
-impl Query for Rows {
+impl Query for Catalogue {
     type SqlType = Untyped;
 }
 
-impl diesel::RunQueryDsl<PgConnection> for Rows {}
+impl diesel::RunQueryDsl<PgConnection> for Catalogue {}
 
-impl QueryFragment<Pg> for Rows {
+impl QueryFragment<Pg> for Catalogue {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(OF);
         out.push_bind_param::<Text, _>(&self.table)?;
@@ -153,7 +153,7 @@ impl QueryFragment<Pg> for Rows {
 /// # Errors
 /// The catalogue cannot be read, or the table is missing.
 pub(super) fn of(pg: &mut PgConnection, table: &str) -> QueryResult<Result<Vec<ForeignKey>, Vec<Obstacle>>> {
-    let rows: Vec<Row> = Rows { table: table.to_owned() }.load(pg)?;
+    let rows: Vec<Row> = Catalogue { table: table.to_owned() }.load(pg)?;
     // What else is on a table without foreign keys is in nobody's way.
     if rows.iter().all(|row| row.columns.is_empty()) {
         return Ok(Ok(Vec::new()));
