@@ -1,6 +1,6 @@
 //! The rules of bank transfers that `settlement` leaves: what is written for one.
 
-use payments::{NewPayment, NewRefund, Reason, Settled, Status};
+use payments::{NewAllocation, NewPayment, NewRefund, Reason, Status};
 use replant_core::prelude::*;
 use settlement::{BANK, Method, Transfer, transfer_ref};
 
@@ -37,6 +37,8 @@ pub(crate) fn transfer(lookups: &Lookups, row: &Transfer, draft: &mut Draft<Rows
         draft.also("refunds", id);
     }
     draft.write(payment);
-    draft.write(Settled::new(payment_id, lookups.allocations.of_transfer(row.id).iter().copied()));
+    for share in lookups.allocations.of_transfer(row.id) {
+        draft.write(NewAllocation::new(payment_id, *share));
+    }
     Ok(payment_id)
 }

@@ -1,9 +1,10 @@
 //! Brands as the platform will have them, and what they make of their accounts.
 
 use diesel::prelude::*;
-use replant_core::Batch;
 use replant_core::prelude::*;
+use replant_core::{Amending, Amendment, Batch, Lock};
 use serde::Serialize;
+use users::Account;
 
 use crate::schema::brands;
 
@@ -48,7 +49,7 @@ impl NewBrand {
     }
 }
 
-replant_core::insert!(NewBrand => brands, money = NewBrand::price);
+replant_core::insert!(NewBrand => brands, money = NewBrand::price, together = [[currency, price_per_tree_minor]]);
 
 /// An account that has a brand: its kind becomes `brand`, whoever opened it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,37 +61,26 @@ pub struct BrandAccount {
 }
 
 impl Write for BrandAccount {
-    /// An account a statement, by their ids: so two chunks with the same accounts never wait for each other.
+    /// Those that the migration made come first, then by their ids: so two chunks with the same accounts never wait for each other.
     fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()> {
-        let mut due: Vec<_> = batch.iter().filter(|(unit, _)| !tx.is_refused(*unit)).collect();
-        due.sort_by_key(|(_, account)| account.account_id);
-        let now = Instant::now().as_sql();
-        let mut changes = Vec::new();
-        for (unit, account) in due {
-            let id = account.account_id;
-            let updated = if account.made { String::new() } else { format!(", updated_at = '{now}'") };
-            let changed = tx
-                .execute(&format!("UPDATE accounts SET kind = 'brand'{updated} WHERE id = {id} AND kind <> 'brand'"))?;
-            if changed > 0 {
-                tx.touch(unit);
-            }
-            if changed > 0 && !account.made {
-                changes.push(became_brand(id));
-            }
+        for made in [true, false] {
+            let accounts = batch.iter().filter(|(_, account)| account.made == made);
+            // Of several brands, which one comes first depends on the chunks: none is named.
+            let amendment = |(unit, account): (_, &Self)| Amendment {
+                unit,
+                id: account.account_id,
+                legacy_key: None,
+                lock: Lock::Values,
+            };
+            let rows: Vec<Amendment> = accounts.map(amendment).collect();
+            let amending = Amending { what: "became_brand", stamp: (!made).then_some("updated_at") };
+            tx.amend(amending, &rows, &mut |place, found: Option<Account>| {
+                let gone =
+                    || (Code::TARGET_ROW_GONE, format!("account {} was deleted on the platform", rows[place].id));
+                found.map(|account| Account { kind: "brand".to_owned(), ..account }).ok_or_else(gone)
+            })?;
         }
-        tx.changed(changes)
-    }
-}
-
-/// Of several brands, which one comes first depends on the chunks: none is named.
-fn became_brand(account_id: i64) -> Change {
-    Change {
-        table: "accounts",
-        id: account_id,
-        legacy_key: None,
-        what: "became_brand",
-        before: Some(r#"{"kind":"person"}"#.to_owned()),
-        after: Some(r#"{"kind":"brand"}"#.to_owned()),
+        Ok(())
     }
 }
 

@@ -27,17 +27,18 @@ pub use engine::step::AnyStep;
 pub use engine::stop::Stop;
 pub use engine::trial::{Selection, Trial, TrialRow};
 pub use policy::retry::Retries;
-pub use storage::bulk::{Batch, Holds, Rows, Tx, UnitIndex, Write};
+pub use storage::bulk::{Amending, Amendment, Batch, Holds, Rows, Tx, UnitIndex, Write};
 pub use storage::cell::{BadCell, Cell, Unfit};
 pub use storage::constraints::{self, Building, OfflineError};
 pub use storage::db;
 pub use storage::failure::Failure;
+pub use storage::imprint::{Columns, Imprints, Lock};
 pub use storage::indexes::UniqueIndex;
-pub use storage::ledger::changes::Change;
+pub use storage::ledger::changes::{Change, RowName};
 pub use storage::ledger::plan::{IdBlock, IdRange, Ours, StepPlan};
 pub use storage::ledger::standings::{Standing, Standings};
 pub use storage::ledger::{self, LedgerError};
-pub use storage::model::{Insert, Replace};
+pub use storage::model::{Insert, Model};
 pub use storage::pool::{Pool, PoolError};
 pub use storage::shape::{self, TableShape, shape_of};
 pub use storage::sql::literal;
@@ -49,4 +50,4 @@ pub use words::{
 #[doc(hidden)]
 pub use diesel;
 #[doc(hidden)]
-pub use serde_json::Value as Json;
+pub use serde_json::{self, Value as Json};

@@ -11,10 +11,9 @@ use jiff::Timestamp;
 use replant_clean as clean;
 use replant_core::db::Db;
 use replant_core::prelude::*;
-use replant_core::{Ours, Repair, literal};
+use replant_core::{Ours, Repair, columns, literal};
 use rust_decimal::Decimal;
 use rustc_hash::FxHashSet;
-use serde_json::json;
 
 use crate::prelaunch::migrated_users;
 use crate::schema::credit_entries as c;
@@ -211,20 +210,15 @@ fn adjusted(
     before: Option<Adjustment>,
     after: Option<Adjustment>,
 ) -> Change {
-    let entry = |adjustment: Adjustment| {
-        json!({
-            "account_id": account,
-            "currency": currency.as_str(),
-            "delta_minor": adjustment.delta_minor,
-            "occurred_at": adjustment.occurred_at.to_string(),
-        })
-        .to_string()
+    let entry = |Adjustment { delta_minor, occurred_at, .. }: Adjustment| {
+        let reason: &str = Reason::Adjustment.into();
+        columns!(account_id = account, currency = currency.as_str(), reason, delta_minor, occurred_at)
     };
     Change {
-        table: "credit_entries",
-        id,
+        table: "credit_entries".into(),
+        row: id.into(),
         legacy_key: Some(user),
-        what: "adjusted",
+        what: "adjusted".into(),
         before: before.map(entry),
         after: after.map(entry),
     }

@@ -1,9 +1,9 @@
 //! The credit that the pre-launch user migration brought over: the true entries take its place (rules: Credit).
 
 use diesel::prelude::*;
+use replant_core::columns;
 use replant_core::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
-use serde_json::json;
 
 use crate::schema::credit_entries as c;
 
@@ -52,19 +52,13 @@ pub(crate) fn remove(tx: &mut Tx<'_>, users: &Standings) -> QueryResult<()> {
 }
 
 fn removed(entry: &Entry, user: Key) -> Change {
-    let before = json!({
-        "account_id": entry.account_id,
-        "currency": entry.currency,
-        "delta_minor": entry.delta_minor,
-        "reason": PRELAUNCH,
-        "occurred_at": entry.occurred_at.to_string(),
-    });
+    let Entry { id, account_id, ref currency, delta_minor, occurred_at } = *entry;
     Change {
-        table: "credit_entries",
-        id: entry.id,
+        table: "credit_entries".into(),
+        row: id.into(),
         legacy_key: Some(user),
-        what: "removed",
-        before: Some(before.to_string()),
+        what: "removed".into(),
+        before: Some(columns!(account_id, currency, delta_minor, reason = PRELAUNCH, occurred_at)),
         after: None,
     }
 }

@@ -47,7 +47,8 @@ impl NewCreditEntry {
     }
 }
 
-replant_core::insert!(NewCreditEntry => credit_entries, money = NewCreditEntry::delta, order = |row| row.account_id);
+replant_core::insert!(NewCreditEntry => credit_entries, money = NewCreditEntry::delta, order = |row| row.account_id,
+    together = [[delta_minor, currency]]);
 
 replant_core::rows! {
     /// What a chunk of credit entries writes.

@@ -42,7 +42,8 @@ fn day<S: Serializer>(day: &jiff_diesel::Date, serializer: S) -> Result<S::Ok, S
     day.to_jiff().serialize(serializer)
 }
 
-replant_core::insert!(NewCharge => cross_charges, money = NewCharge::total);
+replant_core::insert!(NewCharge => cross_charges, money = NewCharge::total,
+    together = [[trees, unit_price_minor, total_minor, currency], [brand_id, period, cost_centre]]);
 
 replant_core::rows! {
     /// What a chunk of cross-charges writes.

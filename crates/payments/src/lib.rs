@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod allocation;
 mod schema;
-mod settled;
 mod target;
 mod transform;
 
@@ -11,7 +11,7 @@ use replant_core::prelude::*;
 use replant_core::{StepPlan, shape_of};
 use settlement::{Allocations, PAYMENTS_STEP, Transaction, TransactionRules, Transactions, Transfer};
 
-pub use settled::Settled;
+pub use allocation::NewAllocation;
 pub use target::{NewPayment, NewRefund, Reason, Status};
 
 /// The domain.

@@ -5,8 +5,8 @@ use replant_core::prelude::*;
 use serde::Serialize;
 use settlement::State;
 
+use crate::allocation::NewAllocation;
 use crate::schema::{payments, refunds};
-use crate::settled::Settled;
 
 /// What became of a payment, once its refunds are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
@@ -82,7 +82,12 @@ impl NewPayment {
     }
 }
 
-replant_core::insert!(NewPayment => payments, money = NewPayment::carried, order = |row| row.account_id);
+replant_core::insert!(
+    NewPayment => payments,
+    money = NewPayment::carried,
+    order = |row| row.account_id,
+    together = [[amount_minor, currency], [gateway, gateway_ref]]
+);
 
 /// A row of `refunds`.
 #[derive(Debug, Clone, PartialEq, Eq, Insertable, Serialize)]
@@ -120,7 +125,7 @@ replant_core::insert!(NewRefund => refunds, money = NewRefund::carried);
 
 replant_core::rows! {
     /// What a chunk of payments writes.
-    pub struct Rows { payments: NewPayment, refunds: NewRefund, settled: Settled }
+    pub struct Rows { payments: NewPayment, refunds: NewRefund, allocations: NewAllocation }
 }
 
 #[cfg(test)]

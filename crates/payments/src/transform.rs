@@ -8,7 +8,7 @@ use replant_core::prelude::*;
 use settlement::{PaidAt, Payment, State, Transaction, TransactionRepair};
 
 use crate::Lookups;
-use crate::settled::Settled;
+use crate::allocation::NewAllocation;
 use crate::target::{NewPayment, NewRefund, Reason, Rows, Status};
 
 /// Judges a payment with the refunds that come in, or a transaction that does not come in.
@@ -55,7 +55,9 @@ pub(crate) fn transaction(
         draft.write(NewRefund::of_whole(id, &written, Reason::LegacyStatus));
         draft.also("refunds", id);
     }
-    draft.write(Settled::new(payment_id, lookups.allocations.of_payment(row.id)));
+    if let Some(share) = lookups.allocations.of_payment(row.id) {
+        draft.write(NewAllocation::new(payment_id, share));
+    }
     draft.write(written);
     Ok(payment_id)
 }

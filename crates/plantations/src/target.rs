@@ -73,7 +73,8 @@ impl NewPlanting {
     }
 }
 
-replant_core::insert!(NewPlanting => plantings, money = NewPlanting::cost, order = |row| row.account_id);
+replant_core::insert!(NewPlanting => plantings, money = NewPlanting::cost, order = |row| row.account_id,
+    together = [[cost_minor, currency]]);
 
 replant_core::rows! {
     /// What a chunk of plantations writes.

@@ -35,7 +35,7 @@ pub struct NewSpecies {
     pub species: String,
 }
 
-replant_core::insert!(NewProject => projects);
+replant_core::insert!(NewProject => projects, together = [[latitude, longitude]]);
 replant_core::insert!(NewSpecies => project_species);
 
 replant_core::rows! {

@@ -67,7 +67,8 @@ impl NewSubscription {
     }
 }
 
-replant_core::insert!(NewSubscription => subscriptions, money = NewSubscription::amount, order = |row| row.account_id);
+replant_core::insert!(NewSubscription => subscriptions, money = NewSubscription::amount, order = |row| row.account_id,
+    together = [[amount_minor, currency], [status, account_id, plan, started_at, cancelled_at]]);
 
 replant_core::rows! {
     /// What a chunk of subscriptions writes.

@@ -36,7 +36,7 @@ const LEDGER: &[&str] = &[
      || ' -> ' || coalesce(value_after, 'NULL') AS line FROM replant_repairs",
     "SELECT 'quarantine ' || step || ' ' || legacy_key || ' ' || code || ' ' || reason || ' root ' || root_step || ' ' || root_key \
      || ' ' || legacy_row AS line FROM replant_quarantine",
-    "SELECT 'change ' || step || ' ' || target_table || ' ' || target_id || ' ' || coalesce(CAST(legacy_key AS text), 'NULL') || ' ' \
+    "SELECT 'change ' || step || ' ' || target_table || ' ' || coalesce(CAST(target_id AS text), target_key) || ' ' || coalesce(CAST(legacy_key AS text), 'NULL') || ' ' \
      || what || ' ' || coalesce(value_before, 'NULL') || ' -> ' || coalesce(value_after, 'NULL') AS line FROM replant_changes",
 ];
 
@@ -61,7 +61,7 @@ fn place(blocks: &Blocks, table: &str, id: &str) -> Option<String> {
 
 impl State {
     /// The state of a target with new ids told by their place in the block that was reserved: a sequence gives other
-    /// ids after a run that was killed while it planned. Fingerprints, which hold ids, are left out.
+    /// ids after a run that was killed while it planned. Imprints, which hold ids, are left out.
     ///
     /// # Errors
     /// The database fails, or has no ledger.
@@ -132,7 +132,7 @@ impl State {
                     row.code.as_deref().unwrap_or("-"),
                     targets.join(";"),
                     row.repairs.join(";"),
-                    row.fingerprint.as_deref().unwrap_or("-")
+                    row.imprint.as_deref().unwrap_or("-")
                 ));
                 Ok::<_, LedgerError>(())
             })?;

@@ -25,7 +25,7 @@ use crate::identity::{Group, Identity};
 use crate::schema::legacy as from;
 use crate::schema::target as to;
 use crate::transform::Lookups;
-use crate::write::{Closing, Opened, Wish};
+use crate::write::{Closing, Wish};
 
 pub use crate::emails::{EmailOwner, Emails};
 pub use crate::legacy::User;
@@ -38,7 +38,7 @@ pub fn domain() -> Domain {
 
 replant_core::rows! {
     /// What a chunk of users writes. Accounts are closed first: that frees their e-mails.
-    pub struct Rows { closings: Closing, wishes: Wish, accounts: Opened }
+    pub struct Rows { closings: Closing, wishes: Wish, accounts: Account }
 }
 
 /// Legacy users to accounts.

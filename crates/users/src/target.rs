@@ -2,13 +2,13 @@
 
 use diesel::prelude::*;
 use replant_core::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::schema::target::{account_emails, accounts, legacy_user_map};
 
-/// A whole row of `accounts`: a new one, or one that takes the place of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Insertable, Queryable, Selectable, AsChangeset, Serialize)]
-#[diesel(table_name = accounts, treat_none_as_default_value = false, treat_none_as_null = true)]
+/// A whole row of `accounts`.
+#[derive(Debug, Clone, PartialEq, Eq, Insertable, Queryable, Selectable, Serialize, Deserialize)]
+#[diesel(table_name = accounts, treat_none_as_default_value = false)]
 pub struct Account {
     /// Primary key.
     pub id: i64,
@@ -44,8 +44,7 @@ pub struct Account {
     pub updated_at: Instant,
 }
 
-replant_core::insert!(Account => accounts);
-replant_core::replace!(Account => accounts);
+replant_core::insert!(Account => accounts, together = [[status, merged_into]], secret = [password_hash]);
 
 /// A further address of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Insertable, Serialize)]

@@ -15,7 +15,7 @@ use crate::legacy::User;
 use crate::person::Person;
 use crate::platform::Opened as OpenedBy;
 use crate::target::Account;
-use crate::write::{Closing, Opened, Wish};
+use crate::write::{Closing, Wish};
 
 /// What `transform` asks.
 pub struct Lookups {
@@ -80,7 +80,7 @@ fn opened(
     if !before.is_empty() {
         draft.write(closing(lookups, id, before, leader));
     }
-    draft.write(Opened(Account {
+    draft.write(Account {
         id,
         kind: "person".to_owned(),
         email,
@@ -97,7 +97,7 @@ fn opened(
         created_at: facts.created.into(),
         last_seen_at: facts.last_seen.map(Instant),
         updated_at: lookups.snapshot.0.into(),
-    }));
+    });
     Ok(id)
 }
 

@@ -6,11 +6,9 @@
 mod address;
 mod closing;
 mod newcomers;
-mod opened;
 mod standing;
 mod wish;
 
 pub(crate) use closing::{APART, Closing, POINTERS};
 pub(crate) use newcomers::newcomers;
-pub(crate) use opened::Opened;
 pub(crate) use wish::Wish;

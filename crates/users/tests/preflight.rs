@@ -152,7 +152,8 @@ fn what_follows_and_has_an_id_is_noted_row_by_row() {
         ));
         world.run(&[("likes.who Liked", PointerRule::Follow)]);
         assert_eq!(world.count("likes WHERE \"who Liked\" = 11"), 2);
-        let noted = "replant_changes WHERE target_table = 'likes' AND target_id = 70 AND value_before = '12' AND value_after = '11'";
+        let noted = "replant_changes WHERE target_table = 'likes' AND target_id = 70 \
+                     AND value_before = '{\"who Liked\":12}' AND value_after = '{\"who Liked\":11}'";
         assert_eq!(world.count(noted), 1);
     }
 }

@@ -110,7 +110,7 @@ mod tests {
             targets: Vec::new(),
             repairs: Vec::new(),
             chunk: 1,
-            fingerprint: None,
+            imprint: None,
         }
     }
 

@@ -195,8 +195,8 @@ impl Origin {
         for (place, (table, id)) in row.targets.iter().enumerate() {
             let _ = writeln!(text, "  {}  {table} {id}", if place == 0 { "target " } else { "       " });
         }
-        if let Some(fingerprint) = &row.fingerprint {
-            let _ = writeln!(text, "  written  fingerprint {fingerprint}");
+        if let Some(imprint) = &row.imprint {
+            let _ = writeln!(text, "  written  imprint {imprint}");
         }
         for repair in &self.values_repaired {
             let _ = writeln!(

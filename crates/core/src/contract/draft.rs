@@ -39,11 +39,12 @@ impl<'a, L> Unit<'a, L> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub result: Result<i64, Refusal>,
-    pub fingerprint: u64,
+    /// A hash of what is done for it besides inserting rows.
+    pub deeds: u64,
 }
 
 /// An amount that a legacy row carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Carried {
     pub unit: UnitIndex,
     pub key: Key,
@@ -63,7 +64,7 @@ pub struct Draft<R> {
     pub(crate) verdicts: Vec<Verdict>,
     /// About how many bytes of memory the rows take.
     pub(crate) bytes: u64,
-    fingerprint: u64,
+    deeds: u64,
     buffer: Vec<u8>,
 }
 
@@ -77,8 +78,8 @@ impl<R: Rows> Default for Draft<R> {
             carried: Vec::new(),
             verdicts: Vec::new(),
             bytes: 0,
-            fingerprint: 0,
-            buffer: Vec::with_capacity(512),
+            deeds: 0,
+            buffer: Vec::new(),
         }
     }
 }
@@ -94,18 +95,21 @@ impl<R: Rows> Draft<R> {
     where
         R: Holds<T>,
     {
-        self.mark(&row);
-        self.bytes += (size_of::<T>() + self.buffer.len()) as u64;
+        if !T::IS_ROW {
+            self.mark(&row);
+            self.bytes += self.buffer.len() as u64;
+        }
+        self.bytes += size_of::<T>() as u64;
         let unit = self.unit();
         self.rows.batch().push(unit, row);
     }
 
-    /// Takes a value into the fingerprint of what was written for the unit.
+    /// Takes a deed into the hash of those of the unit.
     fn mark(&mut self, value: &impl Serialize) {
         self.buffer.clear();
         let buffer = std::mem::take(&mut self.buffer);
         self.buffer = postcard::to_extend(value, buffer).expect("a target row can be serialized");
-        self.fingerprint = xxh3_64_with_seed(&self.buffer, self.fingerprint.wrapping_add(1));
+        self.deeds = xxh3_64_with_seed(&self.buffer, self.deeds.wrapping_add(1));
     }
 
     /// Notes that a rule changed a value of the row with `key`.
@@ -157,7 +161,7 @@ impl<R: Rows> Draft<R> {
                 self.own.pop();
             }
         }
-        self.verdicts.push(Verdict { result, fingerprint: std::mem::take(&mut self.fingerprint) });
+        self.verdicts.push(Verdict { result, deeds: std::mem::take(&mut self.deeds) });
     }
 
     /// Puts another part of the chunk behind this one.

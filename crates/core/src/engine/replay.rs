@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::chunk::{Moved, Rejudged, Weight};
+use super::chunk::{Rejudged, Weight};
 use super::error::RunError;
 use super::event::Event;
 use super::live::finish_again;
@@ -85,12 +85,11 @@ fn replay_step(
     run.reporter.event(&Event::StepStarted { step: step.name(), rows: plan.keys.len(), done: 0 });
     let chunks = recorded::chunks(&mut *run.databases.target.get()?, step.name())?;
     let mut sum = Rejudged::default();
-    let mut moved = Moved::default();
     for (chunk, range) in chunks {
         if run.stop.requested() {
             return Ok(Some((sum, false)));
         }
-        let done = replay_chunk(run, step, &*prepared, (chunk, range), &mut moved)?;
+        let done = replay_chunk(run, step, &*prepared, (chunk, range))?;
         run.reporter.event(&Event::ChunkRejudged { step: step.name(), chunk, done });
         sum += done;
     }
@@ -108,13 +107,12 @@ fn replay_chunk(
     step: &dyn AnyStep,
     prepared: &dyn PreparedStep,
     (chunk, range): (i64, KeyRange),
-    moved: &mut Moved,
 ) -> Result<Rejudged, RunError> {
     let failed = |source| RunError::Chunk { step: step.name(), lo: range.lo, hi: range.hi, source };
     run.patiently(step.name(), || {
         let started = Instant::now();
         let (rows, _) = prepared.read(&run.databases.legacy, &run.mends, range, Weight::ANY).map_err(failed)?;
         let judged = rows.transform().map_err(failed)?;
-        judged.commit_again(&mut *run.databases.target.get()?, chunk, moved, started).map_err(failed)
+        judged.commit_again(&mut *run.databases.target.get()?, chunk, started).map_err(failed)
     })
 }

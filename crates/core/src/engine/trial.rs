@@ -80,7 +80,7 @@ fn stands(db: &mut Db, step: &KnownStep, key: Key) -> Result<Vec<(String, i64, O
     let Some(lineage) = history::of_legacy(db, step, key)? else { return Ok(Vec::new()) };
     let mut stands = Vec::new();
     for (table, id) in lineage.targets {
-        let row = whole_row(db, &table, id)?.and_then(|row| serde_json::from_str(&row).ok());
+        let row = whole_row(db, &table, &format!("t.id = {id}"))?.and_then(|row| serde_json::from_str(&row).ok());
         stands.push((table, id, row));
     }
     Ok(stands)

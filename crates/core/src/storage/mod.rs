@@ -7,6 +7,8 @@ pub(crate) mod cell;
 pub mod constraints;
 pub mod db;
 pub(crate) mod failure;
+mod fields;
+pub(crate) mod imprint;
 pub(crate) mod indexes;
 pub mod ledger;
 pub(crate) mod model;

@@ -10,6 +10,10 @@ use crate::words::Money;
 
 /// A row that is inserted. Implemented by [`insert!`](crate::insert).
 pub trait Insert: Serialize + Clone + Send + Sync + Sized {
+    /// Columns that are one to whoever changes them: a change to one makes all of them the customer's.
+    const TOGETHER: &'static [&'static [&'static str]];
+    /// Columns of which the ledger keeps a hash alone.
+    const SECRET: &'static [&'static str];
     /// The money that it carries.
     fn amount(&self) -> Option<Money>;
     /// Where it stands among the rows of its chunk.
@@ -22,34 +26,47 @@ pub trait Insert: Serialize + Clone + Send + Sync + Sized {
     fn insert(lite: &mut SqliteConnection, row: &Self) -> QueryResult<usize>;
 }
 
-/// A whole row that takes the place of the one with its `id`. Implemented by [`replace!`](crate::replace).
-pub trait Replace: Clone + Send + Sync {
-    #[doc(hidden)]
-    fn copy(pg: &mut PgConnection, rows: &[Self]) -> QueryResult<usize>;
-    #[doc(hidden)]
-    fn update(lite: &mut SqliteConnection, row: &Self) -> QueryResult<usize>;
-    /// The table and its columns; the first is `id`.
-    fn shape() -> TableShape;
+/// What is known of a model besides its rows.
+#[derive(Debug, Clone)]
+pub struct Model {
+    pub(crate) shape: TableShape,
+    /// As [`Insert::TOGETHER`].
+    pub(crate) together: &'static [&'static [&'static str]],
+    /// As [`Insert::SECRET`].
+    pub(crate) secret: &'static [&'static str],
 }
 
-/// Lets a model be inserted in bulk: `insert!(NewItem => items);`, with the money that a row carries where it carries
-/// some: `insert!(NewItem => items, money = |item| item.price());`. Rows of one chunk that point to the same parent are
-/// written together where `order` says which that is: the server finds the parent, and its place in the index, at hand. Fields that
-/// hold a foreign key have the names of their columns, for serde too: by these their values are found.
+impl Model {
+    /// That of a type.
+    pub(crate) fn of<T: Insert>() -> Self {
+        Self { shape: T::shape(), together: T::TOGETHER, secret: T::SECRET }
+    }
+}
+
+/// Lets a model be inserted in bulk: `insert!(NewItem => items);`. Its fields have the names of their columns, for serde too: by
+/// these the row is known again in the target. What else there is to say of it stands behind, in this order:
+///
+/// - `money = |item| item.price()`: the money that a row carries;
+/// - `order = |item| item.shop_id`: rows of one chunk that point to the same parent are written together: the server finds the
+///   parent, and its place in the index, at hand;
+/// - `together = [[price_minor, currency]]`: columns that are one to whoever changes them, because a CHECK or a unique key is over
+///   them, or because an amount is nothing without its currency: where a customer has changed one, a later state of the legacy
+///   database changes none;
+/// - `secret = [password_hash]`: columns of which the ledger keeps a hash alone.
 #[macro_export]
 macro_rules! insert {
-    ($model:ty => $table:ident) => { $crate::insert!($model => $table, money = |_row| None); };
-    ($model:ty => $table:ident, money = $money:expr) => {
-        $crate::insert!($model => $table, money = $money, order = |_row| 0);
-    };
-    ($model:ty => $table:ident, money = $money:expr, order = $order:expr) => {
+    ($model:ty => $table:ident
+     $(, money = $money:expr)? $(, order = $order:expr)? $(, together = [$([$($one:ident),+ $(,)?]),+ $(,)?])?
+     $(, secret = [$($secret:ident),+ $(,)?])? $(,)?) => {
         impl $crate::Insert for $model {
+            const TOGETHER: &'static [&'static [&'static str]] = &[$($(&[$(stringify!($one)),+]),+)?];
+            const SECRET: &'static [&'static str] = &[$($(stringify!($secret)),+)?];
             fn amount(&self) -> Option<$crate::Money> {
-                let money: fn(&$model) -> Option<$crate::Money> = $money;
+                let money: fn(&$model) -> Option<$crate::Money> = $crate::either!($($money)?; |_row| None);
                 money(self)
             }
             fn order(&self) -> i64 {
-                let order: fn(&$model) -> i64 = $order;
+                let order: fn(&$model) -> i64 = $crate::either!($($order)?; |_row| 0);
                 order(self)
             }
             fn shape() -> $crate::TableShape {
@@ -67,23 +84,15 @@ macro_rules! insert {
     };
 }
 
-/// Lets whole rows be replaced by their `id` in bulk: `replace!(Item => items);`.
+/// The first of two expressions, if it is there.
+#[doc(hidden)]
 #[macro_export]
-macro_rules! replace {
-    ($model:ty => $table:ident) => {
-        impl $crate::Replace for $model {
-            fn copy(pg: &mut $crate::diesel::PgConnection, rows: &[Self]) -> $crate::diesel::QueryResult<usize> {
-                use $crate::diesel::prelude::*;
-                $crate::diesel::copy_from($table::table).from_insertable(rows).execute(pg)
-            }
-            fn update(lite: &mut $crate::diesel::SqliteConnection, row: &Self) -> $crate::diesel::QueryResult<usize> {
-                use $crate::diesel::prelude::*;
-                $crate::diesel::update($table::table.find(row.id)).set(row).execute(lite)
-            }
-            fn shape() -> $crate::TableShape {
-                $crate::shape_of::<$table::table>(stringify!($table))
-            }
-        }
+macro_rules! either {
+    ($one:expr; $other:expr) => {
+        $one
+    };
+    (; $other:expr) => {
+        $other
     };
 }
 

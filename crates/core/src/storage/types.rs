@@ -21,9 +21,7 @@ pub struct Utc;
 
 /// An instant in a target table, to the microsecond. The infinities of PostgreSQL are the first and the last of all; a time that
 /// is no more of these, be it that its year has five digits, is [`Instant::BEYOND`]: it is read and compared, never written.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Utc)]
 pub struct Instant(pub jiff::Timestamp);
 
@@ -50,26 +48,68 @@ impl Instant {
     pub const BEYOND: Self = Self(jiff::Timestamp::constant(253_402_207_200, 0));
 
     fn from_pg(micros: i64) -> Self {
-        let at = |micros: i64| jiff::Timestamp::from_microsecond(micros.checked_add(PG_EPOCH_MICROS)?).ok();
+        match micros {
+            i64::MAX | i64::MIN => Self::from_micros(micros),
+            micros => micros.checked_add(PG_EPOCH_MICROS).map_or(Self::BEYOND, Self::from_micros),
+        }
+    }
+
+    /// Microseconds since 1970; the infinities are the ends of what there is.
+    pub(crate) fn micros(self) -> i64 {
+        match self {
+            at if at == Self::INFINITY => i64::MAX,
+            at if at == Self::MINUS_INFINITY => i64::MIN,
+            Self(at) => at.as_microsecond(),
+        }
+    }
+
+    pub(crate) fn from_micros(micros: i64) -> Self {
         match micros {
             i64::MAX => Self::INFINITY,
             i64::MIN => Self::MINUS_INFINITY,
-            micros => at(micros).map_or(Self::BEYOND, Self),
+            micros => jiff::Timestamp::from_microsecond(micros).map_or(Self::BEYOND, Self),
         }
     }
 
     fn to_pg(self) -> Option<i64> {
-        match self {
-            at if at == Self::INFINITY => Some(i64::MAX),
-            at if at == Self::MINUS_INFINITY => Some(i64::MIN),
-            at if at == Self::BEYOND => None,
-            Self(at) => Some(at.as_microsecond() - PG_EPOCH_MICROS),
+        match self.micros() {
+            _ if self == Self::BEYOND => None,
+            infinity @ (i64::MAX | i64::MIN) => Some(infinity),
+            micros => Some(micros - PG_EPOCH_MICROS),
+        }
+    }
+
+    /// As an SQL literal without its quotes, the infinities of PostgreSQL included.
+    pub(crate) fn as_literal(&self) -> String {
+        match self.micros() {
+            i64::MAX => "infinity".to_owned(),
+            i64::MIN => "-infinity".to_owned(),
+            _ => self.as_sql(),
         }
     }
 
     /// As an SQL literal without its quotes: UTC, which is the zone of every target session.
     pub fn as_sql(&self) -> String {
         self.0.to_zoned(jiff::tz::TimeZone::UTC).strftime(SHAPE).to_string()
+    }
+}
+
+/// What a person reads has it as text, all else as microseconds.
+impl Serialize for Instant {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serializer.is_human_readable() {
+            true => self.0.serialize(serializer),
+            false => serializer.serialize_i64(self.micros()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Instant {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match deserializer.is_human_readable() {
+            true => jiff::Timestamp::deserialize(deserializer).map(Self),
+            false => i64::deserialize(deserializer).map(Self::from_micros),
+        }
     }
 }
 

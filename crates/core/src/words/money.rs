@@ -44,7 +44,7 @@ impl From<Currency> for String {
 }
 
 /// An amount in integer minor units of its currency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Money {
     /// The currency.
     pub currency: Currency,

@@ -81,7 +81,7 @@ impl fmt::Display for Code {
 }
 
 /// A value that a rule changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Repair {
     /// The legacy row.
     pub key: Key,

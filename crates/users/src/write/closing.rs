@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Nullable, Text};
 use replant_clean as clean;
 use replant_core::prelude::*;
-use replant_core::{Batch, Pointer};
+use replant_core::{Batch, Lock, Pointer, RowName, columns};
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
-use crate::target::{Account, NewAccountEmail};
+use crate::target::Account;
 use crate::write::address;
-use crate::write::standing::{Lock, refuse_gone, standing};
+use crate::write::standing::{refuse_gone, standing};
 
 /// Accounts that go into another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,7 +46,7 @@ pub(crate) const APART: &[(&str, &str)] =
 
 /// Of several active subscriptions of an account to one plan the latest started stays, a native one before those of the
 /// migration (`OURS`; in a replay there are some): the platform admits one.
-const SUPERSEDED: &str = "(SELECT s.id, m.legacy_key,
+const SUPERSEDED: &str = "(SELECT s.id, m.legacy_key, s.started_at,
        first_value(s.id) OVER latest AS kept, first_value(s.started_at) OVER latest AS kept_since
   FROM (SELECT loser, winner, legacy_key FROM merged
         UNION ALL SELECT DISTINCT winner, winner, CAST(NULL AS bigint) FROM merged) m
@@ -64,11 +64,13 @@ impl Closing {
             for other in closing.others.iter().filter_map(|other| standing.get(other)) {
                 // The platform may have merged it elsewhere meanwhile.
                 if other.merged_into.is_none() {
-                    let key = closing.legacy_key.map_or("CAST(NULL AS bigint)".to_owned(), |key| key.to_string());
-                    pairs.push(format!("({}, {}, {key})", other.id, closing.into));
+                    let key = closing.legacy_key.map_or("NULL".to_owned(), |key| key.to_string());
+                    let row = [&other.id.to_string(), &closing.into.to_string(), &key];
+                    let row = row.map(|value| format!("CAST({value} AS bigint)"));
+                    pairs.push(format!("({})", row.join(", ")));
                     let email = clean::email(&other.email).unwrap_or_else(|| other.email.to_lowercase());
                     if own.as_ref() != Some(&email) {
-                        addresses.push(NewAccountEmail { email, account_id: closing.into });
+                        addresses.push((None, closing.into, email));
                     }
                 }
             }
@@ -76,14 +78,14 @@ impl Closing {
         if pairs.is_empty() {
             return Ok(());
         }
-        let merged = Merged::new(tx, &pairs);
+        let merged = Merged::new(&pairs);
         merged.supersede(tx)?;
         merged.repoint(tx)?;
         if let Some(closing) = closings.first() {
             merged.repoint_further(tx, &closing.followed)?;
         }
-        merged.close(tx)?;
-        address::add(tx, &addresses)
+        merged.close(tx, standing)?;
+        address::add(tx, addresses)
     }
 
     /// What the platform had merged into an account that was closed since goes where that one went. No index leads from an
@@ -93,24 +95,26 @@ impl Closing {
     /// Those of the database.
     pub(crate) fn follow(tx: &mut Tx<'_>) -> QueryResult<()> {
         // Looked for without a lock: all accounts are gone through.
-        let due: Vec<Noted> = diesel::sql_query(format!(
-            "SELECT a.id AS target_id FROM accounts a JOIN accounts l ON a.merged_into = l.id \
+        let due: Vec<Pointing> = diesel::sql_query(format!(
+            "SELECT a.id, a.merged_into AS loser, l.merged_into AS winner, CAST(NULL AS bigint) AS legacy_key \
+             FROM accounts a JOIN accounts l ON a.merged_into = l.id \
              WHERE l.merged_into IS NOT NULL AND l.id IN \
              (SELECT target_id FROM replant_changes WHERE step = '{}' AND target_table = 'accounts' AND what = 'closed') \
              ORDER BY a.id",
             tx.step()
         ))
         .load(tx.db())?;
+        let now = Instant::now();
         for some in due.chunks(1_000) {
             let sql = format!(
                 "UPDATE accounts SET merged_into = l.merged_into, updated_at = '{}' FROM accounts l \
                  WHERE accounts.merged_into = l.id AND l.merged_into IS NOT NULL AND accounts.id IN ({})",
-                Instant::now().as_sql(),
+                now.as_sql(),
                 listed(some)
             );
-            tx.execute(&sql)?;
+            tx.execute_on("accounts", some.len(), &sql)?;
         }
-        Ok(())
+        tx.changed(due.iter().map(|row| row.repointed("accounts", "merged_into")).collect())
     }
 
     /// Closes the accounts of groups that have no user. A group whose account is gone meanwhile is left as it is.
@@ -147,59 +151,140 @@ impl Closing {
     }
 }
 
-/// A row that the ledger has a note of.
+/// A row that points to an account that goes into another one.
 #[derive(QueryableByName)]
-struct Noted {
+struct Pointing {
     #[diesel(sql_type = BigInt)]
-    target_id: i64,
+    id: i64,
+    #[diesel(sql_type = BigInt)]
+    loser: i64,
+    #[diesel(sql_type = BigInt)]
+    winner: i64,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    legacy_key: Option<i64>,
 }
 
-fn listed(rows: &[Noted]) -> String {
-    rows.iter().map(|row| row.target_id.to_string()).collect::<Vec<_>>().join(", ")
+impl Pointing {
+    fn repointed(&self, table: &str, column: &str) -> Change {
+        let columns = |account: i64| Some([(column.to_owned(), account.into())].into_iter().collect());
+        Change {
+            table: table.to_owned().into(),
+            row: self.id.into(),
+            legacy_key: self.legacy_key,
+            what: "repointed".into(),
+            before: columns(self.loser),
+            after: columns(self.winner),
+        }
+    }
+}
+
+/// An address that leads to an account that goes into another one.
+#[derive(QueryableByName)]
+struct Leading {
+    #[diesel(sql_type = Text)]
+    email: String,
+    #[diesel(sql_type = BigInt)]
+    loser: i64,
+    #[diesel(sql_type = BigInt)]
+    winner: i64,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    legacy_key: Option<i64>,
+}
+
+/// A subscription that the platform would not admit beside another one.
+#[derive(QueryableByName)]
+struct Superseded {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    legacy_key: Option<i64>,
+    #[diesel(sql_type = Utc)]
+    cancelled_at: Instant,
+}
+
+fn listed(rows: &[Pointing]) -> String {
+    rows.iter().map(|row| row.id.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Statements over accounts that are merged: the loser, the winner, and the legacy user for whose sake.
 struct Merged {
     with: String,
-    step: String,
-    chunk: String,
 }
 
 impl Merged {
     /// Each a row of VALUES.
-    fn new(tx: &Tx<'_>, pairs: &[String]) -> Self {
-        let with = format!("WITH merged (loser, winner, legacy_key) AS (VALUES {})", pairs.join(", "));
-        Self {
-            with,
-            step: tx.step().to_owned(),
-            chunk: tx.chunk().map_or("NULL".to_owned(), |chunk| chunk.to_string()),
-        }
+    fn new(pairs: &[String]) -> Self {
+        Self { with: format!("WITH merged (loser, winner, legacy_key) AS (VALUES {})", pairs.join(", ")) }
     }
 
     /// Cancels what the platform would not admit of an account that takes in others.
     fn supersede(&self, tx: &mut Tx<'_>) -> QueryResult<()> {
         let superseded = SUPERSEDED.replace("OURS", &tx.ours()?.condition("subscriptions", "s.id"));
-        let cancelled = format!("{superseded} t WHERE t.id <> t.kept");
-        let noted = self.note(tx, "subscriptions", "superseded", "'active'", "'cancelled'", &cancelled)?;
-        let set = "status = 'cancelled', cancelled_at = CASE WHEN p.kept_since > subscriptions.started_at \
-                   THEN p.kept_since ELSE subscriptions.started_at END";
-        self.update(tx, "subscriptions", &noted, set, &format!("{superseded} p"), "p.id = subscriptions.id")
+        let sql = format!(
+            "{} SELECT t.id, t.legacy_key, CASE WHEN t.kept_since > t.started_at THEN t.kept_since ELSE t.started_at END AS \
+             cancelled_at FROM {superseded} t WHERE t.id <> t.kept",
+            self.with
+        );
+        let superseded: Vec<Superseded> = diesel::sql_query(sql).load(tx.db())?;
+        let mut changes = Vec::new();
+        for Superseded { id, legacy_key, cancelled_at } in superseded {
+            let sql = format!(
+                "UPDATE subscriptions SET status = 'cancelled', cancelled_at = '{}' WHERE id = {id} AND status = 'active'",
+                cancelled_at.as_sql()
+            );
+            tx.execute_on("subscriptions", 1, &sql)?;
+            let (table, what) = ("subscriptions".into(), "superseded".into());
+            let before = columns!(status = "active", cancelled_at = None::<Instant>);
+            let after = columns!(status = "cancelled", cancelled_at);
+            changes.push(Change { table, row: id.into(), legacy_key, what, before: Some(before), after: Some(after) });
+        }
+        tx.changed(changes)
     }
 
-    /// Points at the winners what points to the losers.
+    /// The rows of a table that point to losers.
+    fn pointing(&self, tx: &mut Tx<'_>, table: &str, column: &str) -> QueryResult<Vec<Pointing>> {
+        let Self { with } = self;
+        let sql = format!(
+            "{with} SELECT t.id, m.loser, m.winner, m.legacy_key FROM {table} t JOIN merged m ON m.loser = t.{column}"
+        );
+        diesel::sql_query(sql).load(tx.db())
+    }
+
+    /// Points at the winners what points to the losers. Of these tables some have no index that leads from an account to its rows,
+    /// so they are looked for once and changed by their ids.
     fn repoint(&self, tx: &mut Tx<'_>) -> QueryResult<()> {
         for (table, column) in POINTERS {
-            let pointing = format!("(SELECT t.id, m.* FROM {table} t JOIN merged m ON m.loser = t.{column}) t");
-            let what = format!("repointed {column}");
-            let noted = self.note(tx, table, &what, "CAST(t.loser AS text)", "CAST(t.winner AS text)", &pointing)?;
-            let set = format!("{column} = m.winner");
-            self.update(tx, table, &noted, &set, "merged m", &format!("{table}.{column} = m.loser"))?;
+            let pointing = self.pointing(tx, table, column)?;
+            if pointing.is_empty() {
+                continue;
+            }
+            let sql = format!(
+                "{} UPDATE {table} SET {column} = m.winner FROM merged m WHERE {table}.{column} = m.loser AND {table}.id IN ({})",
+                self.with,
+                listed(&pointing)
+            );
+            tx.execute_on(table, pointing.len(), &sql)?;
+            tx.changed(pointing.iter().map(|row| row.repointed(table, column)).collect())?;
         }
+        let sql = format!(
+            "{} SELECT t.email, m.loser, m.winner, m.legacy_key FROM account_emails t JOIN merged m ON m.loser = t.account_id",
+            self.with
+        );
+        let leading: Vec<Leading> = diesel::sql_query(sql).load(tx.db())?;
         let sql = format!(
             "{} UPDATE account_emails SET account_id = m.winner FROM merged m WHERE account_emails.account_id = m.loser",
             self.with
         );
-        tx.execute(&sql).map(|_| ())
+        tx.execute_on("account_emails", leading.len(), &sql)?;
+        let change = |Leading { email, loser, winner, legacy_key }| Change {
+            table: "account_emails".into(),
+            row: RowName::of_key(&columns!(email)),
+            legacy_key,
+            what: "repointed".into(),
+            before: Some(columns!(account_id = loser)),
+            after: Some(columns!(account_id = winner)),
+        };
+        tx.changed(leading.into_iter().map(change).collect())
     }
 
     /// Points at the winners what points to the losers in columns that the migration does not know. What has no `id` cannot be
@@ -207,74 +292,44 @@ impl Merged {
     fn repoint_further(&self, tx: &mut Tx<'_>, followed: &[Pointer]) -> QueryResult<()> {
         for pointer in followed {
             let (table, column) = (pointer.sql_table(), pointer.sql_column());
-            if pointer.has_id {
-                let pointing = format!("(SELECT t.id, m.* FROM {table} t JOIN merged m ON m.loser = t.{column}) t");
-                let what = format!("repointed {}", pointer.column);
-                self.note(tx, &pointer.table, &what, "CAST(t.loser AS text)", "CAST(t.winner AS text)", &pointing)?;
-            }
+            let pointing = if pointer.has_id { self.pointing(tx, &table, &column)? } else { Vec::new() };
             let sql = format!(
                 "{} UPDATE {table} AS t SET {column} = m.winner FROM merged m WHERE t.{column} = m.loser",
                 self.with
             );
             tx.execute(&sql)?;
+            tx.changed(pointing.iter().map(|row| row.repointed(&pointer.table, &pointer.column)).collect())?;
         }
         Ok(())
     }
 
-    /// Closes the losers.
-    fn close(&self, tx: &mut Tx<'_>) -> QueryResult<()> {
-        let noted = self.note(
-            tx,
-            "accounts",
-            "closed",
-            "t.email || ' (' || t.status || ')'",
-            "'merged-' || t.id || '@invalid (closed, merged into ' || t.winner || ')'",
-            "(SELECT a.id, a.email, a.status, m.* FROM accounts a JOIN merged m ON m.loser = a.id) t",
-        )?;
-        let set = format!(
-            "status = 'closed', merged_into = m.winner, email = 'merged-' || accounts.id || '@invalid', updated_at = '{}'",
-            Instant::now().as_sql()
-        );
-        self.update(tx, "accounts", &noted, &set, "merged m", "accounts.id = m.loser")
-    }
-
-    /// Changes the rows that were noted, by their ids: of these tables some have no index that leads from an account to them.
-    fn update(
-        &self,
-        tx: &mut Tx<'_>,
-        table: &str,
-        noted: &[Noted],
-        set: &str,
-        from: &str,
-        condition: &str,
-    ) -> QueryResult<()> {
-        if noted.is_empty() {
-            return Ok(());
-        }
-        let ids = listed(noted);
-        let sql =
-            format!("{} UPDATE {table} SET {set} FROM {from} WHERE {condition} AND {table}.id IN ({ids})", self.with);
-        tx.execute_on(table, noted.len(), &sql)
-    }
-
-    /// Notes in the ledger what is about to be changed, row by row. Returns these rows.
-    fn note(
-        &self,
-        tx: &mut Tx<'_>,
-        table: &str,
-        what: &str,
-        before: &str,
-        after: &str,
-        changed: &str,
-    ) -> QueryResult<Vec<Noted>> {
-        let Self { with, step, chunk } = self;
+    /// Closes the losers. `standing`: all these accounts, locked.
+    fn close(&self, tx: &mut Tx<'_>, standing: &FxHashMap<i64, Account>) -> QueryResult<()> {
+        let sql = format!("{} SELECT loser AS id, loser, winner, legacy_key FROM merged", self.with);
+        let losers: Vec<Pointing> = diesel::sql_query(sql).load(tx.db())?;
+        let now = Instant::now();
         let sql = format!(
-            "{with} INSERT INTO replant_changes \
-             (step, chunk_id, target_table, target_id, legacy_key, what, value_before, value_after) \
-             SELECT '{step}', {chunk}, '{table}', t.id, t.legacy_key, '{what}', {before}, {after} FROM {changed} \
-             RETURNING target_id"
+            "{} UPDATE accounts SET status = 'closed', merged_into = m.winner, email = 'merged-' || accounts.id || '@invalid', \
+             updated_at = '{}' FROM merged m WHERE accounts.id = m.loser",
+            self.with,
+            now.as_sql()
         );
-        diesel::sql_query(sql).load(tx.db())
+        tx.execute_on("accounts", losers.len(), &sql)?;
+        let change = |row: &Pointing| {
+            let account = standing.get(&row.id)?;
+            let before = columns!(
+                email = account.email,
+                status = account.status,
+                merged_into = account.merged_into,
+                updated_at = account.updated_at
+            );
+            let email = format!("merged-{}@invalid", row.id);
+            let after = columns!(email, status = "closed", merged_into = row.winner, updated_at = now);
+            let (table, what) = ("accounts".into(), "closed".into());
+            let (before, after) = (Some(before), Some(after));
+            Some(Change { table, row: row.id.into(), legacy_key: row.legacy_key, what, before, after })
+        };
+        tx.changed(losers.iter().filter_map(change).collect())
     }
 }
 

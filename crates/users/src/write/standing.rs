@@ -1,24 +1,13 @@
 //! Accounts as they stand in the transaction that is about to change them.
 
 use diesel::prelude::*;
-use replant_core::UnitIndex;
 use replant_core::db::Db;
 use replant_core::prelude::*;
+use replant_core::{Lock, UnitIndex};
 use rustc_hash::FxHashMap;
 
 use crate::schema::target::accounts;
 use crate::target::Account;
-
-/// How accounts are locked: by what is about to change of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lock {
-    /// Not at all.
-    No,
-    /// Values alone. A customer may add what points to it.
-    Values,
-    /// Its e-mail, or what points to it: nothing may be added that does.
-    Key,
-}
 
 /// The accounts as they stand now. PostgreSQL keeps them so until the chunk is committed; in the order of their ids, so
 /// that two chunks cannot wait for each other. A lock that is made stronger later would be a deadlock with a customer who has
@@ -44,9 +33,22 @@ pub(super) fn standing(tx: &mut Tx<'_>, ids: &[i64], lock: Lock) -> QueryResult<
     Ok(standing)
 }
 
+/// An account that stands for itself, as it was when the groups were formed.
+///
+/// # Errors
+/// Why a unit that needs it is refused: it was deleted or merged meanwhile.
+pub(super) fn standing_alone(id: i64, found: Option<Account>) -> Result<Account, (Code, String)> {
+    let how = match found {
+        Some(account) if account.merged_into.is_none() => return Ok(account),
+        Some(_) => "was merged into another one",
+        None => "was deleted",
+    };
+    Err((Code::TARGET_ROW_GONE, format!("account {id} {how} on the platform after the migration began")))
+}
+
 /// Refuses a unit whose account is not there any more as it was when the groups were formed.
-pub(super) fn refuse_gone(tx: &mut Tx<'_>, unit: UnitIndex, account: i64, found: Option<&Account>) {
-    let how = if found.is_some() { "was merged into another one" } else { "was deleted" };
-    let reason = format!("account {account} {how} on the platform after the migration began");
-    tx.refuse(unit, Code::TARGET_ROW_GONE, reason);
+pub(super) fn refuse_gone(tx: &mut Tx<'_>, unit: UnitIndex, id: i64, found: Option<&Account>) {
+    if let Err((code, reason)) = standing_alone(id, found.cloned()) {
+        tx.refuse(unit, code, reason);
+    }
 }

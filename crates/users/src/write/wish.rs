@@ -4,15 +4,14 @@ use diesel::prelude::*;
 use replant_clean as clean;
 use replant_core::db::Db;
 use replant_core::prelude::*;
-use replant_core::{Batch, UnitIndex};
+use replant_core::{Amending, Amendment, Batch, Lock, UnitIndex};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
 
 use crate::platform::WrittenBy;
 use crate::schema::target::legacy_user_map;
-use crate::target::{Account, NewAccountEmail, Written};
+use crate::target::{Account, Written};
 use crate::write::address;
-use crate::write::standing::{Lock, refuse_gone, standing};
+use crate::write::standing::standing_alone;
 
 /// Values for an account that is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,55 +73,31 @@ impl Write for Wish {
     }
 
     fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()> {
-        // The e-mail of a native account stays as it is.
-        let accounts = |pre_launch| {
-            let wishes = batch.rows().iter().filter(move |wish| wish.pre_launch == pre_launch);
-            wishes.map(|wish| wish.account).collect::<Vec<i64>>()
-        };
-        let pre_launch = standing(tx, &accounts(true), Lock::Key)?;
-        let mut standing = standing(tx, &accounts(false), Lock::Values)?;
-        standing.extend(pre_launch);
         let written = written(tx.db(), batch.rows())?;
-        let now = Instant::now();
-        let mut replaced: Batch<Account> = Batch::default();
-        let mut changes = Vec::new();
+        let amendment = |(unit, wish): (UnitIndex, &Self)| {
+            // The e-mail of a native account stays as it is.
+            let lock = if wish.pre_launch { Lock::Key } else { Lock::Values };
+            Amendment { unit, id: wish.account, legacy_key: Some(wish.legacy_key), lock }
+        };
+        let rows: Vec<Amendment> = batch.iter().map(amendment).collect();
         let mut addresses = Vec::new();
-        for (unit, wish) in batch.iter() {
-            match standing.get(&wish.account) {
-                Some(account) if account.merged_into.is_none() => {
-                    let wished = wish.granted(account, written.get(&wish.account).map_or(&[], Vec::as_slice));
-                    let own = clean::email(&wished.email);
-                    let further = wish.emails.iter().filter(|email| own.as_ref() != Some(*email));
-                    addresses.extend(further.map(|email| (unit, account.id, email.as_str())));
-                    if wished != *account {
-                        let wished = Account { updated_at: now, ..wished };
-                        changes.push((unit, change(account, &wished, wish.legacy_key)));
-                        replaced.push(unit, wished);
-                    }
-                }
-                found => refuse_gone(tx, unit, wish.account, found),
-            }
-        }
-        tx.replace(&replaced)?;
-        let made = changes.into_iter().filter(|(unit, _)| !tx.is_refused(*unit)).map(|(_, change)| change);
-        let made = made.collect();
-        tx.changed(made)?;
-        lead(tx, &addresses)
+        tx.amend(FILLED, &rows, &mut |place, found: Option<Account>| {
+            let wish = &batch.rows()[place];
+            let account = standing_alone(wish.account, found)?;
+            let wished = wish.granted(&account, written.get(&wish.account).map_or(&[], Vec::as_slice));
+            let own = clean::email(&wished.email);
+            let further = wish.emails.iter().filter(|email| own.as_ref() != Some(*email));
+            addresses.extend(further.map(|email| (rows[place].unit, account.id, email.as_str())));
+            Ok(wished)
+        })?;
+        addresses.retain(|(unit, ..)| !tx.is_refused(*unit));
+        let further = addresses.into_iter().map(|(unit, account_id, email)| (Some(unit), account_id, email.to_owned()));
+        address::add(tx, further.collect())
     }
 }
 
-/// Lets further addresses lead to accounts: each with its unit.
-fn lead(tx: &mut Tx<'_>, addresses: &[(UnitIndex, i64, &str)]) -> QueryResult<()> {
-    let emails: Vec<&str> = addresses.iter().map(|(_, _, email)| *email).collect();
-    let mut known = address::known(tx.db(), &emails)?;
-    let mut rows: Batch<NewAccountEmail> = Batch::default();
-    for (unit, account, email) in addresses {
-        if !tx.is_refused(*unit) && known.insert((*email).to_owned()) {
-            rows.push(*unit, NewAccountEmail { email: (*email).to_owned(), account_id: *account });
-        }
-    }
-    tx.insert(&rows)
-}
+/// A change of the account as the platform notes it.
+const FILLED: Amending = Amending { what: "filled", stamp: Some("updated_at") };
 
 /// What the pre-launch migration had written, read by its key: no index leads from an account to it.
 fn written(db: &mut Db, wishes: &[Wish]) -> QueryResult<WrittenBy> {
@@ -136,47 +111,6 @@ fn written(db: &mut Db, wishes: &[Wish]) -> QueryResult<WrittenBy> {
         }
     }
     Ok(written)
-}
-
-/// What differs, before and after. Password hashes are not copied into the ledger.
-fn change(before: &Account, after: &Account, legacy_key: Key) -> Change {
-    let (mut old, mut new) = (Map::new(), Map::new());
-    macro_rules! differing {
-        ($($column:ident),+) => {
-            $(if before.$column != after.$column {
-                old.insert(stringify!($column).to_owned(), json!(before.$column));
-                new.insert(stringify!($column).to_owned(), json!(after.$column));
-            })+
-        };
-    }
-    differing!(
-        kind,
-        email,
-        display_name,
-        given_name,
-        family_name,
-        phone,
-        country_code,
-        locale,
-        password_hash,
-        marketing_consent,
-        status,
-        merged_into,
-        created_at,
-        last_seen_at,
-        updated_at
-    );
-    if let Some(hash) = new.get_mut("password_hash") {
-        *hash = Value::from("(taken from the legacy row)");
-    }
-    Change {
-        table: "accounts",
-        id: before.id,
-        legacy_key: Some(legacy_key),
-        what: "filled",
-        before: Some(Value::Object(old).to_string()),
-        after: Some(Value::Object(new).to_string()),
-    }
 }
 
 #[cfg(test)]

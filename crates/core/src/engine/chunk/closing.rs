@@ -8,6 +8,7 @@ use super::judged::Judged;
 use crate::contract::step::Step;
 use crate::storage::bulk::Settled;
 use crate::storage::db::Db;
+use crate::storage::imprint::Packed;
 use crate::storage::ledger::claim::Claim;
 use crate::storage::ledger::close::{self, ChunkResult};
 use crate::storage::ledger::owner::Owner;
@@ -23,6 +24,8 @@ pub(crate) enum Closing<'a> {
         chunk: i64,
         /// Rows of it that were recorded in other chunks.
         elsewhere: &'a [Key],
+        /// What it has written.
+        imprint: &'a [Packed],
     },
 }
 
@@ -49,17 +52,20 @@ pub(crate) fn close<S: Step>(
 ) -> Result<Counts, ChunkError> {
     let mut result = judged.result(closing.chunk(), &settled.refused, kept);
     result.by_set = settled.by_set;
+    result.digest = (settled.refused.is_empty() && kept.is_empty()).then(|| judged.digest());
     balanced(&result)?;
     result.busy_ms = u64::try_from((before + began.elapsed()).as_millis()).unwrap_or(u64::MAX);
     match closing {
         Closing::Held(owner, claim) => {
-            if !close::close(db, S::NAME, owner, claim, &result)? {
+            let repacked = judged.repacked(db, &settled.refused)?;
+            let imprint = repacked.as_deref().unwrap_or_else(|| judged.imprint());
+            if !close::close(db, S::NAME, owner, claim, (&result, imprint))? {
                 return Err(ChunkError::LeaseLost);
             }
         }
-        Closing::Anew { chunk, elsewhere } => {
+        Closing::Anew { chunk, elsewhere, imprint } => {
             let kept: Vec<Key> = kept.keys().copied().collect();
-            close::close_again(db, S::NAME, chunk, elsewhere, &kept, &mut result)?;
+            close::close_again(db, S::NAME, chunk, elsewhere, &kept, (&mut result, imprint))?;
         }
     }
     Ok(result.counts)

@@ -10,7 +10,7 @@ use crate::storage::ledger::recorded::Recorded;
 use crate::words::{Code, Key, Outcome, Root};
 
 /// What became of one legacy row.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub(crate) struct RowEnd {
     pub(crate) outcome: Outcome,
     pub(crate) code: Option<Code>,
@@ -47,9 +47,9 @@ impl ByTarget {
 /// A row that stays as it was recorded: it is in the target, of itself or in another one's row.
 pub(crate) fn keep<S: Step>(recorded: &Recorded, chunk: i64, key: Key, result: &mut ChunkResult) {
     let target = recorded.target.expect("a row that stays is in the target");
-    match (recorded.outcome, recorded.fingerprint) {
-        (Outcome::Migrated, Some(fingerprint)) => {
-            result.migrated.push(Migrated { key, target, fingerprint, also: recorded.also.clone() });
+    match (recorded.outcome, &recorded.table) {
+        (Outcome::Migrated, None) => {
+            result.migrated.push(Migrated { key, target, also: recorded.also.clone(), deeds: recorded.deeds })
         }
         (outcome, _) => {
             let own = recorded.table.as_deref().map(static_name::<S>);

@@ -28,6 +28,12 @@ pub enum ChunkError {
     /// Rows are unaccounted for: a defect of the step.
     #[error("{0}")]
     Unbalanced(String),
+    /// A model does not say what its columns hold: a defect of the step.
+    #[error("the model of `{table}` has a field that is no column of it, or that holds no value of a column: a defect")]
+    Untold {
+        /// The table.
+        table: &'static str,
+    },
     /// What reads or writes the rows panicked: a defect of the step.
     #[error("reading or writing its rows panicked: a defect of the step")]
     Panicked,
@@ -79,6 +85,7 @@ impl ChunkError {
             Self::SourceChanged { .. }
             | Self::Unbalanced(_)
             | Self::Panicked
+            | Self::Untold { .. }
             | Self::Mend(_)
             | Self::Entangled { .. }
             | Self::LeaseLost => None,

@@ -12,13 +12,13 @@ use super::ends::Kept;
 use super::error::ChunkError;
 use super::forms::Expelled;
 use super::judged::Judged;
-use super::take_out::{deleted, is_in, take_out_all};
+use super::take_out::{deleted, is_in, take_out_all, written};
 use crate::contract::legacy::LegacyRow;
 use crate::contract::step::Step;
-use crate::storage::bulk::{Refused, Rows as _, UnitIndex, Writing, settle};
+use crate::storage::bulk::{Before, Refused, Rows as _, UnitIndex, Writing, settle};
 use crate::storage::db::Db;
 use crate::storage::ledger::tables::replant_changes as ch;
-use crate::storage::ledger::{plan, recorded};
+use crate::storage::ledger::{imprints, recorded};
 use crate::words::{Code, Key};
 
 /// See [`ReadyChunk::expel`](super::forms::ReadyChunk::expel).
@@ -32,8 +32,9 @@ pub(crate) fn expel<S: Step>(
     out: &Expelled,
     started: Instant,
 ) -> Result<(), ChunkError> {
-    let recorded = recorded::of_chunk(db, S::NAME, chunk)?;
-    let ours = plan::ours(db)?;
+    let (recorded, _) = recorded::of_chunk(db, S::NAME, chunk)?;
+    let imprint = imprints::of_chunk(db, chunk)?;
+    let before = Before::new(db, &S::Rows::models(), imprint)?;
     let was_in = |unit: UnitIndex| judged.unit(unit).iter().any(|row| recorded.get(&row.key()).is_some_and(is_in));
     let mut refused: Vec<Refused> = Vec::new();
     let mut again = RoaringBitmap::new();
@@ -59,15 +60,19 @@ pub(crate) fn expel<S: Step>(
     if let Some(key) = entangled(judged, db, chunk, &going)? {
         return Err(ChunkError::Entangled { key });
     }
-    let still = take_out_all(going, |unit| Ok(deleted(judged, db, unit, &recorded, &ours)?.is_some()))?;
+    let still = take_out_all(going, |unit| {
+        let keys = judged.unit(unit).iter().map(LegacyRow::key).collect();
+        Ok(deleted(db, &written(&before, &keys))?.is_some())
+    })?;
     if let Some(unit) = still.first() {
         return Err(ChunkError::Entangled { key: judged.unit(*unit)[0].key() });
     }
-    let none = RoaringBitmap::new();
-    let writing = Writing { step: S::NAME, chunk, units: judged.units(), again: &none, by_set: false };
+    let writing = Writing { step: S::NAME, chunk, units: judged.units(), before: None, by_set: false };
     let mut settled = settle(db, &writing, &judged.draft.rows.only(&|unit| again.contains(unit)))?;
     settled.refused.extend(refused);
-    let closing = Closing::Anew { chunk, elsewhere: &[] };
+    let repacked = judged.repacked(db, &settled.refused)?;
+    let imprint = repacked.as_deref().unwrap_or_else(|| judged.imprint());
+    let closing = Closing::Anew { chunk, elsewhere: &[], imprint };
     close(db, judged, (&settled, &Kept::default()), closing, (Duration::ZERO, started))?;
     Ok(())
 }

@@ -11,11 +11,7 @@ use super::rejudged::Rejudged;
 use crate::storage::db::Db;
 use crate::storage::ledger::claim::Claim;
 use crate::storage::ledger::owner::Owner;
-use crate::storage::ledger::recorded::Recorded;
 use crate::words::{Counts, Key, Outcome, Repair};
-
-/// Rows that left their chunk because they follow a leader elsewhere now, as they were recorded.
-pub(crate) type Moved = FxHashMap<Key, Recorded>;
 
 /// Legacy rows that are taken out, each with the foreign key that refuses what was written for it.
 pub(crate) type Expelled = FxHashMap<Key, String>;
@@ -55,13 +51,7 @@ pub trait ReadyChunk: Send {
     ///
     /// # Errors
     /// The database fails, or the chunk does not balance. Nothing is written then.
-    fn commit_again(
-        &self,
-        db: &mut Db,
-        chunk: i64,
-        moved: &mut Moved,
-        started: Instant,
-    ) -> Result<Rejudged, ChunkError>;
+    fn commit_again(&self, db: &mut Db, chunk: i64, started: Instant) -> Result<Rejudged, ChunkError>;
 
     /// Its units with their verdicts, to be looked at.
     fn shown(&self) -> Vec<Trial>;

@@ -1,15 +1,20 @@
 //! The rows of a chunk with their verdicts, and what the ledger keeps of them.
 
 use std::collections::BTreeMap;
+use std::hash::Hash;
 
 use rust_decimal::Decimal;
 use rustc_hash::FxHashMap;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::ends::{ByTarget, Kept, RowEnd, end_of, keep, storable};
+use super::error::ChunkError;
 use crate::contract::draft::{Carried, Draft};
 use crate::contract::legacy::LegacyRow;
 use crate::contract::step::Step;
 use crate::storage::bulk::{Refused, Rows as _, UnitIndex};
+use crate::storage::db::Db;
+use crate::storage::imprint::{Imprints, Packed, Table, has_row_triggers};
 use crate::storage::ledger::close::{ChunkResult, Migrated, NewOutcome, NewQuarantined, NewRepair};
 use crate::storage::types::Instant as At;
 use crate::words::{Code, Key, Outcome, Root};
@@ -20,9 +25,91 @@ pub(crate) struct Judged<S: Step> {
     pub(crate) starts: Option<Vec<usize>>,
     pub(crate) draft: Draft<S::Rows>,
     pub(crate) bytes: u64,
+    /// The rows that it inserts.
+    imprint: Vec<Packed>,
 }
 
 impl<S: Step> Judged<S> {
+    /// Judged rows; `bytes`: what they weigh.
+    ///
+    /// # Errors
+    /// A model does not tell its columns.
+    pub(crate) fn new(
+        rows: Vec<S::Legacy>,
+        starts: Option<Vec<usize>>,
+        draft: Draft<S::Rows>,
+        bytes: u64,
+    ) -> Result<Self, ChunkError> {
+        let mut judged = Self { rows, starts, draft, bytes, imprint: Vec::new() };
+        judged.imprint = judged.imprint_of(&judged.draft.rows)?.iter().map(Packed::of).collect();
+        judged.bytes += judged.imprint.iter().map(|packed| packed.bytes.len() as u64).sum::<u64>();
+        Ok(judged)
+    }
+
+    /// The rows that some of what it writes inserts.
+    ///
+    /// # Errors
+    /// A model does not tell its columns.
+    pub(crate) fn imprint_of(&self, rows: &S::Rows) -> Result<Vec<Table>, ChunkError> {
+        let mut imprints = Imprints::default();
+        rows.imprint(&|unit| self.unit(unit)[0].key(), &mut imprints);
+        match imprints.untold {
+            None => Ok(imprints.tables),
+            Some(table) => Err(ChunkError::Untold { table }),
+        }
+    }
+
+    /// The imprint of all that it inserts.
+    pub(crate) fn imprint(&self) -> &[Packed] {
+        &self.imprint
+    }
+
+    /// The imprint of what the target took, where that is not what was sent: it has refused some, or triggers of the site change
+    /// rows as they are written.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub(crate) fn repacked(&self, db: &mut Db, refused: &[Refused]) -> Result<Option<Vec<Packed>>, ChunkError> {
+        let mut changing = Vec::new();
+        for packed in &self.imprint {
+            if packed.rows > 0 && has_row_triggers(db, &packed.table)? {
+                changing.push(packed.table.clone());
+            }
+        }
+        if refused.is_empty() && changing.is_empty() {
+            return Ok(None);
+        }
+        let by_target = ByTarget::new(refused);
+        let mut tables = self.imprint_of(&self.draft.rows.only(&|unit| by_target.stays(unit)))?;
+        let models = S::Rows::models();
+        for table in tables.iter_mut().filter(|table| changing.contains(&table.name)) {
+            if let Some(model) = models.iter().find(|model| model.shape.name == table.name) {
+                table.read_back(db, model)?;
+            }
+        }
+        Ok(Some(tables.iter().map(Packed::of).collect()))
+    }
+
+    /// A hash of all that its verdicts say: two chunks of the same rows with the same one come out the same.
+    pub(crate) fn digest(&self) -> [u8; 16] {
+        let nothing_refused = ByTarget::new(&[]);
+        let mut hash = Xxh3::new();
+        for unit in 0..self.units() {
+            self.draft.verdicts[unit as usize].deeds.hash(&mut hash);
+            for (row, (key, end)) in self.unit(unit).iter().zip(self.ends(unit, &nothing_refused)) {
+                key.hash(&mut hash);
+                end.hash(&mut hash);
+                if end.outcome == Outcome::Quarantined {
+                    serde_json::to_string(row).unwrap_or_default().hash(&mut hash);
+                }
+            }
+        }
+        self.draft.repairs.hash(&mut hash);
+        self.draft.also.hash(&mut hash);
+        self.draft.carried.hash(&mut hash);
+        self.imprint.iter().for_each(|packed| packed.bytes.hash(&mut hash));
+        hash.digest128().to_le_bytes()
+    }
     /// The rows of a unit, the leader first.
     pub(crate) fn unit(&self, unit: UnitIndex) -> &[S::Legacy] {
         unit_rows(&self.rows, self.starts.as_deref(), unit as usize)
@@ -66,14 +153,14 @@ impl<S: Step> Judged<S> {
         let held = self.held(&by_target);
         let now = At::now();
         for unit in 0..self.units() {
-            let fingerprint = self.draft.verdicts[unit as usize].fingerprint.to_le_bytes();
+            let deeds = self.draft.verdicts[unit as usize].deeds;
             for (row, (key, end)) in self.unit(unit).iter().zip(self.ends(unit, &by_target)) {
                 let outcome = kept.get(&key).map_or(end.outcome, |recorded| recorded.outcome);
                 result.counts.add(outcome);
                 outcomes.push(outcome);
                 match kept.get(&key) {
                     Some(recorded) => keep::<S>(recorded, chunk, key, &mut result),
-                    None => self.enter(row, chunk, end, fingerprint, (&held, now), &mut result),
+                    None => self.enter(row, chunk, (end, deeds), (&held, now), &mut result),
                 }
             }
         }
@@ -85,15 +172,14 @@ impl<S: Step> Judged<S> {
         &self,
         row: &S::Legacy,
         chunk: i64,
-        end: RowEnd,
-        fingerprint: [u8; 8],
+        (end, deeds): (RowEnd, u64),
         (held, now): (&FxHashMap<Key, BTreeMap<String, Decimal>>, At),
         result: &mut ChunkResult,
     ) {
         let key = row.key();
         if let (Outcome::Migrated, None) = (end.outcome, end.table) {
             let target = end.target.expect("a migrated row has a target: its unit's verdict");
-            result.migrated.push(Migrated { key, target, fingerprint, also: Vec::new() });
+            result.migrated.push(Migrated { key, target, also: Vec::new(), deeds });
             return;
         }
         if end.outcome == Outcome::Quarantined {

@@ -17,7 +17,7 @@ mod take_out;
 mod weight;
 
 pub use error::ChunkError;
-pub(crate) use forms::{Committed, Expelled, Moved, ReadRows, ReadyChunk, Writer};
+pub(crate) use forms::{Committed, Expelled, ReadRows, ReadyChunk, Writer};
 pub use forms::{Trial, TrialRow};
 pub use rejudged::Rejudged;
 pub(crate) use rows::ChunkRows;

@@ -3,34 +3,32 @@
 use std::time::{Duration, Instant};
 
 use roaring::RoaringBitmap;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::closing::{Closing, close};
 use super::ends::{ByTarget, Kept, RowEnd};
 use super::error::ChunkError;
-use super::forms::Moved;
 use super::judged::Judged;
 use super::rejudged::Rejudged;
-use super::take_out::{delete_row, deleted, is_in, take_out_all, taken_out};
+use super::take_out::{deleted, is_in, take_out_all, written};
 use crate::contract::legacy::LegacyRow;
 use crate::contract::step::Step;
-use crate::storage::bulk::{Refused, Rows as _, Settled, UnitIndex, Writing, settle};
+use crate::storage::bulk::{Before, RowKey, Rows as _, Settled, UnitIndex, Writing, settle};
 use crate::storage::db::Db;
-use crate::storage::failure::Failure;
-use crate::storage::ledger::changes;
-use crate::storage::ledger::plan::{self, Ours};
+use crate::storage::imprint::{Packed, Table, Value};
 use crate::storage::ledger::recorded::{self, ByKey, Recorded};
+use crate::storage::ledger::{changes, imprints, moved};
 use crate::words::{Key, Outcome, Root};
 
 /// What is to be done about the units of a chunk.
 #[derive(Default)]
 struct Due {
-    /// Units that are written.
+    /// Units that are written: they are new, or come out otherwise.
     write: RoaringBitmap,
-    /// Of these: units that were written before.
-    again: RoaringBitmap,
     /// Units that were written and are refused now.
     out: Vec<UnitIndex>,
+    /// Rows that were written for units which come in still, and do not belong to them any more.
+    surplus: Vec<RowKey>,
 }
 
 /// A chunk that is judged again, beside what is recorded of its rows.
@@ -38,9 +36,13 @@ struct Rejudging<'a, S: Step> {
     judged: &'a Judged<S>,
     chunk: i64,
     recorded: ByKey,
+    before: Before,
+    /// The unit of each row.
+    unit_of: FxHashMap<Key, UnitIndex>,
 }
 
-/// See [`ReadyChunk::commit_again`](super::forms::ReadyChunk::commit_again). Returns the rows that have left the chunk as well.
+/// See [`ReadyChunk::commit_again`](super::forms::ReadyChunk::commit_again): the chunk in its transaction, once it is known that it
+/// does not come out as it was recorded.
 ///
 /// # Errors
 /// The database fails, or the chunk does not balance.
@@ -48,55 +50,102 @@ pub(crate) fn rejudge<S: Step>(
     judged: &Judged<S>,
     db: &mut Db,
     chunk: i64,
-    moved: &Moved,
     started: Instant,
-) -> Result<(Rejudged, Moved), ChunkError> {
-    let recorded = recorded::of_chunk(db, S::NAME, chunk)?;
+) -> Result<Rejudged, ChunkError> {
+    let (mut recorded, digest) = recorded::of_chunk(db, S::NAME, chunk)?;
+    let mut imprint = imprints::of_chunk(db, chunk)?;
     let own: FxHashSet<Key> = judged.rows.iter().map(LegacyRow::key).collect();
-    let left: Moved = recorded.iter().filter(|(key, _)| !own.contains(key)).map(|(k, r)| (*k, r.clone())).collect();
-    let mut rejudging = Rejudging { judged, chunk, recorded };
-    let elsewhere = rejudging.take_in_elsewhere(db, moved)?;
-    let due = rejudging.due();
-    let mut done = Rejudged { read: judged.rows.len() as u64, ..Rejudged::default() };
-    let same = left.is_empty() && elsewhere.is_empty() && !rejudging.ledger_differs();
-    if due.write.is_empty() && due.out.is_empty() && same {
-        return Ok((done, left));
+    let left: Vec<Key> = recorded.keys().filter(|key| !own.contains(key)).copied().collect();
+    for key in &left {
+        let row = recorded.remove(key).map(|recorded| (recorded, only(&imprint, *key)));
+        row.map_or(Ok(()), |row| moved::leave(db, S::NAME, chunk, *key, &row))?;
     }
-    let (settled, kept) = rejudging.write(db, &due)?;
+    let mut elsewhere = Vec::new();
+    for key in judged.rows.iter().map(LegacyRow::key).filter(|key| !recorded.contains_key(key)).collect::<Vec<_>>() {
+        let found = match moved::take(db, S::NAME, key)? {
+            Some(found) => Some(found),
+            None => match recorded::of_row(db, S::NAME, key)? {
+                Some((of, found)) => Some((found, only(&imprints::of_chunk(db, of)?, key))),
+                None => None,
+            },
+        };
+        if let Some((found, tables)) = found {
+            recorded.insert(key, found);
+            imprint.extend(tables);
+        }
+        elsewhere.push(key);
+    }
+    imprint.iter_mut().for_each(|table| table.retain(|key| own.contains(&key)));
+    let before = Before::new(db, &S::Rows::models(), imprint)?;
+    let unit_of = (0..judged.units()).flat_map(|unit| judged.unit(unit).iter().map(move |row| (row.key(), unit)));
+    let rejudging = Rejudging { judged, chunk, recorded, before, unit_of: unit_of.collect() };
+
+    let due = rejudging.due()?;
+    let mut done = Rejudged { read: judged.rows.len() as u64, ..Rejudged::default() };
+    let same = left.is_empty() && elsewhere.is_empty() && digest.is_none() && !rejudging.ledger_differs();
+    if due.write.is_empty() && due.out.is_empty() && due.surplus.is_empty() && same {
+        return Ok(done);
+    }
+    let Wrote { settled, kept, surplus, changed } = rejudging.write(db, &due)?;
     done.refused = settled.refused.len() as u64;
-    rejudging.count(&settled.refused, &kept, &due.again, &mut done);
+    rejudging.count(&settled, &kept, &changed, &mut done);
     if done.changed() || !same {
-        let closing = Closing::Anew { chunk, elsewhere: &elsewhere };
+        let imprint = rejudging.imprint(&settled, &kept, &surplus)?;
+        let closing = Closing::Anew { chunk, elsewhere: &elsewhere, imprint: &imprint };
         close(db, judged, (&settled, &kept), closing, (Duration::ZERO, started))?;
     }
-    Ok((done, left))
+    Ok(done)
+}
+
+/// The rows of an imprint that were written for the sake of a legacy row.
+fn only(imprint: &[Table], key: Key) -> Vec<Table> {
+    let mut tables = imprint.to_vec();
+    tables.iter_mut().for_each(|table| table.retain(|of| of == key));
+    tables.retain(|table| !table.keys.is_empty());
+    tables
+}
+
+/// What was written.
+struct Wrote {
+    settled: Settled,
+    /// Legacy rows that stay as they were recorded.
+    kept: Kept,
+    /// Rows that do not belong to their unit any more, and stay.
+    surplus: FxHashSet<RowKey>,
+    /// Units of which something was written.
+    changed: RoaringBitmap,
 }
 
 impl<S: Step> Rejudging<'_, S> {
-    /// Takes out what is refused now, and writes what comes out otherwise. Returns the units that the target refused, and the
-    /// rows that stay as they were recorded.
-    fn write(&self, db: &mut Db, due: &Due) -> Result<(Settled, Kept), ChunkError> {
-        let ours = plan::ours(db)?;
-        let mut kept = Kept::default();
-        let out = take_out_all(due.out.clone(), |unit| self.take_out(db, unit, &ours))?;
-        for unit in out {
-            kept.extend(self.stays(unit));
-        }
+    /// Takes out what is refused now, and writes what comes out otherwise.
+    fn write(&self, db: &mut Db, due: &Due) -> Result<Wrote, ChunkError> {
         let judged = self.judged;
-        let writing =
-            Writing { step: S::NAME, chunk: self.chunk, units: judged.units(), again: &due.again, by_set: false };
-        let settled = settle(db, &writing, &judged.draft.rows.only(&|unit| due.write.contains(unit)))?;
-
-        let refused = &settled.refused;
-        let refused_units: RoaringBitmap = refused.iter().map(|refused| refused.unit).collect();
-        for unit in (&due.again - refused_units).iter() {
-            self.take_out_surplus(db, unit, &ours)?;
-        }
-        // What cannot be written anew stays as it is.
-        for unit in refused.iter().map(|refused| refused.unit).filter(|unit| due.again.contains(*unit)) {
+        let mut kept = Kept::default();
+        for unit in take_out_all(due.out.clone(), |unit| self.take_out(db, unit))? {
             kept.extend(self.stays(unit));
         }
-        Ok((settled, kept))
+        let (chunk, before) = (self.chunk, Some(&self.before));
+        let writing = Writing { step: S::NAME, chunk, units: judged.units(), before, by_set: false };
+        let mut settled = settle(db, &writing, &judged.draft.rows.only(&|unit| due.write.contains(unit)))?;
+        let rewritten = std::mem::take(&mut settled.rewritten.changes);
+        let (plain, layered): (Vec<_>, Vec<_>) = rewritten.into_iter().partition(|(_, in_imprint)| *in_imprint);
+        for (changes, in_imprint) in [(plain, true), (layered, false)] {
+            let changes = changes.into_iter().map(|(change, _)| change).collect();
+            changes::record(db, S::NAME, Some(chunk), in_imprint, changes)?;
+        }
+
+        let refused: RoaringBitmap = settled.refused.iter().map(|refused| refused.unit).collect();
+        let mut changed = settled.rewritten.units.clone();
+        let surplus = self.take_out_surplus(db, due, &refused, &mut changed)?;
+        // What cannot be written anew stays as it is.
+        for unit in refused.iter().filter(|unit| self.was_in(*unit)) {
+            kept.extend(self.stays(unit));
+        }
+        Ok(Wrote { settled, kept, surplus, changed: changed - refused })
+    }
+
+    fn was_in(&self, unit: UnitIndex) -> bool {
+        self.judged.unit(unit).iter().any(|row| self.recorded.get(&row.key()).is_some_and(is_in))
     }
 
     /// The rows of a unit that are in the target, as they were recorded.
@@ -105,66 +154,74 @@ impl<S: Step> Rejudging<'_, S> {
         keys.filter_map(|key| Some((key, self.recorded.get(&key).filter(|row| is_in(row))?.clone()))).collect()
     }
 
-    /// Adds what was recorded of rows that were in other chunks: rows that follow a leader of this one now.
-    fn take_in_elsewhere(&mut self, db: &mut Db, moved: &Moved) -> Result<Vec<Key>, ChunkError> {
-        let mut elsewhere = Vec::new();
-        for key in self.judged.rows.iter().map(LegacyRow::key) {
-            if !self.recorded.contains_key(&key) {
-                let found = match moved.get(&key) {
-                    Some(found) => Some(found.clone()),
-                    None => recorded::of_row(db, S::NAME, key)?,
-                };
-                self.recorded.extend(found.map(|found| (key, found)));
-                elsewhere.push(key);
-            }
-        }
-        Ok(elsewhere)
-    }
-
-    fn due(&self) -> Due {
+    fn due(&self) -> Result<Due, ChunkError> {
         let mut due = Due::default();
         let nothing_refused = ByTarget::new(&[]);
         for unit in 0..self.judged.units() {
             let verdict = &self.judged.draft.verdicts[unit as usize];
-            let ends: Vec<_> = self.judged.ends(unit, &nothing_refused).collect();
-            let was_in = ends.iter().any(|(key, _)| self.recorded.get(key).is_some_and(is_in));
             match verdict.result {
-                Err(_) if was_in => due.out.push(unit),
+                Err(_) if self.was_in(unit) => due.out.push(unit),
                 Err(_) => {}
                 Ok(_) => {
-                    let same = ends
-                        .iter()
-                        .all(|(key, end)| self.recorded.get(key).is_some_and(|was| is_same::<S>(was, *key, end)));
-                    let leader = ends[0].0;
-                    let fingerprint = self.recorded.get(&leader).and_then(|was| was.fingerprint);
-                    if !same || fingerprint != Some(verdict.fingerprint.to_le_bytes()) {
+                    let mut ends = self.judged.ends(unit, &nothing_refused);
+                    let same = |(key, end): (Key, RowEnd)| {
+                        self.recorded.get(&key).is_some_and(|was| is_same::<S>(was, key, &end))
+                    };
+                    let deeds = self.recorded.get(&self.judged.unit(unit)[0].key()).map_or(0, |was| was.deeds);
+                    if deeds != verdict.deeds || !ends.all(same) {
                         due.write.insert(unit);
-                        if was_in {
-                            due.again.insert(unit);
-                        }
                     }
                 }
             }
         }
-        due
+        let mut seen: FxHashSet<RowKey> = FxHashSet::default();
+        for table in self.judged.imprint_of(&self.judged.draft.rows)? {
+            let known = self.before.table(&table.name);
+            for (place, key) in table.keys.iter().enumerate() {
+                let unit = self.unit_of[key];
+                let Some(known) = known else {
+                    due.write.insert(unit);
+                    continue;
+                };
+                let values = known.reading.arranged(&table.columns, |column| table.values[column][place].clone());
+                let row = known.reading.key(&values);
+                if known.rows.get(&row).is_none_or(|was| was.values != values) {
+                    due.write.insert(unit);
+                }
+                seen.insert((known.model.shape.name, row));
+            }
+        }
+        for known in &self.before.tables {
+            let name = known.model.shape.name;
+            let rows = known.rows.iter().filter(|(row, _)| !seen.contains(&(name, (*row).clone())));
+            for (row, was) in rows {
+                let unit = self.unit_of.get(&was.key);
+                if unit.is_some_and(|unit| self.judged.draft.verdicts[*unit as usize].result.is_ok()) {
+                    due.surplus.push((name, row.clone()));
+                }
+            }
+        }
+        Ok(due)
     }
 
-    /// Whether a row that stays out does so for another reason, or was mended in vain.
+    /// Whether a row comes out otherwise than it was recorded, were it but for its reason, or as it was mended in vain.
     fn ledger_differs(&self) -> bool {
         let nothing_refused = ByTarget::new(&[]);
-        let out = (0..self.judged.units()).filter(|unit| self.judged.draft.verdicts[*unit as usize].result.is_err());
-        out.into_iter().any(|unit| {
+        (0..self.judged.units()).any(|unit| {
             self.judged.unit(unit).iter().zip(self.judged.ends(unit, &nothing_refused)).any(|(row, (key, end))| {
                 !self.recorded.get(&key).is_some_and(|was| {
                     let whole = || was.legacy_row.is_none() || was.legacy_row == serde_json::to_string(row).ok();
-                    is_same::<S>(was, key, &end) && whole()
+                    // One that the target refused is written again, and refused again.
+                    let refused = was.outcome == Outcome::Quarantined && end.outcome != Outcome::Quarantined;
+                    (refused || is_same::<S>(was, key, &end)) && whole()
                 })
             })
         })
     }
 
-    fn count(&self, refused: &[Refused], kept: &Kept, again: &RoaringBitmap, done: &mut Rejudged) {
-        let by_target = ByTarget::new(refused);
+    fn count(&self, settled: &Settled, kept: &Kept, changed: &RoaringBitmap, done: &mut Rejudged) {
+        let by_target = ByTarget::new(&settled.refused);
+        let theirs: RoaringBitmap = settled.rewritten.conflicts.iter().map(|conflict| conflict.unit).collect();
         for unit in 0..self.judged.units() {
             for (key, end) in self.judged.ends(unit, &by_target) {
                 let was = self.recorded.get(&key);
@@ -173,7 +230,7 @@ impl<S: Step> Rejudging<'_, S> {
                 match (was_in, is_in) {
                     _ if kept.contains_key(&key) => done.kept += 1,
                     (false, true) => done.came_in += 1,
-                    (true, true) if again.contains(unit) => done.rewritten += 1,
+                    (true, true) if changed.contains(unit) => done.rewritten += 1,
                     (true, true) => {}
                     (true, false) => done.taken_out += 1,
                     (false, false) if was.is_some_and(|was| is_same::<S>(was, key, &end)) => {}
@@ -181,36 +238,91 @@ impl<S: Step> Rejudging<'_, S> {
                 }
             }
         }
+        done.conflicts += theirs.len();
     }
 
     /// Deletes what was written for a unit that is refused now. `false` where it stays.
-    fn take_out(&self, db: &mut Db, unit: UnitIndex, ours: &Ours) -> Result<bool, ChunkError> {
-        let Some(made) = deleted(self.judged, db, unit, &self.recorded, ours)? else { return Ok(false) };
-        changes::record(db, S::NAME, Some(self.chunk), made)?;
+    fn take_out(&self, db: &mut Db, unit: UnitIndex) -> Result<bool, ChunkError> {
+        let keys: FxHashSet<Key> = self.judged.unit(unit).iter().map(LegacyRow::key).collect();
+        let rows = written(&self.before, &keys);
+        // What went into a row that was there before cannot be taken out of it.
+        if rows.is_empty() {
+            return Ok(false);
+        }
+        let Some(made) = deleted(db, &rows)? else { return Ok(false) };
+        changes::record(db, S::NAME, Some(self.chunk), true, made)?;
         Ok(true)
     }
 
-    /// Deletes further rows that were written for a unit and do not belong to it any more. One that something points to
-    /// stays.
-    fn take_out_surplus(&self, db: &mut Db, unit: UnitIndex, ours: &Ours) -> Result<(), ChunkError> {
-        let leader = self.judged.unit(unit)[0].key();
-        let Some(was) = self.recorded.get(&leader) else { return Ok(()) };
-        let still = |table: &str, id: i64| {
-            self.judged.draft.also.iter().any(|(of, name, also)| *of == unit && *name == table && *also == id)
-        };
-        for (table, id) in was.also.iter().filter(|(table, id)| !still(table, *id) && ours.made(table, *id)) {
-            let deleted = db.write(|db| {
-                let change = taken_out::<S>(db, table, *id, leader)?;
-                delete_row(db, &change, *id)?;
-                Ok::<_, diesel::result::Error>(change)
-            });
-            match deleted {
-                Ok(change) => changes::record(db, S::NAME, Some(self.chunk), vec![change])?,
-                Err(error) if Failure::of(&error).blames_a_row() => {}
-                Err(error) => return Err(error.into()),
+    /// Deletes rows that were written for units and do not belong to them any more. Returns those that stay: something points to
+    /// them, or somebody has changed them.
+    fn take_out_surplus(
+        &self,
+        db: &mut Db,
+        due: &Due,
+        refused: &RoaringBitmap,
+        changed: &mut RoaringBitmap,
+    ) -> Result<FxHashSet<RowKey>, ChunkError> {
+        let mut stay: FxHashSet<RowKey> = FxHashSet::default();
+        if due.surplus.is_empty() {
+            return Ok(stay);
+        }
+        // Their unit may have changed them just now: an account that goes into another one is closed.
+        let surplus: FxHashSet<&RowKey> = due.surplus.iter().collect();
+        for known in self.before.tables.iter().rev() {
+            let name = known.model.shape.name;
+            let mut now = known.only(|row| surplus.contains(&(name, row.clone())));
+            now.overlay(db)?;
+            for (row, was) in &now.rows {
+                let unit = self.unit_of[&was.key];
+                let made = if refused.contains(unit) { None } else { deleted(db, &[(&now, row, was)])? };
+                match made {
+                    Some(made) => {
+                        changes::record(db, S::NAME, Some(self.chunk), true, made)?;
+                        changed.insert(unit);
+                    }
+                    None => {
+                        stay.insert((name, row.clone()));
+                    }
+                }
             }
         }
-        Ok(())
+        Ok(stay)
+    }
+
+    /// What the chunk has written, once all this is done.
+    fn imprint(&self, settled: &Settled, kept: &Kept, surplus: &FxHashSet<RowKey>) -> Result<Vec<Packed>, ChunkError> {
+        let refused: RoaringBitmap = settled.refused.iter().map(|refused| refused.unit).collect();
+        let rows = self.judged.draft.rows.only(&|unit| {
+            !refused.contains(unit) && !self.judged.unit(unit).iter().any(|row| kept.contains_key(&row.key()))
+        });
+        let mut tables = self.judged.imprint_of(&rows)?;
+        for table in &mut tables {
+            let Some(known) = self.before.table(&table.name) else { continue };
+            let name = known.model.shape.name;
+            for place in 0..table.keys.len() {
+                let values = known.reading.arranged(&table.columns, |column| table.values[column][place].clone());
+                let Some(imprint) = settled.rewritten.imprints.get(&(name, known.reading.key(&values))) else {
+                    continue;
+                };
+                for ((column, _), value) in known.reading.columns().iter().zip(imprint) {
+                    if let Some(at) = table.column(column) {
+                        table.values[at][place] = value.clone();
+                    }
+                }
+            }
+        }
+        for known in &self.before.tables {
+            let name = known.model.shape.name;
+            let stays = |row: &Vec<Value>, key: &Key| kept.contains_key(key) || surplus.contains(&(name, row.clone()));
+            let rows = known.rows.iter().filter(|(row, was)| stays(row, &was.key));
+            let more = known.reading.rows_of(rows.map(|(_, was)| (was.key, &was.values[..])));
+            match tables.iter_mut().find(|table| table.name == name) {
+                Some(table) => table.append(&more),
+                None => tables.push(more),
+            }
+        }
+        Ok(tables.iter().map(Packed::of).collect())
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Rejudged {
     pub kept: u64,
     /// Units that the target refused.
     pub refused: u64,
+    /// Units of which columns would come out otherwise, and a customer has changed them.
+    pub conflicts: u64,
 }
 
 impl Rejudged {
@@ -35,6 +37,7 @@ impl std::ops::AddAssign for Rejudged {
         self.still_out += other.still_out;
         self.kept += other.kept;
         self.refused += other.refused;
+        self.conflicts += other.conflicts;
     }
 }
 

@@ -45,7 +45,7 @@ impl<S: Step> ReadRows for ChunkRows<S> {
         parts.for_each(|part| draft.append(part));
         draft.rows.arrange();
         let bytes = weight(&self.rows) + draft.bytes;
-        Ok(Box::new(Judged::<S> { rows: self.rows, starts: self.starts, draft, bytes }))
+        Judged::<S>::new(self.rows, self.starts, draft, bytes).map(|judged| Box::new(judged) as Box<dyn ReadyChunk>)
     }
 }
 

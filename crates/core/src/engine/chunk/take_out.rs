@@ -1,18 +1,15 @@
 //! Taking out again what was written for a unit.
 
 use diesel::prelude::*;
+use rustc_hash::FxHashSet;
 
-use super::ends::static_name;
 use super::error::ChunkError;
-use super::judged::Judged;
-use crate::contract::legacy::LegacyRow;
-use crate::contract::step::Step;
-use crate::storage::bulk::{UnitIndex, whole_row};
+use crate::storage::bulk::{Before, Known, UnitIndex, Was, whole_row};
 use crate::storage::db::Db;
 use crate::storage::failure::{Failure, Told, caught};
+use crate::storage::imprint::{Lock, Value, pointed_at};
 use crate::storage::ledger::changes::Change;
-use crate::storage::ledger::plan::Ours;
-use crate::storage::ledger::recorded::{ByKey, Recorded};
+use crate::storage::ledger::recorded::Recorded;
 use crate::storage::sql::quoted;
 use crate::words::{Key, Outcome};
 
@@ -44,37 +41,39 @@ pub(crate) fn take_out_all(
     }
 }
 
-/// Deletes what was written for a unit. The changes; none where something points to it, or it was there before the migration:
-/// then it stays.
+/// A row that was written for a unit.
+pub(crate) type Written<'a> = (&'a Known, &'a Vec<Value>, &'a Was);
+
+/// The rows that were written for the sake of some legacy rows, those that point to others first.
+pub(crate) fn written<'a>(before: &'a Before, keys: &FxHashSet<Key>) -> Vec<Written<'a>> {
+    let mut written = Vec::new();
+    for known in before.tables.iter().rev() {
+        let first = written.len();
+        let rows = known.rows.iter().filter(|(_, was)| keys.contains(&was.key));
+        written.extend(rows.map(|(key, was)| (known, key, was)));
+        written[first..].sort_by_key(|(_, _, was)| was.key);
+    }
+    written
+}
+
+/// Deletes rows that were written before, each by its recorded key. The changes; none where a row stays, and all of them with it:
+/// somebody has changed it since, or something points to it.
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn deleted<S: Step>(
-    judged: &Judged<S>,
-    db: &mut Db,
-    unit: UnitIndex,
-    recorded: &ByKey,
-    ours: &Ours,
-) -> Result<Option<Vec<Change>>, ChunkError> {
-    let mut targets: Vec<(String, i64, Key)> = Vec::new();
-    for key in judged.unit(unit).iter().map(LegacyRow::key) {
-        let Some(was) = recorded.get(&key).filter(|was| was.outcome == Outcome::Migrated) else { continue };
-        let own = was.table.clone().unwrap_or_else(|| S::TARGET.to_owned());
-        let all = was.also.iter().cloned().chain(was.target.map(|id| (own, id)));
-        targets.extend(all.map(|(table, id)| (table, id, key)));
-    }
-    if targets.is_empty() || targets.iter().any(|(table, id, _)| !ours.made(table, *id)) {
-        return Ok(None);
-    }
+pub(crate) fn deleted(db: &mut Db, rows: &[Written<'_>]) -> Result<Option<Vec<Change>>, ChunkError> {
     let mut changes = Vec::new();
     let deleted = db.write(|db| {
-        for (table, id, key) in &targets {
-            let change = taken_out::<S>(db, table, *id, *key)?;
-            for (part, column) in S::PARTS.iter().filter(|_| table == S::TARGET) {
-                delete(db, part, column, *id)?;
+        for (known, key, was) in rows {
+            // Whoever would point to it waits until it is gone, or finds it there.
+            let standing = known.reading.rows(db, std::slice::from_ref(key), Lock::Key)?;
+            let Some(stands) = standing.get(*key) else { continue };
+            let table = known.model.shape.name;
+            let condition = known.reading.among("k", std::iter::once(*key), db.backend());
+            if known.hashed(stands) != was.left || pointed_at(db, table, &condition)? {
+                return Err(Told::not_taken(table));
             }
-            delete_row(db, &change, *id)?;
-            changes.push(change);
+            changes.push(delete(db, known, key, was, stands)?);
         }
         Ok::<_, diesel::result::Error>(())
     });
@@ -85,30 +84,29 @@ pub(crate) fn deleted<S: Step>(
     }
 }
 
-/// The line of the ledger about a row that is taken out, with all that it holds.
-pub(crate) fn taken_out<S: Step>(db: &mut Db, table: &str, id: i64, key: Key) -> QueryResult<Change> {
+/// Deletes a row. What is there still although nothing refused to let it go is kept by something of the site's own.
+fn delete(db: &mut Db, known: &Known, key: &Vec<Value>, was: &Was, stands: &[Value]) -> QueryResult<Change> {
+    let table = known.model.shape.name;
+    let condition = known.reading.among("t", std::iter::once(key), db.backend());
+    let whole = whole_row(db, table, &condition)?;
+    // In the form of all other changes, with the columns that the model does not have.
+    let mut before: serde_json::Map<_, _> =
+        whole.and_then(|whole| serde_json::from_str(&whole).ok()).unwrap_or_default();
+    before.extend(known.reading.some_columns(&known.hashed(stands), 0..stands.len()));
+    let sql = format!("DELETE FROM {} AS t WHERE {condition}", quoted(table));
+    let gone = match db {
+        Db::Pg(pg) => caught::execute(pg, &sql)?,
+        db => diesel::sql_query(sql).execute(db)?,
+    };
+    if gone == 0 {
+        return Err(Told::not_taken(table));
+    }
     Ok(Change {
-        table: static_name::<S>(table),
-        id,
-        legacy_key: Some(key),
-        what: "taken out",
-        before: whole_row(db, table, id)?,
+        table: table.into(),
+        row: known.name(key),
+        legacy_key: Some(was.key),
+        what: "taken out".into(),
+        before: Some(before),
         after: None,
     })
-}
-
-/// The rows of a table that only the ledger, or a constant of the step, names.
-fn delete(db: &mut Db, table: &str, column: &str, id: i64) -> QueryResult<usize> {
-    let sql = format!("DELETE FROM {} WHERE {} = {id}", quoted(table), quoted(column));
-    match db {
-        Db::Pg(pg) => caught::execute(pg, &sql),
-        db => diesel::sql_query(sql).execute(db),
-    }
-}
-
-/// Deletes a row of the target by its id. What was there, and is there still although nothing refused to let it go, is kept by
-/// something of the site's own.
-pub(crate) fn delete_row(db: &mut Db, change: &Change, id: i64) -> QueryResult<()> {
-    let gone = delete(db, change.table, "id", id)?;
-    if gone == 0 && change.before.is_some() { Err(Told::not_taken(change.table)) } else { Ok(()) }
 }

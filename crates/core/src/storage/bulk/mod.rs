@@ -4,17 +4,23 @@
 //! refuses a COPY, the next goes through a [`stage`] table, in which the target's own constraints find the culprits; [`settle`]
 //! leads from one to the other. Domains see the batches ([`rows`]) and the transaction ([`tx`]).
 
+mod amend;
 mod batch;
+mod before;
 mod pass;
+mod rewrite;
 mod rows;
 mod settle;
 mod stage;
 mod tx;
-mod upsert;
+mod whole;
 
+pub use amend::{Amending, Amendment};
 pub use batch::{Batch, UnitIndex};
+pub(crate) use before::{Before, Known, Was};
 pub(crate) use pass::Refused;
+pub(crate) use rewrite::RowKey;
 pub use rows::{Holds, Rows, Write};
 pub(crate) use settle::{Settled, Writing, settle};
 pub use tx::Tx;
-pub(crate) use upsert::whole_row;
+pub(crate) use whole::whole_row;

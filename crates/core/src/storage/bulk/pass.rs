@@ -7,6 +7,8 @@ use roaring::RoaringBitmap;
 use serde::de::DeserializeOwned;
 
 use super::batch::UnitIndex;
+use super::before::Before;
+use super::rewrite::Rewritten;
 use crate::storage::db::Db;
 use crate::storage::failure::{Failure, Told, caught};
 use crate::words::Code;
@@ -68,14 +70,19 @@ pub(super) struct Pass<'a> {
     pub(super) touched: RoaringBitmap,
     /// Of these, the refused ones: what they have written must be taken back.
     pub(super) dirty: RoaringBitmap,
-    /// Units that were written before, by an earlier run.
-    pub(super) again: RoaringBitmap,
+    /// Whether a step is finished: no unit can be refused.
+    pub(super) finishing: bool,
+    /// What was written before, where the chunk is judged again.
+    pub(super) before: Option<&'a Before>,
+    /// What became of it.
+    pub(super) rewritten: Rewritten,
 }
 
 impl<'a> Pass<'a> {
     pub(super) fn new(db: &'a mut Db, mode: Mode) -> Self {
-        let (by_set, went_by_set, refused, out, touched, dirty, again) = Default::default();
-        Self { db, mode, by_set, went_by_set, refused, out, touched, dirty, again }
+        let (by_set, went_by_set, refused, out, touched, dirty) = Default::default();
+        let (before, rewritten, finishing) = (None, Rewritten::default(), false);
+        Self { finishing, db, mode, by_set, went_by_set, refused, out, touched, dirty, before, rewritten }
     }
 
     /// Refuses a unit.
@@ -87,6 +94,16 @@ impl<'a> Pass<'a> {
             self.dirty.insert(unit);
         }
         self.refused.push(Refused { unit, code, reason });
+    }
+
+    /// Executes a statement of ours; how many rows it touched.
+    pub(super) fn execute(&mut self, sql: &str) -> QueryResult<usize> {
+        match &mut *self.db {
+            // Nobody finds a unit where a step is finished, but the operator is told what was refused.
+            Db::Pg(pg) if self.finishing => caught::execute(pg, sql),
+            Db::Pg(pg) => self.mode.execute(pg, sql),
+            db => diesel::sql_query(sql).execute(db),
+        }
     }
 
     pub(super) fn refuse_for(&mut self, unit: UnitIndex, failure: &Failure) {

@@ -6,11 +6,15 @@ use serde_json::Value;
 
 use super::batch::{Batch, UnitIndex};
 use super::tx::Tx;
-use crate::storage::model::Insert;
-use crate::words::Money;
+use crate::storage::imprint::Imprints;
+use crate::storage::model::{Insert, Model};
+use crate::words::{Key, Money};
 
 /// Something that a step does to the target for a legacy row: a row to insert, or a change of its own making.
 pub trait Write: Serialize + Clone + Send + Sync + Sized {
+    /// Whether it is a row to insert: then its imprint tells all that is written.
+    const IS_ROW: bool = false;
+
     /// The money that it carries into the target.
     fn money(&self) -> Option<Money> {
         None
@@ -26,9 +30,21 @@ pub trait Write: Serialize + Clone + Send + Sync + Sized {
     /// # Errors
     /// Those of the database. A row that cannot be written although the database is well is refused ([`Tx::refuse`]).
     fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()>;
+
+    /// What the rows are that it inserts.
+    #[doc(hidden)]
+    fn model() -> Option<Model> {
+        None
+    }
+
+    /// Notes the rows that a batch inserts, each for the sake of the legacy row that `key` tells of its unit.
+    #[doc(hidden)]
+    fn imprint(_batch: &Batch<Self>, _key: &dyn Fn(UnitIndex) -> Key, _into: &mut Imprints) {}
 }
 
 impl<T: Insert> Write for T {
+    const IS_ROW: bool = true;
+
     fn money(&self) -> Option<Money> {
         self.amount()
     }
@@ -39,6 +55,14 @@ impl<T: Insert> Write for T {
 
     fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()> {
         tx.insert(batch)
+    }
+
+    fn model() -> Option<Model> {
+        Some(Model::of::<T>())
+    }
+
+    fn imprint(batch: &Batch<Self>, key: &dyn Fn(UnitIndex) -> Key, into: &mut Imprints) {
+        into.add(batch.iter().map(|(unit, row)| (key(unit), row)));
     }
 }
 
@@ -58,6 +82,10 @@ pub trait Rows: Default + Clone + Send + Sync + 'static {
     /// The rows of the units that `keep` names.
     #[must_use]
     fn only(&self, keep: &dyn Fn(UnitIndex) -> bool) -> Self;
+    /// What the rows are that are inserted, parents first.
+    fn models() -> Vec<Model>;
+    /// Notes the rows that are inserted, each for the sake of the legacy row that `key` tells of its unit.
+    fn imprint(&self, key: &dyn Fn(UnitIndex) -> Key, into: &mut Imprints);
     /// Calls `each` with every amount of money that is written, and its unit.
     fn money(&self, each: &mut dyn FnMut(UnitIndex, Money));
     /// Calls `each` with every row as JSON, its unit and the name of its batch: to be looked at.
@@ -95,6 +123,12 @@ macro_rules! rows {
             }
             fn only(&self, keep: &dyn Fn($crate::UnitIndex) -> bool) -> Self {
                 Self { $($field: self.$field.only(keep)),+ }
+            }
+            fn models() -> Vec<$crate::Model> {
+                [$(<$row as $crate::Write>::model()),+].into_iter().flatten().collect()
+            }
+            fn imprint(&self, key: &dyn Fn($crate::UnitIndex) -> $crate::Key, into: &mut $crate::Imprints) {
+                $(<$row as $crate::Write>::imprint(&self.$field, key, into);)+
             }
             fn money(&self, each: &mut dyn FnMut($crate::UnitIndex, $crate::Money)) {
                 $(for (unit, row) in self.$field.iter() {

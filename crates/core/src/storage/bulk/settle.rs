@@ -6,7 +6,9 @@ use diesel::result::Error;
 use roaring::RoaringBitmap;
 
 use super::batch::UnitIndex;
+use super::before::Before;
 use super::pass::{Mode, Pass, Refused};
+use super::rewrite::Rewritten;
 use super::rows::Rows;
 use super::tx::Tx;
 use crate::storage::db::Db;
@@ -24,8 +26,8 @@ pub(crate) struct Writing<'a> {
     pub(crate) chunk: i64,
     /// How many units the chunk has.
     pub(crate) units: UnitIndex,
-    /// Those that were written before, by an earlier run.
-    pub(crate) again: &'a RoaringBitmap,
+    /// What was written before, where the chunk is judged again.
+    pub(crate) before: Option<&'a Before>,
     /// Whether the foreign keys of a COPY are checked by sets where they can be.
     pub(crate) by_set: bool,
 }
@@ -37,6 +39,16 @@ pub(crate) struct Settled {
     pub(crate) refused: Vec<Refused>,
     /// Whether foreign keys were checked by sets.
     pub(crate) by_set: bool,
+    /// What became of rows that were written before.
+    pub(crate) rewritten: Rewritten,
+}
+
+impl Settled {
+    fn and(mut self, other: Self) -> Self {
+        self.refused.extend(other.refused);
+        self.rewritten.and(other.rewritten);
+        self
+    }
 }
 
 /// Why a pass came to nothing.
@@ -70,9 +82,9 @@ pub(crate) fn settle<R: Rows>(db: &mut Db, to: &Writing<'_>, rows: &R) -> Result
     let mut chances = 0..CHANCES;
     loop {
         match pass(db, to, mode, &*rows) {
-            Ok(more) => {
-                refused.extend(more.refused);
-                return Ok(Settled { refused, by_set: more.by_set });
+            Ok(mut done) => {
+                refused.append(&mut done.refused);
+                return Ok(Settled { refused, ..done });
             }
             Err(Undone::Again { dirty, clean }) => {
                 refused.extend(dirty);
@@ -87,8 +99,9 @@ pub(crate) fn settle<R: Rows>(db: &mut Db, to: &Writing<'_>, rows: &R) -> Result
                 _ if mode == Mode::Direct => mode = Mode::Staged,
                 failure if failure.is_untold() => return Err(error),
                 _ => {
-                    refused.extend(by_halves(db, to, (0, to.units), &*rows)?);
-                    return Ok(Settled { refused, by_set: false });
+                    let mut done = by_halves(db, to, (0, to.units), &*rows)?;
+                    refused.append(&mut done.refused);
+                    return Ok(Settled { refused, by_set: false, ..done });
                 }
             },
         }
@@ -104,7 +117,7 @@ fn without<R: Rows>(rows: &R, refused: &[Refused]) -> R {
 fn pass<R: Rows>(db: &mut Db, to: &Writing<'_>, mode: Mode, rows: &R) -> Result<Settled, Undone> {
     db.write(|db| {
         let mut pass = Pass::new(db, mode);
-        pass.again.clone_from(to.again);
+        pass.before = to.before;
         pass.by_set = to.by_set;
         let mut tx = Tx::new(pass, to.step, to.chunk);
         rows.write(&mut tx)?;
@@ -112,9 +125,9 @@ fn pass<R: Rows>(db: &mut Db, to: &Writing<'_>, mode: Mode, rows: &R) -> Result<
             // What a constraint would refuse at the commit is still one row's fault here.
             tx.execute("SET CONSTRAINTS ALL IMMEDIATE")?;
         }
-        let Pass { refused, dirty, went_by_set: by_set, .. } = tx.pass;
+        let Pass { refused, dirty, went_by_set: by_set, rewritten, .. } = tx.pass;
         if dirty.is_empty() {
-            return Ok(Settled { refused, by_set });
+            return Ok(Settled { refused, by_set, rewritten });
         }
         let (dirty, clean) = refused.into_iter().partition(|refused| dirty.contains(refused.unit));
         Err(Undone::Again { dirty, clean })
@@ -127,26 +140,26 @@ fn by_halves<R: Rows>(
     writing: &Writing<'_>,
     (from, to): (UnitIndex, UnitIndex),
     rows: &R,
-) -> Result<Vec<Refused>, Error> {
+) -> Result<Settled, Error> {
     let half = rows.only(&|unit| (from..to).contains(&unit));
     match pass(db, writing, Mode::Staged, &half) {
-        Ok(done) => Ok(done.refused),
+        Ok(done) => Ok(done),
         Err(Undone::Again { dirty, clean }) => {
-            let mut all = [dirty, clean].concat();
+            let all = [dirty, clean].concat();
             let kept = without(&half, &all);
-            all.extend(by_halves(db, writing, (from, to), &kept)?);
-            Ok(all)
+            by_halves(db, writing, (from, to), &kept)
+                .map(|done| done.and(Settled { refused: all, ..Settled::default() }))
         }
         Err(Undone::Failed(error)) => match Failure::of(&error) {
             failure if !failure.blames_a_row() => Err(error),
             failure if to - from <= 1 => {
-                Ok(vec![Refused { unit: from, code: Code::CONSTRAINT_VIOLATED, reason: failure.reason() }])
+                let refused = Refused { unit: from, code: Code::CONSTRAINT_VIOLATED, reason: failure.reason() };
+                Ok(Settled { refused: vec![refused], ..Settled::default() })
             }
             _ => {
                 let middle = from + (to - from) / 2;
-                let mut refused = by_halves(db, writing, (from, middle), rows)?;
-                refused.extend(by_halves(db, writing, (middle, to), rows)?);
-                Ok(refused)
+                let half = by_halves(db, writing, (from, middle), rows)?;
+                Ok(half.and(by_halves(db, writing, (middle, to), rows)?))
             }
         },
     }

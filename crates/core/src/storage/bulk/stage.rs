@@ -14,7 +14,7 @@ use super::pass::{Mode, Pass};
 use crate::storage::constraints;
 use crate::storage::db::Db;
 use crate::storage::failure::{Failure, Told, UNFIT, caught};
-use crate::storage::model::{Insert, Replace};
+use crate::storage::model::Insert;
 use crate::storage::sql::{literal, quoted};
 
 /// A number that counts the staged rows in the order of the batch, from 1.
@@ -297,23 +297,6 @@ impl Stage {
             },
         }
     }
-}
-
-/// Replaces whole rows by their ids: one COPY, one UPDATE.
-pub(super) fn replace<T: Replace>(pg: &mut PgConnection, mode: Mode, rows: &[T]) -> QueryResult<()> {
-    let shape = T::shape();
-    let table = quoted(shape.name);
-    let public = open(pg, mode, shape.name)?;
-    fill(pg, |pg| T::copy(pg, rows))?;
-    let columns: Vec<String> = shape.columns.iter().map(|c| quoted(c.name)).filter(|c| c != "\"id\"").collect();
-    let sql = format!(
-        "UPDATE {public} t SET ({}) = ROW({}) FROM pg_temp.{table} s WHERE t.id = s.id",
-        columns.join(", "),
-        columns.iter().map(|c| format!("s.{c}")).collect::<Vec<_>>().join(", ")
-    );
-    let replaced = mode.execute(pg, &sql)?;
-    mode.execute(pg, &format!("DROP TABLE pg_temp.{table}"))?;
-    if replaced == rows.len() { Ok(()) } else { Err(Told::not_taken(shape.name)) }
 }
 
 /// Makes a table without any constraint, with the columns of the target's, their defaults and a row number. It hides the

@@ -1,18 +1,19 @@
 //! The target inside the transaction of a chunk: what a step may do to it.
 
-use diesel::{QueryResult, RunQueryDsl};
+use diesel::QueryResult;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::amend::{Amending, Amendment, Amends};
 use super::batch::{Batch, UnitIndex};
 use super::pass::{Mode, Pass};
-use super::{stage, upsert};
+use super::{rewrite, stage};
 use crate::storage::by_set;
 use crate::storage::db::Db;
-use crate::storage::failure::{Told, caught};
+use crate::storage::failure::Told;
 use crate::storage::ledger::changes::Change;
-use crate::storage::ledger::{self, close::NewRepair, plan::Ours};
-use crate::storage::model::{self, Insert, Replace};
+use crate::storage::ledger::{self, LedgerError, close::NewRepair, plan::Ours};
+use crate::storage::model::{self, Insert};
 use crate::words::{Code, Money, MoneyTotals, Repair};
 
 /// The target inside the transaction of a chunk.
@@ -29,7 +30,7 @@ impl<'a> Tx<'a> {
 
     /// The transaction in which a step is finished: it belongs to no chunk.
     pub(crate) fn finishing(db: &'a mut Db, step: &'a str) -> Self {
-        Self { pass: Pass::new(db, Mode::Direct), chunk: None, step }
+        Self { pass: Pass { finishing: true, ..Pass::new(db, Mode::Direct) }, chunk: None, step }
     }
 
     /// The connection, for what is read. What changes or locks rows of the platform goes through [`Tx::insert`],
@@ -54,12 +55,7 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// Those of the database. Where a row is to blame, the unit is found by halves.
     pub fn execute(&mut self, sql: &str) -> QueryResult<usize> {
-        match &mut *self.pass.db {
-            // Nobody finds a unit where a step is finished, but the operator is told what was refused.
-            Db::Pg(pg) if self.chunk.is_none() => caught::execute(pg, sql),
-            Db::Pg(pg) => self.pass.mode.execute(pg, sql),
-            db => diesel::sql_query(sql).execute(db),
-        }
+        self.pass.execute(sql)
     }
 
     /// As [`Tx::execute`], where the statement is known to concern so many rows of a table.
@@ -86,16 +82,36 @@ impl<'a> Tx<'a> {
     /// Those of the database. In a direct pass a refused row is one of them; in a staged one, and in SQLite, its unit is
     /// refused instead.
     pub fn insert<T: Insert>(&mut self, batch: &Batch<T>) -> QueryResult<()> {
-        if self.pass.refused.is_empty() && self.pass.again.is_empty() {
+        if self.pass.refused.is_empty() && self.pass.before.is_none() {
             return self.insert_all(batch);
         }
         // What is written anew may leave a unique value to what is new.
-        let again = batch.only(&|unit| !self.pass.out.contains(unit) && self.pass.again.contains(unit));
-        if !again.is_empty() {
-            upsert::upsert(&mut self.pass, &again)?;
+        let fresh = rewrite::rewrite(&mut self.pass, batch)?;
+        if !fresh.is_empty() {
+            self.insert_all(&fresh)?;
         }
-        let fresh = batch.only(&|unit| !self.pass.out.contains(unit) && !self.pass.again.contains(unit));
-        self.insert_all(&fresh)
+        Ok(())
+    }
+
+    /// Changes rows that are there already. `change` is handed the place of each among `rows`, and the row as it stands without
+    /// what this migration did to it before (none: there is no such row); it returns the row as it is to be, or why its unit is
+    /// refused. Columns that somebody has changed since stay as they are. What is changed is recorded. Of several amendments of one
+    /// row the first counts.
+    ///
+    /// # Errors
+    /// Those of the database; in SQLite a refused row's unit is refused instead.
+    pub fn amend<T: Insert + DeserializeOwned>(
+        &mut self,
+        amending: Amending,
+        rows: &[Amendment],
+        change: &mut dyn FnMut(usize, Option<T>) -> Result<T, (Code, String)>,
+    ) -> QueryResult<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let at_once = self.pass.before.is_none() && self.chunk.is_some();
+        let made = Amends { step: self.step, amending, rows, change }.apply(&mut self.pass, at_once)?;
+        self.changed(made)
     }
 
     fn insert_all<T: Insert>(&mut self, batch: &Batch<T>) -> QueryResult<()> {
@@ -126,35 +142,12 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// Puts whole rows in the place of those with their ids.
-    ///
-    /// # Errors
-    /// Those of the database; in SQLite a refused row's unit is refused instead.
-    pub fn replace<T: Replace>(&mut self, batch: &Batch<T>) -> QueryResult<()> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        match &mut *self.pass.db {
-            Db::Pg(pg) => {
-                stage::replace(pg, self.pass.mode, &batch.rows)?;
-                self.pass.touched.extend(batch.units.iter().copied());
-                Ok(())
-            }
-            Db::Lite(_) => {
-                let table = T::shape().name;
-                batch.iter().try_for_each(|(unit, row)| self.pass.each_lite(unit, table, |lite| T::update(lite, row)))
-            }
-            #[cfg(feature = "mysql")]
-            Db::My(_) => Err(model::no_target()),
-        }
-    }
-
     /// Records that rows which were in the target before were changed.
     ///
     /// # Errors
     /// Those of the database.
     pub fn changed(&mut self, changes: Vec<Change>) -> QueryResult<()> {
-        ledger::changes::record(self.pass.db, self.step, self.chunk, changes)
+        ledger::changes::record(self.pass.db, self.step, self.chunk, false, changes)
     }
 
     /// Takes ids of a table while a step is finished; ascending.
@@ -207,15 +200,11 @@ impl<'a> Tx<'a> {
         name: &str,
         read: impl FnOnce(&mut Db) -> QueryResult<T>,
     ) -> QueryResult<T> {
-        let unreadable = |error: ledger::LedgerError| match error {
-            ledger::LedgerError::Database { source, .. } => source,
-            other => diesel::result::Error::DeserializationError(Box::new(other)),
-        };
-        if let Some(first) = ledger::frozen::load(self.pass.db, name).map_err(unreadable)? {
+        if let Some(first) = ledger::frozen::load(self.pass.db, name).map_err(LedgerError::into_diesel)? {
             return Ok(first);
         }
         let first = read(self.pass.db)?;
-        ledger::frozen::save(self.pass.db, name, &first).map_err(unreadable)?;
+        ledger::frozen::save(self.pass.db, name, &first).map_err(LedgerError::into_diesel)?;
         Ok(first)
     }
 
@@ -224,10 +213,7 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// Those of the database.
     pub fn ours(&mut self) -> QueryResult<Ours> {
-        ledger::plan::ours(self.pass.db).map_err(|error| match error {
-            ledger::LedgerError::Database { source, .. } => source,
-            other => diesel::result::Error::DeserializationError(Box::new(other)),
-        })
+        ledger::plan::ours(self.pass.db).map_err(LedgerError::into_diesel)
     }
 
     /// Counts money that was written while a step is finished without having been read: a repair gave it.
@@ -240,11 +226,6 @@ impl<'a> Tx<'a> {
             totals.given(*amount);
         }
         ledger::close::write_money(self.pass.db, self.step, None, &totals)
-    }
-
-    /// Whether a replay writes the unit anew: it was written before.
-    pub fn is_again(&self, unit: UnitIndex) -> bool {
-        self.pass.again.contains(unit)
     }
 
     /// The name of the step.

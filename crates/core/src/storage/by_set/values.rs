@@ -1,12 +1,10 @@
-//! The distinct values of foreign keys in rows of a model, picked out by serde: fields are named as columns are.
-
-use std::fmt;
+//! The distinct values of foreign keys in rows of a model, by the names of their columns.
 
 use rustc_hash::FxHashSet;
 use serde::Serialize;
-use serde::ser::{self, Impossible, SerializeStruct, Serializer};
 
 use super::keys::ForeignKey;
+use crate::storage::fields::{self, Field, Fields, Untold};
 
 /// A value of a key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,7 +53,7 @@ pub(super) fn of<T: Serialize>(rows: &[T], keys: &[ForeignKey]) -> Option<Vec<Va
     let slot = Slot { value: Value::Null, seen: false, is_new: true };
     let mut picked = Picked { wanted: &wanted, slots: vec![slot; wanted.len()] };
     for row in rows {
-        row.serialize(&mut picked).ok()?;
+        fields::each(row, &mut picked).ok()?;
         for (distinct, places) in distinct.iter_mut().zip(&places) {
             // Rows stand in the order of a parent: mostly a key is that of the row before.
             if places.iter().any(|place| picked.slots[*place].is_new) {
@@ -174,168 +172,21 @@ impl Slot {
     }
 }
 
-impl SerializeStruct for &mut Picked<'_> {
-    type Ok = ();
-    type Error = NoValue;
+impl Fields for Picked<'_> {
+    fn place(&mut self, name: &'static str) -> Option<usize> {
+        self.wanted.iter().position(|wanted| *wanted == name)
+    }
 
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), NoValue> {
-        if let Some(place) = self.wanted.iter().position(|wanted| *wanted == name) {
-            let slot = &mut self.slots[place];
-            slot.seen = true;
-            value.serialize(Cell(slot))?;
+    fn take(&mut self, place: usize, value: Field<'_>) -> Result<(), Untold> {
+        let slot = &mut self.slots[place];
+        slot.seen = true;
+        match value {
+            Field::Null => slot.set(Value::Null),
+            Field::Integer(value) => slot.set(Value::Integer(value)),
+            Field::Text(text) => slot.set_text(text),
+            Field::Real(_) | Field::Bool(_) => return Err(Untold),
         }
         Ok(())
-    }
-
-    /// A field that is left out of some rows is NULL there.
-    fn skip_field(&mut self, name: &'static str) -> Result<(), NoValue> {
-        if let Some(place) = self.wanted.iter().position(|wanted| *wanted == name) {
-            self.slots[place].set(Value::Null);
-        }
-        Ok(())
-    }
-
-    fn end(self) -> Result<(), NoValue> {
-        Ok(())
-    }
-}
-
-/// Not a value that a key can be told by.
-#[derive(Debug)]
-struct NoValue;
-
-impl fmt::Display for NoValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a value of a foreign key")
-    }
-}
-
-impl std::error::Error for NoValue {}
-
-impl ser::Error for NoValue {
-    fn custom<T: fmt::Display>(_: T) -> Self {
-        Self
-    }
-}
-
-/// The serializer of a field.
-struct Cell<'a>(&'a mut Slot);
-
-type No = Impossible<(), NoValue>;
-
-/// What neither a row nor a key's value can be: the same of both serializers.
-macro_rules! refused {
-    () => {
-        type Ok = ();
-        type Error = NoValue;
-        type SerializeSeq = No;
-        type SerializeTuple = No;
-        type SerializeTupleStruct = No;
-        type SerializeTupleVariant = No;
-        type SerializeMap = No;
-        type SerializeStructVariant = No;
-
-        fn serialize_newtype_variant<T: Serialize + ?Sized>(
-            self,
-            _: &'static str,
-            _: u32,
-            _: &'static str,
-            _: &T,
-        ) -> Result<(), NoValue> {
-            Err(NoValue)
-        }
-
-        refused! {
-            serialize_bool(bool) -> ();
-            serialize_i8(i8) -> ();
-            serialize_u8(u8) -> ();
-            serialize_u16(u16) -> ();
-            serialize_u32(u32) -> ();
-            serialize_u64(u64) -> ();
-            serialize_f32(f32) -> ();
-            serialize_f64(f64) -> ();
-            serialize_char(char) -> ();
-            serialize_bytes(&[u8]) -> ();
-            serialize_unit() -> ();
-            serialize_unit_struct(&'static str) -> ();
-            serialize_unit_variant(&'static str, u32, &'static str) -> ();
-            serialize_seq(Option<usize>) -> No;
-            serialize_tuple(usize) -> No;
-            serialize_tuple_struct(&'static str, usize) -> No;
-            serialize_tuple_variant(&'static str, u32, &'static str, usize) -> No;
-            serialize_map(Option<usize>) -> No;
-            serialize_struct_variant(&'static str, u32, &'static str, usize) -> No;
-        }
-    };
-    ($($name:ident($($type:ty),*) -> $ok:ty;)+) => {
-        $(fn $name(self, $(_: $type),*) -> Result<$ok, NoValue> { Err(NoValue) })+
-    };
-}
-
-impl Serializer for Cell<'_> {
-    type SerializeStruct = No;
-
-    refused! {}
-
-    refused! { serialize_struct(&'static str, usize) -> No; }
-
-    fn serialize_i16(self, value: i16) -> Result<(), NoValue> {
-        self.0.set(Value::Integer(value.into()));
-        Ok(())
-    }
-
-    fn serialize_i32(self, value: i32) -> Result<(), NoValue> {
-        self.0.set(Value::Integer(value.into()));
-        Ok(())
-    }
-
-    fn serialize_i64(self, value: i64) -> Result<(), NoValue> {
-        self.0.set(Value::Integer(value));
-        Ok(())
-    }
-
-    fn serialize_str(self, text: &str) -> Result<(), NoValue> {
-        self.0.set_text(text);
-        Ok(())
-    }
-
-    fn serialize_none(self) -> Result<(), NoValue> {
-        self.0.set(Value::Null);
-        Ok(())
-    }
-
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), NoValue> {
-        value.serialize(self)
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), NoValue> {
-        value.serialize(self)
-    }
-}
-
-impl Serializer for &mut Picked<'_> {
-    type SerializeStruct = Self;
-
-    refused! {}
-
-    refused! {
-        serialize_i16(i16) -> ();
-        serialize_i32(i32) -> ();
-        serialize_i64(i64) -> ();
-        serialize_str(&str) -> ();
-        serialize_none() -> ();
-    }
-
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, NoValue> {
-        Ok(self)
-    }
-
-    fn serialize_some<T: Serialize + ?Sized>(self, _: &T) -> Result<(), NoValue> {
-        Err(NoValue)
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, row: &T) -> Result<(), NoValue> {
-        row.serialize(self)
     }
 }
 

@@ -1,60 +1,170 @@
-//! Rows that were in the target before the migration, or that a replay takes back: what was done to them.
+//! What the migration did to rows of the target that were there already: the columns, before and after.
+//!
+//! Rows of its own that it changed later are among them. Whoever asks what the migration wrote into a row last has it from the
+//! imprint of the row and the changes since; those that the imprint tells too are marked.
+
+use std::borrow::Cow;
 
 use diesel::prelude::*;
+use rustc_hash::FxHashMap;
 
-use super::tables::replant_changes;
+use super::error::{Attempt, LedgerError};
+use super::tables::replant_changes as ch;
 use crate::storage::db::Db;
+use crate::storage::imprint::Columns;
 use crate::storage::model;
 
-/// A target row that was there before, and what was done to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A row of the target that was there, and what was done to it.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Change {
     /// The table.
-    pub table: &'static str,
+    pub table: Cow<'static, str>,
     /// The row.
-    pub id: i64,
+    pub row: RowName,
     /// The legacy row for whose sake; none where there is none.
     pub legacy_key: Option<i64>,
     /// What was done, in a word: `filled`, `closed`.
-    pub what: &'static str,
-    /// What was there: a value, or several as JSON.
-    pub before: Option<String>,
-    /// What is there now, likewise.
-    pub after: Option<String>,
+    pub what: Cow<'static, str>,
+    /// The columns as they were; none where the row was not there.
+    pub before: Option<Columns>,
+    /// The same columns as they are now; none where the row was taken out.
+    pub after: Option<Columns>,
+}
+
+/// How a row is known.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum RowName {
+    /// By its `id`.
+    Id(i64),
+    /// By the columns of its key, as JSON: it has no `id`.
+    Key(String),
+}
+
+impl From<i64> for RowName {
+    fn from(id: i64) -> Self {
+        Self::Id(id)
+    }
+}
+
+impl RowName {
+    /// The row with these columns as its key.
+    pub fn of_key(key: &Columns) -> Self {
+        match key.get("id").and_then(serde_json::Value::as_i64) {
+            Some(id) if key.len() == 1 => Self::Id(id),
+            _ => Self::Key(serde_json::Value::Object(key.clone()).to_string()),
+        }
+    }
+
+    fn parts(&self) -> (Option<i64>, Option<String>) {
+        match self {
+            Self::Id(id) => (Some(*id), None),
+            Self::Key(key) => (None, Some(key.clone())),
+        }
+    }
 }
 
 #[derive(Insertable, Clone, serde::Serialize)]
-#[diesel(table_name = replant_changes, treat_none_as_default_value = false)]
+#[diesel(table_name = ch, treat_none_as_default_value = false)]
 struct NewChange {
     step: String,
     chunk_id: Option<i64>,
-    target_table: &'static str,
-    target_id: i64,
+    target_table: String,
+    target_id: Option<i64>,
+    target_key: Option<String>,
     legacy_key: Option<i64>,
-    what: &'static str,
+    what: String,
     value_before: Option<String>,
     value_after: Option<String>,
+    in_imprint: bool,
 }
 
-crate::insert!(NewChange => replant_changes);
+crate::insert!(NewChange => ch);
 
-/// Records changes.
+/// Records changes; `in_imprint`: whether the imprints of the rows tell them too.
 ///
 /// # Errors
 /// Those of the database.
-pub(crate) fn record(db: &mut Db, step: &str, chunk_id: Option<i64>, changes: Vec<Change>) -> QueryResult<()> {
+pub(crate) fn record(
+    db: &mut Db,
+    step: &str,
+    chunk_id: Option<i64>,
+    in_imprint: bool,
+    changes: Vec<Change>,
+) -> QueryResult<()> {
     let rows: Vec<NewChange> = changes
         .into_iter()
-        .map(|change| NewChange {
-            step: step.to_owned(),
-            chunk_id,
-            target_table: change.table,
-            target_id: change.id,
-            legacy_key: change.legacy_key,
-            what: change.what,
-            value_before: change.before,
-            value_after: change.after,
+        .map(|change| {
+            let (target_id, target_key) = change.row.parts();
+            let json = |columns: Columns| serde_json::Value::Object(columns).to_string();
+            NewChange {
+                step: step.to_owned(),
+                chunk_id,
+                target_table: change.table.into_owned(),
+                target_id,
+                target_key,
+                legacy_key: change.legacy_key,
+                what: change.what.into_owned(),
+                value_before: change.before.map(json),
+                value_after: change.after.map(json),
+                in_imprint,
+            }
         })
         .collect();
     model::insert_all(db, &rows)
+}
+
+/// A change as the ledger has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) step: String,
+    pub(crate) what: String,
+    pub(crate) before: Option<Columns>,
+    pub(crate) after: Option<Columns>,
+    /// Whether the imprint of the row tells it too.
+    pub(crate) in_imprint: bool,
+}
+
+/// Rows that are asked for at once.
+const PAGE: usize = 1_000;
+
+type Found = (String, String, Option<i64>, Option<String>, Option<String>, Option<String>, bool);
+
+/// What was done to some rows of a table, first things first.
+///
+/// # Errors
+/// The database fails, or a change cannot be read back.
+pub(crate) fn of_rows(
+    db: &mut Db,
+    table: &str,
+    rows: &[RowName],
+) -> Result<FxHashMap<RowName, Vec<Known>>, LedgerError> {
+    let mut changes: FxHashMap<RowName, Vec<Known>> = FxHashMap::default();
+    for some in rows.chunks(PAGE) {
+        let (ids, keys): (Vec<_>, Vec<_>) = some.iter().map(RowName::parts).unzip();
+        let (ids, keys): (Vec<i64>, Vec<String>) =
+            (ids.into_iter().flatten().collect(), keys.into_iter().flatten().collect());
+        let of_table = || {
+            let columns =
+                (ch::step, ch::what, ch::target_id, ch::target_key, ch::value_before, ch::value_after, ch::in_imprint);
+            ch::table.filter(ch::target_table.eq(table.to_owned())).order(ch::id).select(columns)
+        };
+        let mut found: Vec<Found> = Vec::new();
+        if !ids.is_empty() {
+            found.extend(of_table().filter(ch::target_id.eq_any(ids)).load::<Found>(db).attempt("read")?);
+        }
+        if !keys.is_empty() {
+            let keyed = of_table().filter(ch::target_id.is_null()).filter(ch::target_key.eq_any(keys));
+            found.extend(keyed.load::<Found>(db).attempt("read")?);
+        }
+        for (step, what, target_id, key, before, after, in_imprint) in found {
+            let unreadable = || LedgerError::Unreadable { what: "change of a row", of: table.to_owned() };
+            let columns = |json: Option<String>| {
+                json.map(|json| serde_json::from_str(&json).map_err(|_| unreadable())).transpose()
+            };
+            let row = target_id.map(RowName::Id).or(key.map(RowName::Key)).ok_or_else(unreadable)?;
+            let known = Known { step, what, before: columns(before)?, after: columns(after)?, in_imprint };
+            changes.entry(row).or_default().push(known);
+        }
+    }
+    Ok(changes)
 }

@@ -8,7 +8,9 @@ use super::owner::Owner;
 use super::tables::{
     replant_chunks as c, replant_money, replant_money as m, replant_outcomes, replant_quarantine, replant_repairs,
 };
+use super::{imprints, record};
 use crate::storage::db::Db;
+use crate::storage::imprint::Packed;
 use crate::storage::model::insert_all;
 use crate::storage::types::Instant;
 use crate::words::{Counts, Key, MoneyTotals};
@@ -20,10 +22,10 @@ pub struct Migrated {
     pub key: Key,
     /// Its row in the step's target table.
     pub target: i64,
-    /// A hash of all that was written for it.
-    pub fingerprint: [u8; 8],
     /// Further rows that it is behind: table and id.
     pub also: Vec<(String, i64)>,
+    /// A hash of what was done for its unit besides inserting rows; 0 where nothing was.
+    pub deeds: u64,
 }
 
 /// A row that was merged, skipped or quarantined, or a follower that was migrated as a row of its own.
@@ -127,20 +129,29 @@ pub struct ChunkResult {
     pub busy_ms: u64,
     /// Whether foreign keys of its rows were checked by sets.
     pub by_set: bool,
+    /// A hash of the verdicts, where the target holds all that they say.
+    pub digest: Option<[u8; 16]>,
 }
 
 /// Closes a chunk inside the transaction that wrote its rows. `false` where the lease was lost meanwhile: roll back.
 ///
 /// # Errors
 /// The database fails.
-pub fn close(db: &mut Db, step: &str, owner: &Owner, claim: &Claim, result: &ChunkResult) -> QueryResult<bool> {
+pub(crate) fn close(
+    db: &mut Db,
+    step: &str,
+    owner: &Owner,
+    claim: &Claim,
+    (result, imprint): (&ChunkResult, &[Packed]),
+) -> QueryResult<bool> {
     let mine = claim.held().filter(c::owner.eq(owner.as_str().to_owned()));
     let closed =
-        diesel::update(mine).set((c::state.eq("done"), c::by_set.eq(result.by_set), numbers(result)?)).execute(db)?;
+        diesel::update(mine).set((c::state.eq("done"), c::by_set.eq(result.by_set), numbers(result))).execute(db)?;
     if closed != 1 {
         return Ok(false);
     }
-    rows(db, step, claim.chunk, result).map(|()| true)
+    rows(db, step, claim.chunk, result)?;
+    imprints::save(db, claim.chunk, imprint).map(|()| true)
 }
 
 /// What stands in the row of a chunk itself.
@@ -157,12 +168,12 @@ struct Numbers {
     done_at: Option<Instant>,
     reason: Option<String>,
     record: Option<Vec<u8>>,
+    digest: Option<Vec<u8>>,
 }
 
-fn numbers(result: &ChunkResult) -> QueryResult<Numbers> {
-    let unsendable = |error: postcard::Error| diesel::result::Error::SerializationError(Box::new(error));
+fn numbers(result: &ChunkResult) -> Numbers {
     let counts = &result.counts;
-    Ok(Numbers {
+    Numbers {
         rows_read: counts.read.cast_signed(),
         migrated: counts.migrated.cast_signed(),
         merged: counts.merged.cast_signed(),
@@ -172,8 +183,9 @@ fn numbers(result: &ChunkResult) -> QueryResult<Numbers> {
         busy_ms: result.busy_ms.cast_signed(),
         done_at: Some(Instant::now()),
         reason: None,
-        record: Some(postcard::to_stdvec(&result.migrated).map_err(unsendable)?),
-    })
+        record: Some(record::packed(&result.migrated)),
+        digest: result.digest.map(Vec::from),
+    }
 }
 
 /// Writes the rows that the ledger keeps of a chunk.
@@ -210,7 +222,7 @@ pub(crate) fn close_again(
     chunk: i64,
     moved: &[Key],
     kept: &[Key],
-    result: &mut ChunkResult,
+    (result, imprint): (&mut ChunkResult, &[Packed]),
 ) -> QueryResult<()> {
     use {replant_outcomes as o, replant_quarantine as q, replant_repairs as r};
     for some in moved.chunks(1_000) {
@@ -230,8 +242,10 @@ pub(crate) fn close_again(
     let stayed: i64 = repairs().count().get_result(db)?;
     result.counts.repairs += stayed.cast_unsigned();
     let done = c::table.find(chunk).filter(c::state.eq("done"));
-    diesel::update(done).set((numbers(result)?, c::epoch.eq(c::epoch + 1))).execute(db)?;
-    rows(db, step, chunk, result)
+    diesel::update(done).set((numbers(result), c::epoch.eq(c::epoch + 1))).execute(db)?;
+    rows(db, step, chunk, result)?;
+    imprints::forget(db, chunk)?;
+    imprints::save(db, chunk, imprint)
 }
 
 /// Forgets the repairs and the money of the last time that a step was finished.

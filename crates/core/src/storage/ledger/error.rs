@@ -54,3 +54,13 @@ impl From<diesel::result::Error> for LedgerError {
         Self::Database { attempted: "read or written", source }
     }
 }
+
+impl LedgerError {
+    /// As an error of the database: inside a transaction nothing else comes back.
+    pub(crate) fn into_diesel(self) -> diesel::result::Error {
+        match self {
+            Self::Database { source, .. } => source,
+            other => diesel::result::Error::DeserializationError(Box::new(other)),
+        }
+    }
+}

@@ -1,17 +1,19 @@
 //! What became of legacy rows, and where target rows came from.
 
 use std::collections::BTreeMap;
+use std::hash::Hash;
 
 use diesel::prelude::*;
 use serde::Serialize;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::close::Migrated;
 use super::error::{Attempt, LedgerError};
-use super::plan;
 use super::tables::{
     replant_changes as ch, replant_chunks as c, replant_outcomes as o, replant_quarantine as q, replant_repairs as r,
     replant_steps as s,
 };
+use super::{imprints, moved, plan, record};
 use crate::storage::db::Db;
 use crate::storage::ledger::standings::{Exceptions, Standings};
 use crate::words::{Key, Outcome, Root};
@@ -33,8 +35,8 @@ pub struct Lineage {
     pub repairs: Vec<String>,
     /// The chunk that decided it.
     pub chunk: i64,
-    /// The fingerprint of what was written for a migrated row, in hexadecimal.
-    pub fingerprint: Option<String>,
+    /// A hash of the rows that were written for it, in hexadecimal; none where there are none.
+    pub imprint: Option<String>,
 }
 
 /// A repaired value.
@@ -86,10 +88,6 @@ pub fn known_steps(db: &mut Db) -> Result<Vec<KnownStep>, LedgerError> {
     s::table.order((s::position, s::name)).select((s::name, s::legacy_table, s::target_table)).load(db).attempt("read")
 }
 
-fn decode(step: &str, record: &[u8]) -> Result<Vec<Migrated>, LedgerError> {
-    postcard::from_bytes(record).map_err(|_| LedgerError::Unreadable { what: "record of a chunk", of: step.to_owned() })
-}
-
 /// The ids of a step's committed chunks, by key.
 fn chunks(db: &mut Db, step: &str) -> Result<Vec<i64>, LedgerError> {
     c::table
@@ -101,10 +99,10 @@ fn chunks(db: &mut Db, step: &str) -> Result<Vec<i64>, LedgerError> {
         .attempt("read")
 }
 
-pub(super) fn record(db: &mut Db, step: &str, chunk: i64) -> Result<Vec<Migrated>, LedgerError> {
+pub(super) fn record_of(db: &mut Db, step: &str, chunk: i64) -> Result<Vec<Migrated>, LedgerError> {
     let record: Option<Vec<u8>> = c::table.find(chunk).select(c::record).first(db).attempt("read")?;
     let unreadable = || LedgerError::Unreadable { what: "record of a chunk", of: step.to_owned() };
-    decode(step, &record.ok_or_else(unreadable)?)
+    record::unpacked(step, &record.ok_or_else(unreadable)?)
 }
 
 /// The committed chunk in whose range a key lies.
@@ -125,7 +123,7 @@ pub(crate) fn standings(db: &mut Db, step: &str) -> Result<Option<Standings>, Le
     let Some(plan) = plan::load(db, step)?.filter(|plan| plan.done) else { return Ok(None) };
     let mut exceptions = Exceptions::default();
     for chunk in chunks(db, step)? {
-        let rows = record(db, step, chunk)?.into_iter();
+        let rows = record_of(db, step, chunk)?.into_iter();
         rows.filter(|row| plan.id_of(row.key) != Some(row.target))
             .for_each(|row| exceptions.other_id(row.key, row.target));
     }
@@ -162,6 +160,11 @@ pub(crate) fn standings(db: &mut Db, step: &str) -> Result<Option<Standings>, Le
         }
         Ok(last)
     })?;
+    for (key, row) in moved::all(db, step)? {
+        if let (Outcome::Migrated, None, Some(target)) = (row.outcome, row.table, row.target) {
+            exceptions.other_id(key, target);
+        }
+    }
     Ok(Some(Standings::new(plan.keys, plan.ids, exceptions)))
 }
 
@@ -200,13 +203,14 @@ pub fn lineage<E: From<LedgerError>>(
             .attempt("read")?;
         repairs.dedup();
         let mut rows: Vec<Lineage> =
-            record(db, &step.name, chunk)?.into_iter().map(|row| migrated(step, chunk, row)).collect();
+            record_of(db, &step.name, chunk)?.into_iter().map(|row| migrated(step, chunk, row)).collect();
         let others: Vec<OutcomeRow> =
             o::table.filter(o::chunk_id.eq(chunk)).select(OUTCOME).load(db).attempt("read")?;
         for row in others {
             rows.push(other_row(step, chunk, row)?);
         }
         rows.sort_unstable_by_key(|row| row.legacy_id);
+        imprint(db, chunk, &mut rows)?;
         let mut late_of = late_repairs(db, &step.name, chunk, &rows)?;
         for mut row in rows {
             let from = repairs.partition_point(|(key, _)| *key < row.legacy_id);
@@ -219,6 +223,23 @@ pub fn lineage<E: From<LedgerError>>(
             }
             each(row)?;
         }
+    }
+    Ok(())
+}
+
+/// Hashes what was written for each of the rows of a chunk, which are sorted by their keys.
+fn imprint(db: &mut Db, chunk: i64, rows: &mut [Lineage]) -> Result<(), LedgerError> {
+    let mut hashes: Vec<Option<Xxh3>> = vec![None; rows.len()];
+    for table in imprints::of_chunk(db, chunk)? {
+        for (place, key) in table.keys.iter().enumerate() {
+            let Ok(row) = rows.binary_search_by_key(key, |row| row.legacy_id) else { continue };
+            let hash = hashes[row].get_or_insert_default();
+            table.name.hash(hash);
+            table.values.iter().for_each(|column| column[place].hash(hash));
+        }
+    }
+    for (row, hash) in rows.iter_mut().zip(hashes) {
+        row.imprint = hash.map(|hash| format!("{:016x}", hash.digest()));
     }
     Ok(())
 }
@@ -260,7 +281,7 @@ fn migrated(step: &KnownStep, chunk: i64, row: Migrated) -> Lineage {
         targets,
         repairs: Vec::new(),
         chunk,
-        fingerprint: Some(format!("{:016x}", u64::from_le_bytes(row.fingerprint))),
+        imprint: None,
     }
 }
 
@@ -287,7 +308,7 @@ fn other_row(
         targets: target.map(|id| (table, id)).into_iter().collect(),
         repairs: Vec::new(),
         chunk,
-        fingerprint: None,
+        imprint: None,
     })
 }
 
@@ -302,13 +323,14 @@ pub fn of_legacy(db: &mut Db, step: &KnownStep, key: Key) -> Result<Option<Linea
         Some((chunk, row)) => Some(other_row(step, chunk, row)?),
         None => match chunk_of(db, &step.name, key)? {
             None => None,
-            Some(chunk) => record(db, &step.name, chunk)?
+            Some(chunk) => record_of(db, &step.name, chunk)?
                 .into_iter()
                 .find(|row| row.key == key)
                 .map(|row| migrated(step, chunk, row)),
         },
     };
     if let Some(found) = &mut found {
+        imprint(db, found.chunk, std::slice::from_mut(found))?;
         found.repairs = repairs(db, &step.name, key)?.into_iter().map(|repair| repair.code).collect();
         found.repairs.sort_unstable();
         found.repairs.dedup();
@@ -380,6 +402,7 @@ pub fn changes(db: &mut Db, table: &str, id: i64) -> Result<Vec<ChangeEntry>, Le
     ch::table
         .filter(ch::target_table.eq(table.to_owned()))
         .filter(ch::target_id.eq(id))
+        .order(ch::id)
         .select((ch::step, ch::chunk_id, ch::legacy_key, ch::what, ch::value_before, ch::value_after))
         .load(db)
         .attempt("read")

@@ -2,10 +2,11 @@
 
 use diesel::prelude::*;
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use super::close::Migrated;
 use super::error::{Attempt, LedgerError};
-use super::history::{OUTCOME, OutcomeRow, chunk_of, outcome_of, record};
+use super::history::{OUTCOME, OutcomeRow, chunk_of, outcome_of, record_of};
 use super::tables::{replant_chunks as c, replant_outcomes as o, replant_quarantine as q};
 use crate::storage::db::Db;
 use crate::words::{Key, KeyRange, Outcome, Root};
@@ -26,14 +27,14 @@ pub(crate) fn chunks(db: &mut Db, step: &str) -> Result<Vec<(i64, KeyRange)>, Le
 }
 
 /// What the ledger has recorded of a legacy row: more than lineage shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Recorded {
     pub(crate) outcome: Outcome,
     pub(crate) code: Option<String>,
     pub(crate) target: Option<i64>,
     pub(crate) table: Option<String>,
-    pub(crate) fingerprint: Option<[u8; 8]>,
     pub(crate) also: Vec<(String, i64)>,
+    pub(crate) deeds: u64,
     pub(crate) root: Option<Root>,
     /// The legacy row of a quarantined one, as JSON.
     pub(crate) legacy_row: Option<String>,
@@ -46,8 +47,8 @@ impl From<Migrated> for Recorded {
             code: None,
             target: Some(row.target),
             table: None,
-            fingerprint: Some(row.fingerprint),
             also: row.also,
+            deeds: row.deeds,
             root: None,
             legacy_row: None,
         }
@@ -57,16 +58,24 @@ impl From<Migrated> for Recorded {
 /// Recorded rows, by key.
 pub(crate) type ByKey = FxHashMap<Key, Recorded>;
 
-/// The rows that a chunk has closed, by key. Whoever has read them may close the chunk again: it stays locked.
+/// A hash of the verdicts of a chunk, where the target holds all that they say.
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn of_chunk(db: &mut Db, step: &str, chunk: i64) -> Result<ByKey, LedgerError> {
+pub(crate) fn digest(db: &mut Db, chunk: i64) -> QueryResult<Option<Vec<u8>>> {
+    c::table.find(chunk).select(c::digest).first(db)
+}
+
+/// The rows that a chunk has closed, by key, and the hash of its verdicts. Whoever has read them may close the chunk again: it stays locked.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn of_chunk(db: &mut Db, step: &str, chunk: i64) -> Result<(ByKey, Option<Vec<u8>>), LedgerError> {
     if let Db::Pg(pg) = db {
         c::table.find(chunk).select(c::id).for_update().first::<i64>(pg).attempt("locked")?;
     }
     let mut rows: FxHashMap<Key, Recorded> =
-        record(db, step, chunk)?.into_iter().map(|row| (row.key, row.into())).collect();
+        record_of(db, step, chunk)?.into_iter().map(|row| (row.key, row.into())).collect();
     let roots: Vec<(Key, String, Key, String)> = q::table
         .filter(q::chunk_id.eq(chunk))
         .select((q::legacy_key, q::root_step, q::root_key, q::legacy_row))
@@ -79,7 +88,7 @@ pub(crate) fn of_chunk(db: &mut Db, step: &str, chunk: i64) -> Result<ByKey, Led
         let (root, legacy_row) = roots.remove(&row.0).unzip();
         rows.insert(row.0, Recorded { legacy_row, ..other(step, row, root)? });
     }
-    Ok(rows)
+    Ok((rows, digest(db, chunk).attempt("read")?))
 }
 
 fn other(
@@ -92,31 +101,33 @@ fn other(
         code,
         target,
         table,
-        fingerprint: None,
         also: Vec::new(),
+        deeds: 0,
         root,
         legacy_row: None,
     })
 }
 
-/// What one row was recorded as, in whatever chunk.
+/// What one row was recorded as, and in which chunk.
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn of_row(db: &mut Db, step: &str, key: Key) -> Result<Option<Recorded>, LedgerError> {
-    let found: Option<OutcomeRow> =
-        o::table.find((step.to_owned(), key)).select(OUTCOME).first(db).optional().attempt("read")?;
-    if let Some(found) = found {
+pub(crate) fn of_row(db: &mut Db, step: &str, key: Key) -> Result<Option<(i64, Recorded)>, LedgerError> {
+    let found: Option<(i64, OutcomeRow)> =
+        o::table.find((step.to_owned(), key)).select((o::chunk_id, OUTCOME)).first(db).optional().attempt("read")?;
+    if let Some((chunk, found)) = found {
         let root: Option<(String, Key)> = q::table
             .find((step.to_owned(), key))
             .select((q::root_step, q::root_key))
             .first(db)
             .optional()
             .attempt("read")?;
-        return other(step, found, root.map(|(step, key)| Root { step, key })).map(Some);
+        return other(step, found, root.map(|(step, key)| Root { step, key })).map(|row| Some((chunk, row)));
     }
     match chunk_of(db, step, key)? {
         None => Ok(None),
-        Some(chunk) => Ok(record(db, step, chunk)?.into_iter().find(|row| row.key == key).map(Recorded::from)),
+        Some(chunk) => {
+            Ok(record_of(db, step, chunk)?.into_iter().find(|row| row.key == key).map(|row| (chunk, row.into())))
+        }
     }
 }

@@ -76,6 +76,26 @@ diesel::table! {
         record -> Nullable<Binary>,
         by_set -> Bool,
         token -> Nullable<Text>,
+        digest -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    replant_imprints (chunk_id, target_table) {
+        chunk_id -> BigInt,
+        target_table -> Text,
+        rows -> BigInt,
+        first_id -> Nullable<BigInt>,
+        last_id -> Nullable<BigInt>,
+        data -> Binary,
+    }
+}
+
+diesel::table! {
+    replant_moved (step, legacy_key) {
+        step -> Text,
+        legacy_key -> BigInt,
+        data -> Binary,
     }
 }
 
@@ -131,15 +151,18 @@ diesel::table! {
 }
 
 diesel::table! {
-    replant_changes (target_table, target_id, what) {
+    replant_changes (id) {
+        id -> BigInt,
         step -> Text,
         chunk_id -> Nullable<BigInt>,
         target_table -> Text,
-        target_id -> BigInt,
+        target_id -> Nullable<BigInt>,
+        target_key -> Nullable<Text>,
         legacy_key -> Nullable<BigInt>,
         what -> Text,
         value_before -> Nullable<Text>,
         value_after -> Nullable<Text>,
+        in_imprint -> Bool,
     }
 }
 

@@ -1,9 +1,9 @@
 //! The toy's target rows, and two ways of changing an item that was there before.
 
 use diesel::prelude::*;
-use replant_core::Batch;
 use replant_core::prelude::*;
-use serde::Serialize;
+use replant_core::{Amending, Amendment, Batch, Lock, columns};
+use serde::{Deserialize, Serialize};
 
 diesel::table! {
     items (id) {
@@ -33,8 +33,8 @@ diesel::table! {
     }
 }
 
-#[derive(Debug, Clone, Insertable, AsChangeset, Serialize)]
-#[diesel(table_name = items, treat_none_as_default_value = false, treat_none_as_null = true)]
+#[derive(Debug, Clone, Insertable, Serialize, Deserialize)]
+#[diesel(table_name = items, treat_none_as_default_value = false)]
 pub(crate) struct NewItem {
     pub(crate) id: i64,
     pub(crate) name: String,
@@ -66,7 +66,6 @@ impl NewPart {
 }
 
 replant_core::insert!(NewItem => items);
-replant_core::replace!(NewItem => items);
 replant_core::insert!(NewLabel => labels);
 replant_core::insert!(NewPart => parts, money = |part| part.money());
 
@@ -100,15 +99,13 @@ impl Write for Rename {
                 continue;
             }
             tx.touch(unit);
-            let what = "renamed";
-            let after = Some(rename.name.clone());
             changes.push(Change {
-                table: "items",
-                id: rename.id,
+                table: "items".into(),
+                row: rename.id.into(),
                 legacy_key: Some(rename.key),
-                what,
+                what: "renamed".into(),
                 before: None,
-                after,
+                after: Some(columns!(name = rename.name)),
             });
         }
         tx.changed(changes)
@@ -121,8 +118,11 @@ pub(crate) struct Swap(pub(crate) NewItem);
 
 impl Write for Swap {
     fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()> {
-        let mut items = Batch::default();
-        batch.iter().for_each(|(unit, swap)| items.push(unit, swap.0.clone()));
-        tx.replace(&items)
+        let amendment = |(unit, swap): (_, &Self)| Amendment { unit, id: swap.0.id, legacy_key: None, lock: Lock::Key };
+        let rows: Vec<Amendment> = batch.iter().map(amendment).collect();
+        tx.amend(Amending { what: "swapped", stamp: None }, &rows, &mut |place, found: Option<NewItem>| {
+            let gone = || (Code::TARGET_ROW_GONE, "the item to swap is not there".to_owned());
+            found.map(|_| batch.rows()[place].0.clone()).ok_or_else(gone)
+        })
     }
 }

@@ -1,0 +1,301 @@
+//! Rows as the target holds them, in their one form.
+
+use std::borrow::Cow;
+
+use diesel::backend::Backend as Sql;
+use diesel::deserialize::{self, FromSql, QueryableByName};
+use diesel::prelude::*;
+use diesel::row::{Field as _, NamedRow, Row};
+use diesel::sql_types::{BigInt, Double, Nullable, Text};
+use rustc_hash::FxHashMap;
+
+use super::json::Columns;
+use super::sent::Table;
+use super::value::Value;
+use crate::storage::db::{Backend, Db};
+use crate::storage::model::Model;
+use crate::storage::shape::{Kind, TableShape};
+use crate::storage::sql::{literal, quoted};
+use crate::storage::types::{Instant, Utc};
+use crate::words::Key;
+
+/// Rows that are asked for at once.
+const PAGE: usize = 1_000;
+
+/// What becomes of rows that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// They stay free.
+    No,
+    /// Nobody else changes them until the transaction ends; rows that point to them may come.
+    Values,
+    /// Nor comes a row that points to them.
+    Key,
+}
+
+/// Rows by their keys: the values of the columns that were asked for.
+pub(crate) type ByKey = FxHashMap<Vec<Value>, Vec<Value>>;
+
+/// How rows of a table are read.
+#[derive(Debug, Clone)]
+pub(crate) struct Reading {
+    table: String,
+    /// The columns by which rows are known: those of the primary key; all of them where there is none.
+    key: Vec<(String, Kind)>,
+    columns: Vec<(String, Kind)>,
+}
+
+/// A row, by the order of its columns. What a column holds stands in the name that it has in the query.
+struct Found(Vec<Value>);
+
+/// The first letter of the name of a column in a query.
+fn letter(kind: Kind) -> char {
+    match kind {
+        Kind::SmallInt | Kind::Integer | Kind::BigInt | Kind::Bool => 'i',
+        Kind::Float | Kind::Double => 'r',
+        Kind::Text | Kind::Wall | Kind::Date => 't',
+        Kind::Instant => 'u',
+    }
+}
+
+impl<DB: Sql> QueryableByName<DB> for Found
+where
+    i64: FromSql<BigInt, DB>,
+    f64: FromSql<Double, DB>,
+    String: FromSql<Text, DB>,
+    Instant: FromSql<Utc, DB>,
+{
+    fn build<'a>(row: &impl NamedRow<'a, DB>) -> deserialize::Result<Self> {
+        let value = |place: usize| {
+            let kind = Row::get(row, place).and_then(|field| field.field_name()?.chars().next());
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(
+                match kind {
+                    Some('i') => row.get_value::<Nullable<BigInt>, Option<i64>, _>(place)?.map(Value::Integer),
+                    Some('r') => row.get_value::<Nullable<Double>, Option<f64>, _>(place)?.map(Value::Real),
+                    Some('u') => {
+                        let at = row.get_value::<Nullable<Utc>, Option<Instant>, _>(place)?;
+                        at.map(|at| Value::Integer(at.micros()))
+                    }
+                    _ => {
+                        let text = row.get_value::<Nullable<Text>, Option<String>, _>(place)?;
+                        text.map(|text| Value::Text(text.into()))
+                    }
+                }
+                .unwrap_or(Value::Null),
+            )
+        };
+        (0..row.field_count()).map(value).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+#[derive(QueryableByName)]
+struct Name {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+const KEY: &str = "
+SELECT a.attname::text AS name
+  FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+ WHERE i.indrelid = to_regclass(format('%I.%I', current_schema(), $1)) AND i.indisprimary ORDER BY a.attnum";
+const KEY_LITE: &str = "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk";
+
+/// The columns of a table's primary key.
+///
+/// # Errors
+/// The catalogue cannot be read.
+pub(crate) fn primary_key(db: &mut Db, table: &str) -> QueryResult<Vec<String>> {
+    let sql = match db.backend() {
+        Backend::Postgres => KEY.replace("$1", &literal(table)),
+        Backend::Sqlite | Backend::MariaDb => KEY_LITE.replace('?', &literal(table)),
+    };
+    let found: Vec<Name> = diesel::sql_query(sql).load(db)?;
+    Ok(found.into_iter().map(|found| found.name).collect())
+}
+
+const TRIGGERS: &str = "
+SELECT count(*) AS found FROM pg_trigger
+ WHERE tgrelid = to_regclass(format('%I.%I', current_schema(), $1)) AND NOT tgisinternal AND tgtype & 1 = 1 AND tgenabled IN ('O', 'A')";
+const TRIGGERS_LITE: &str = "SELECT count(*) AS found FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?";
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    found: i64,
+}
+
+/// Whether a table has triggers of the site that may change a row as it is written.
+///
+/// # Errors
+/// The catalogue cannot be read.
+pub(crate) fn has_row_triggers(db: &mut Db, table: &str) -> QueryResult<bool> {
+    let sql = match db.backend() {
+        Backend::Postgres => TRIGGERS.replace("$1", &literal(table)),
+        Backend::Sqlite | Backend::MariaDb => TRIGGERS_LITE.replace('?', &literal(table)),
+    };
+    diesel::sql_query(sql).get_result::<Count>(db).map(|count| count.found > 0)
+}
+
+impl Reading {
+    /// A reading of some columns of a table.
+    ///
+    /// # Errors
+    /// The catalogue cannot be read.
+    pub(crate) fn new(db: &mut Db, shape: &TableShape, columns: &[Cow<'static, str>]) -> QueryResult<Self> {
+        let kind = |name: &str| {
+            let known = shape.columns.iter().find(|column| column.name == name);
+            (name.to_owned(), known.map_or(Kind::Text, |column| column.kind))
+        };
+        let columns: Vec<_> = columns.iter().map(|column| kind(column)).collect();
+        let key: Vec<_> = primary_key(db, shape.name)?.iter().map(|name| kind(name)).collect();
+        let known = !key.is_empty() && key.iter().all(|name| columns.contains(name));
+        Ok(Self { table: shape.name.to_owned(), key: if known { key } else { columns.clone() }, columns })
+    }
+
+    /// The values of a row, put into the order of these columns from that of others; NULL where those lack one.
+    pub(crate) fn arranged(&self, others: &[Cow<'static, str>], value: impl Fn(usize) -> Value) -> Vec<Value> {
+        let place = |name: &String| others.iter().position(|other| other == name);
+        self.columns.iter().map(|(name, _)| place(name).map_or(Value::Null, &value)).collect()
+    }
+
+    /// Rows as a table, each with the legacy row for whose sake it was written.
+    pub(crate) fn rows_of<'a>(&self, rows: impl Iterator<Item = (Key, &'a [Value])>) -> Table {
+        let columns: Vec<Cow<'static, str>> = self.columns.iter().map(|(name, _)| Cow::Owned(name.clone())).collect();
+        let mut values = vec![Vec::new(); columns.len()];
+        let mut keys = Vec::new();
+        for (key, row) in rows {
+            keys.push(key);
+            values.iter_mut().zip(row).for_each(|(column, value)| column.push(value.clone()));
+        }
+        Table { name: Cow::Owned(self.table.clone()), columns, keys, values }
+    }
+
+    /// The key of a row, as JSON.
+    pub(crate) fn key_columns(&self, key: &[Value]) -> Columns {
+        key.iter().zip(&self.key).map(|(value, (name, kind))| (name.clone(), value.to_json(*kind))).collect()
+    }
+
+    /// Some columns of a row, as JSON.
+    pub(crate) fn some_columns(&self, row: &[Value], places: impl Iterator<Item = usize>) -> Columns {
+        let column = |place: usize| {
+            let (name, kind) = &self.columns[place];
+            (name.clone(), row[place].to_json(*kind))
+        };
+        places.map(column).collect()
+    }
+
+    /// The table.
+    pub(crate) fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// The columns of the key, each with what it holds.
+    pub(crate) fn keyed(&self) -> &[(String, Kind)] {
+        &self.key
+    }
+
+    /// The columns, each with what it holds.
+    pub(crate) fn columns(&self) -> &[(String, Kind)] {
+        &self.columns
+    }
+
+    /// The key of a row.
+    pub(crate) fn key(&self, row: &[Value]) -> Vec<Value> {
+        self.places().map(|place| row[place].clone()).collect()
+    }
+
+    fn places(&self) -> impl Iterator<Item = usize> + '_ {
+        let place = |column| self.columns.iter().position(|known| known == column);
+        self.key.iter().map(move |column| place(column).expect("a key is among the columns"))
+    }
+
+    /// The condition that a row of `alias` has one of some keys, as SQL.
+    pub(crate) fn among<'a>(
+        &self,
+        alias: &str,
+        keys: impl Iterator<Item = &'a Vec<Value>>,
+        backend: Backend,
+    ) -> String {
+        let columns: Vec<String> = self.key.iter().map(|(name, _)| format!("{alias}.{}", quoted(name))).collect();
+        let value = |key: &Vec<Value>| {
+            let values = key.iter().zip(&self.key).map(|(value, (_, kind))| value.sql(*kind, backend));
+            values.collect::<Vec<_>>()
+        };
+        match &columns[..] {
+            [column] => {
+                format!("{column} IN ({})", keys.map(|key| value(key).join(", ")).collect::<Vec<_>>().join(", "))
+            }
+            columns => {
+                let keys = keys.map(|key| format!("({})", value(key).join(", ")));
+                format!("({}) IN (VALUES {})", columns.join(", "), keys.collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+
+    /// The rows with some keys, as they stand. Locked ones in the order of their keys, so that two who lock the same rows do not
+    /// wait for each other.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub(crate) fn rows(&self, db: &mut Db, keys: &[Vec<Value>], lock: Lock) -> QueryResult<ByKey> {
+        let backend = db.backend();
+        let mut keys: Vec<&Vec<Value>> = keys.iter().collect();
+        keys.sort_unstable_by(|a, b| order(a).cmp(order(b)));
+        let selected = self.columns.iter().enumerate().map(|(place, (name, kind))| {
+            let (letter, column) = (letter(*kind), format!("t.{}", quoted(name)));
+            let read = match (backend, letter) {
+                (Backend::Postgres, 'i') if *kind == Kind::Bool => format!("{column}::integer::bigint"),
+                (Backend::Postgres, 'i') => format!("{column}::bigint"),
+                (Backend::Postgres, 'r') => format!("{column}::double precision"),
+                (Backend::Postgres, 't') => format!("{column}::text"),
+                _ => column,
+            };
+            format!("{read} AS {letter}{place}")
+        });
+        let selected = selected.collect::<Vec<_>>().join(", ");
+        let ordered: Vec<String> = self.key.iter().map(|(name, _)| format!("t.{}", quoted(name))).collect();
+        let lock = match (backend, lock) {
+            (Backend::Postgres, Lock::Values) => format!(" ORDER BY {} FOR NO KEY UPDATE", ordered.join(", ")),
+            (Backend::Postgres, Lock::Key) => format!(" ORDER BY {} FOR UPDATE", ordered.join(", ")),
+            _ => String::new(),
+        };
+        let mut found = ByKey::default();
+        for some in keys.chunks(PAGE) {
+            let among = self.among("t", some.iter().copied(), backend);
+            let sql = format!("SELECT {selected} FROM {} t WHERE {among}{lock}", quoted(&self.table));
+            let rows: Vec<Found> = match db {
+                Db::Pg(pg) => diesel::sql_query(sql).load(pg)?,
+                Db::Lite(lite) => diesel::sql_query(sql).load(lite)?,
+                #[cfg(feature = "mysql")]
+                Db::My(_) => return Err(crate::storage::model::no_target()),
+            };
+            found.extend(rows.into_iter().map(|Found(row)| (self.key(&row), row)));
+        }
+        Ok(found)
+    }
+}
+
+impl Table {
+    /// Puts the values that the target holds in the place of those that were sent.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub(crate) fn read_back(&mut self, db: &mut Db, model: &Model) -> QueryResult<()> {
+        let reading = Reading::new(db, &model.shape, &self.columns)?;
+        let rows: Vec<Vec<Value>> = (0..self.keys.len()).map(|place| reading.key(&self.row(place))).collect();
+        let standing = reading.rows(db, &rows, Lock::No)?;
+        for (place, key) in rows.iter().enumerate() {
+            let Some(stands) = standing.get(key) else { continue };
+            for (column, (value, name)) in self.values.iter_mut().zip(stands.iter().zip(&self.columns)) {
+                let secret = model.secret.contains(&&**name);
+                column[place] = if secret { value.hashed() } else { value.clone() };
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Numbers by their size, texts by their letters.
+fn order(key: &[Value]) -> impl Iterator<Item = (Option<i64>, Option<&str>)> {
+    key.iter().map(|value| (value.integer(), value.text().map(compact_str::CompactString::as_str)))
+}

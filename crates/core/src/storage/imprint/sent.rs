@@ -1,0 +1,132 @@
+//! Rows as they are sent, in their one form.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::value::Value;
+use crate::storage::fields::{self, Field, Fields, Untold};
+use crate::storage::model::Insert;
+use crate::words::Key;
+
+/// Rows of one table, column by column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Table {
+    /// The table.
+    pub(crate) name: Cow<'static, str>,
+    /// The columns of its model.
+    pub(crate) columns: Vec<Cow<'static, str>>,
+    /// The legacy row for whose sake each was written: the leader of its unit.
+    pub(crate) keys: Vec<Key>,
+    /// The values: by column, then by row.
+    pub(crate) values: Vec<Vec<Value>>,
+}
+
+impl Table {
+    /// The place of a column.
+    pub(crate) fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column == name)
+    }
+
+    /// Leaves out the rows that were written for the sake of others than `keep` names.
+    pub(crate) fn retain(&mut self, keep: impl Fn(Key) -> bool) {
+        let kept: Vec<bool> = self.keys.iter().map(|key| keep(*key)).collect();
+        let only = |values: &mut Vec<Value>| {
+            let mut kept = kept.iter();
+            values.retain(|_| kept.next() == Some(&true));
+        };
+        self.values.iter_mut().for_each(only);
+        self.keys.retain(|key| keep(*key));
+    }
+
+    /// Adds the rows of another one; a column that those lack is NULL.
+    pub(crate) fn append(&mut self, other: &Self) {
+        self.keys.extend(&other.keys);
+        for (column, values) in self.columns.iter().zip(&mut self.values) {
+            match other.column(column) {
+                Some(place) => values.extend_from_slice(&other.values[place]),
+                None => values.resize(values.len() + other.keys.len(), Value::Null),
+            }
+        }
+    }
+
+    /// The values of a row.
+    pub(crate) fn row(&self, row: usize) -> Vec<Value> {
+        self.values.iter().map(|column| column[row].clone()).collect()
+    }
+}
+
+/// What a chunk inserts, table by table.
+#[derive(Debug, Default)]
+pub struct Imprints {
+    pub(crate) tables: Vec<Table>,
+    /// The table of a model that does not say what its columns hold: a defect.
+    pub(crate) untold: Option<&'static str>,
+}
+
+impl Imprints {
+    /// Adds rows of a model, each with the legacy row for whose sake it is written: of secret columns a hash.
+    pub(crate) fn add<'a, T: Insert + 'a>(&mut self, rows: impl Iterator<Item = (Key, &'a T)>) {
+        self.told(rows, T::SECRET);
+    }
+
+    /// Adds rows with all their values.
+    pub(crate) fn raw<'a, T: Insert + 'a>(&mut self, rows: impl Iterator<Item = (Key, &'a T)>) {
+        self.told(rows, &[]);
+    }
+
+    fn told<'a, T: Insert + 'a>(&mut self, rows: impl Iterator<Item = (Key, &'a T)>, secret: &[&str]) {
+        let shape = T::shape();
+        let place = self.tables.iter().position(|table| table.name == shape.name).unwrap_or_else(|| {
+            let name = Cow::Borrowed(shape.name);
+            self.tables.push(Table { name, columns: Vec::new(), keys: Vec::new(), values: Vec::new() });
+            self.tables.len() - 1
+        });
+        let table = &mut self.tables[place];
+        for (key, row) in rows {
+            let mut one = RowInto { is_first: table.keys.is_empty(), table: &mut *table, next: 0 };
+            let told = fields::each(row, &mut one);
+            table.keys.push(key);
+            for secret in secret {
+                if let Some(value) = table.column(secret).and_then(|place| table.values[place].last_mut()) {
+                    *value = value.hashed();
+                }
+            }
+            let rows = table.keys.len();
+            if told.is_err() || table.values.iter().any(|column| column.len() != rows) {
+                self.untold = Some(shape.name);
+                return;
+            }
+        }
+        if table.columns.iter().any(|column| !shape.columns.iter().any(|known| known.name == column)) {
+            self.untold = Some(shape.name);
+        }
+    }
+}
+
+/// A row on its way into a table. Rows of a model tell their fields in one order.
+struct RowInto<'a> {
+    table: &'a mut Table,
+    is_first: bool,
+    next: usize,
+}
+
+impl Fields for RowInto<'_> {
+    fn place(&mut self, name: &'static str) -> Option<usize> {
+        if self.is_first {
+            self.table.columns.push(Cow::Borrowed(name));
+            self.table.values.push(Vec::new());
+        }
+        let place = match self.table.columns.get(self.next) {
+            Some(column) if column == name => self.next,
+            _ => self.table.column(name)?,
+        };
+        self.next = place + 1;
+        Some(place)
+    }
+
+    fn take(&mut self, place: usize, value: Field<'_>) -> Result<(), Untold> {
+        self.table.values[place].push(value.into());
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! Rows that have left their chunk because they follow a leader elsewhere now: what was recorded of them, and what was written for
+//! them, until the leader's chunk takes it. In a table, because the two chunks are two transactions.
+
+use diesel::prelude::*;
+
+use super::error::{Attempt, LedgerError};
+use super::recorded::Recorded;
+use super::tables::{replant_moved as m, replant_outcomes as o};
+use crate::storage::db::Db;
+use crate::storage::imprint::Table;
+use crate::words::Key;
+
+/// What is known of a row that moves.
+pub(crate) type Moving = (Recorded, Vec<Table>);
+
+fn unreadable(step: &str) -> LedgerError {
+    LedgerError::Unreadable { what: "row that moves", of: step.to_owned() }
+}
+
+/// Leaves a row of a chunk to the chunk that takes it, unless that has it already.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn leave(db: &mut Db, step: &str, chunk: i64, key: Key, row: &Moving) -> Result<(), LedgerError> {
+    let taken: Option<i64> =
+        o::table.find((step.to_owned(), key)).select(o::chunk_id).first(db).optional().attempt("read")?;
+    if taken.is_some_and(|by| by != chunk) {
+        return Ok(());
+    }
+    let data = postcard::to_stdvec(row).map_err(|_| unreadable(step))?;
+    diesel::delete(m::table.find((step.to_owned(), key))).execute(db).attempt("written")?;
+    let row = (m::step.eq(step), m::legacy_key.eq(key), m::data.eq(data));
+    diesel::insert_into(m::table).values(row).execute(db).attempt("written")?;
+    Ok(())
+}
+
+/// Takes a row that has left its chunk, if it has.
+///
+/// # Errors
+/// The database fails, or the row cannot be read back.
+pub(crate) fn take(db: &mut Db, step: &str, key: Key) -> Result<Option<Moving>, LedgerError> {
+    let place = || m::table.find((step.to_owned(), key));
+    let found: Option<Vec<u8>> = place().select(m::data).first(db).optional().attempt("read")?;
+    let Some(found) = found else { return Ok(None) };
+    diesel::delete(place()).execute(db).attempt("written")?;
+    postcard::from_bytes(&found).map(Some).map_err(|_| unreadable(step))
+}
+
+/// The rows of a step that have left their chunk and are not taken yet.
+///
+/// # Errors
+/// The database fails, or one cannot be read back.
+pub(super) fn all(db: &mut Db, step: &str) -> Result<Vec<(Key, Recorded)>, LedgerError> {
+    let of_step = m::table.filter(m::step.eq(step.to_owned())).order(m::legacy_key);
+    let found: Vec<(Key, Vec<u8>)> = of_step.select((m::legacy_key, m::data)).load(db).attempt("read")?;
+    let row = |(key, data): (Key, Vec<u8>)| {
+        let (recorded, _): Moving = postcard::from_bytes(&data).map_err(|_| unreadable(step))?;
+        Ok((key, recorded))
+    };
+    found.into_iter().map(row).collect()
+}
