@@ -1,22 +1,22 @@
 //! Credit that is below zero once the entries are in: an adjustment makes it zero (rules: Credit).
 //!
-//! A replay does all of it again. What customers did since the first time is theirs: a top-up takes nothing off an adjustment
-//! that was made before it.
+//! A replay does all of it again, with the migration's entries as they were written and the platform's as they were the first time.
+//! What customers did since is theirs: a top-up takes nothing off an adjustment, and a debt is not forgiven.
 
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
 use jiff::Timestamp;
 use replant_clean as clean;
 use replant_core::db::Db;
 use replant_core::prelude::*;
-use replant_core::{Ours, Repair, columns, literal};
+use replant_core::{Ours, Repair, columns, literal, shape_of};
 use rust_decimal::Decimal;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
+use serde::{Deserialize, Serialize};
 
-use crate::prelaunch::migrated_users;
-use crate::schema::credit_entries as c;
+use crate::prelaunch::{PRELAUNCH, migrated_users};
+use crate::schema::{accounts as a, credit_entries as c};
 use crate::target::Reason;
 use crate::transform::Code;
 
@@ -26,11 +26,10 @@ type Purse = (i64, Currency);
 /// What is known of it, in minor units. A sum of many amounts may be more than one amount can be.
 #[derive(Debug, Default)]
 struct Balance {
-    /// All entries on the platform.
+    /// Of the migration's entries as they were written, and of those that the platform had when this was done the first time. What
+    /// customers did since is theirs.
     sum: i128,
-    /// Of these: those of customers since this was done the first time.
-    since: i128,
-    /// Of these: earlier adjustments, by id.
+    /// Earlier adjustments, by id.
     adjustments: Vec<Adjustment>,
 }
 
@@ -43,15 +42,9 @@ struct Adjustment {
 }
 
 impl Balance {
-    /// What it would be without an adjustment: as it was the first time, or as it is now, whichever is less.
-    fn unadjusted(&self) -> i128 {
-        let adjusted: i128 = self.adjustments.iter().map(|adjustment| i128::from(adjustment.delta_minor)).sum();
-        self.sum - adjusted - self.since.max(0)
-    }
-
-    /// What makes that zero; 0 where it is not below.
+    /// What makes the sum zero; 0 where it is not below.
     fn missing(&self) -> i64 {
-        i64::try_from(-self.unadjusted().min(0)).unwrap_or(i64::MAX)
+        i64::try_from(-self.sum.min(0)).unwrap_or(i64::MAX)
     }
 }
 
@@ -82,7 +75,8 @@ pub(crate) fn adjust(
         if missing > 0 {
             let before = earlier.next();
             let id = before.map(|before| before.id).or_else(|| ids.next()).expect("an id was reserved for each");
-            let after = Adjustment { id, delta_minor: missing, occurred_at: at.into() };
+            let occurred_at = before.map_or_else(|| at.into(), |before| before.occurred_at);
+            let after = Adjustment { id, delta_minor: missing, occurred_at };
             if before != Some(after) {
                 match before {
                     Some(_) => put_right(tx, after)?,
@@ -108,7 +102,19 @@ pub(crate) fn adjust(
 /// The balances that are below zero, or were.
 fn balances(tx: &mut Tx<'_>) -> QueryResult<Balances> {
     let mut balances = Balances::default();
-    since(tx, &mut balances)?;
+    let mut add = |account: i64, currency: &str, delta: i64| {
+        if let Some(currency) = Currency::new(currency) {
+            balances.entry((account, currency)).or_default().sum += i128::from(delta);
+        }
+    };
+    tx.written(&shape_of::<c::table>("credit_entries"), &mut |entry: Written| {
+        add(entry.account_id, &entry.currency, entry.delta_minor);
+    })?;
+    let natives = natives(tx)?;
+    let went_into = went_into(tx.db(), &natives)?;
+    for Native { account, currency, delta_minor } in natives {
+        add(went_into.get(&account).copied().unwrap_or(account), &currency, delta_minor);
+    }
     for some in tx.reserved("credit_entries")?.chunks(1_000) {
         let found = c::table.filter(c::id.eq_any(some.to_vec())).order(c::id);
         let found: Vec<Found> = found.select(FOUND).load(tx.db())?;
@@ -119,13 +125,7 @@ fn balances(tx: &mut Tx<'_>) -> QueryResult<Balances> {
             }
         }
     }
-    let mut accounts: Vec<i64> = balances.keys().map(|(account, _)| *account).collect();
-    accounts.dedup();
-    for some in accounts.chunks(1_000) {
-        let some: Vec<String> = some.iter().map(i64::to_string).collect();
-        sums(tx, &format!("{SUMS} WHERE account_id IN ({}) {BY_PURSE}", some.join(", ")), &mut balances)?;
-    }
-    sums(tx, &format!("{SUMS} {BY_PURSE} {BELOW_ZERO}"), &mut balances)?;
+    balances.retain(|_, balance| balance.sum < 0 || !balance.adjustments.is_empty());
     Ok(balances)
 }
 
@@ -133,49 +133,53 @@ type Found = (i64, i64, String, i64, Instant);
 const FOUND: (c::id, c::account_id, c::currency, c::delta_minor, c::occurred_at) =
     (c::id, c::account_id, c::currency, c::delta_minor, c::occurred_at);
 
-/// What customers did since the first time: ids grow, and those of the migration are known.
-fn since(tx: &mut Tx<'_>, balances: &mut Balances) -> QueryResult<()> {
-    let last = |db: &mut _| c::table.select(diesel::dsl::max(c::id)).first::<Option<i64>>(db);
-    let after = tx.frozen("credits.first_finish", last)?.unwrap_or(0);
+/// An entry of the migration.
+#[derive(Deserialize)]
+struct Written {
+    account_id: i64,
+    currency: String,
+    delta_minor: i64,
+}
+
+/// An entry that the platform had when this was done the first time.
+#[derive(Debug, Serialize, Deserialize)]
+struct Native {
+    account: i64,
+    currency: String,
+    delta_minor: i64,
+}
+
+fn natives(tx: &mut Tx<'_>) -> QueryResult<Vec<Native>> {
     let ours = tx.ours()?;
-    let page = |db: &mut Db, after: i64| {
-        let next = c::table.filter(c::id.gt(after)).order(c::id).limit(Ours::PAGE);
-        next.select((c::id, (c::account_id, c::currency, c::delta_minor))).load(db)
-    };
-    ours.natives(tx.db(), "credit_entries", after, page, |_, (account, currency, delta): (i64, String, i64)| {
-        if let Some(currency) = Currency::new(&currency) {
-            balances.entry((account, currency)).or_default().since += i128::from(delta);
-        }
+    tx.frozen("credits.natives", |db| {
+        let page = |db: &mut Db, after: i64| {
+            let next = c::table.filter(c::id.gt(after)).order(c::id).limit(Ours::PAGE);
+            next.select((c::id, (c::account_id, c::currency, c::delta_minor, c::reason))).load(db)
+        };
+        let mut natives = Vec::new();
+        let take = |_, (account, currency, delta_minor, reason): (i64, String, i64, String)| {
+            // Those of accounts that are looked at are removed, be it in a later state.
+            if reason != PRELAUNCH {
+                natives.push(Native { account, currency, delta_minor });
+            }
+        };
+        ours.natives(db, "credit_entries", i64::MIN, page, take)?;
+        Ok(natives)
     })
 }
 
-#[derive(QueryableByName)]
-struct Sum {
-    #[diesel(sql_type = BigInt)]
-    account_id: i64,
-    #[diesel(sql_type = Text)]
-    currency: String,
-    #[diesel(sql_type = BigInt)]
-    millions: i64,
-    #[diesel(sql_type = BigInt)]
-    rest: i64,
-}
-
-/// The database adds up: only what is asked for comes back. In two parts, so that no sum overflows. diesel's sum() of a
-/// bigint is a type that SQLite does not have: raw SQL, made of ids alone.
-const SUMS: &str = "SELECT account_id, currency, CAST(sum(delta_minor / 1000000) AS bigint) AS millions, \
-                    CAST(sum(delta_minor % 1000000) AS bigint) AS rest FROM credit_entries";
-const BY_PURSE: &str = "GROUP BY account_id, currency";
-const BELOW_ZERO: &str = "HAVING sum(delta_minor / 1000000) * 1000000 + sum(delta_minor % 1000000) < 0";
-
-fn sums(tx: &mut Tx<'_>, sql: &str, balances: &mut Balances) -> QueryResult<()> {
-    for sum in diesel::sql_query(sql).load::<Sum>(tx.db())? {
-        if let Some(currency) = Currency::new(&sum.currency) {
-            let balance = balances.entry((sum.account_id, currency)).or_default();
-            balance.sum = i128::from(sum.millions) * 1_000_000 + i128::from(sum.rest);
-        }
+/// The accounts into which those of some entries went since.
+fn went_into(db: &mut Db, natives: &[Native]) -> QueryResult<FxHashMap<i64, i64>> {
+    let mut accounts: Vec<i64> = natives.iter().map(|native| native.account).collect();
+    accounts.sort_unstable();
+    accounts.dedup();
+    let mut went = FxHashMap::default();
+    for some in accounts.chunks(1_000) {
+        let merged = a::table.filter(a::id.eq_any(some.to_vec())).filter(a::merged_into.is_not_null());
+        let merged: Vec<(i64, Option<i64>)> = merged.select((a::id, a::merged_into)).load(db)?;
+        went.extend(merged.into_iter().filter_map(|(id, into)| Some((id, into?))));
     }
-    Ok(())
+    Ok(went)
 }
 
 /// Puts an earlier adjustment right.
@@ -231,7 +235,7 @@ fn repair(user: Key, currency: Currency, balance: &Balance, currencies: &clean::
         let amount = Decimal::from_i128_with_scale(minor, known.unwrap_or(0));
         Some(format!("{amount} {currency}"))
     };
-    let before = balance.unadjusted();
+    let before = balance.sum;
     Repair {
         key: user,
         code: Code::NegativeBalanceAdjusted.into(),
@@ -245,39 +249,10 @@ fn repair(user: Key, currency: Currency, balance: &Balance, currencies: &clean::
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(sum: i128, since: i128, adjustments: &[i64], missing: i64) {
-        let adjustment =
-            |delta: &i64| Adjustment { id: 1, delta_minor: *delta, occurred_at: Instant(Timestamp::UNIX_EPOCH) };
-        let balance = Balance { sum, since, adjustments: adjustments.iter().map(adjustment).collect() };
-        assert_eq!(balance.missing(), missing, "{balance:?}");
-    }
-
     #[test]
     fn what_is_missing_makes_the_sum_zero() {
-        check(-1, 0, &[], 1);
-        check(0, 0, &[], 0);
-        check(1, 0, &[], 0);
-        check(i128::from(i64::MIN) - 1, 0, &[], i64::MAX);
-    }
-
-    #[test]
-    fn an_earlier_adjustment_is_left_out_of_the_sum() {
-        check(0, 0, &[300], 300);
-        check(-50, 0, &[300], 350);
-        check(50, 0, &[300], 250);
-        check(300, 0, &[300], 0);
-        check(400, 0, &[300], 0);
-        check(0, 0, &[300, 20], 320);
-    }
-
-    #[test]
-    fn what_customers_did_since_stays_theirs() {
-        // -300 was made zero, then they bought 500.
-        check(500, 500, &[300], 300);
-        check(500, 500, &[], 0);
-        // They spent what is not theirs any more.
-        check(-100, -400, &[], 100);
-        check(-100, -100, &[300], 400);
+        let missing = |sum| Balance { sum, adjustments: Vec::new() }.missing();
+        assert_eq!([-1, 0, 1].map(missing), [1, 0, 0]);
+        assert_eq!(missing(i128::from(i64::MIN) - 1), i64::MAX);
     }
 }

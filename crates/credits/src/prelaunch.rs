@@ -10,7 +10,7 @@ use crate::schema::credit_entries as c;
 /// Rows a page.
 const PAGE: i64 = 5_000;
 
-const PRELAUNCH: &str = "prelaunch_import";
+pub(crate) const PRELAUNCH: &str = "prelaunch_import";
 
 /// The migrated users of these accounts, by account.
 pub(crate) fn migrated_users(users: &Standings, accounts: &FxHashSet<i64>) -> FxHashMap<i64, Key> {

@@ -1,4 +1,4 @@
-//! The tables: `credit_entry` is the legacy one, `credit_entries` the platform's.
+//! The tables: `credit_entry` is the legacy one, `credit_entries` and `accounts` the platform's.
 
 diesel::table! {
     credit_entry (id) {
@@ -21,5 +21,12 @@ diesel::table! {
         delta_minor -> BigInt,
         reason -> Text,
         occurred_at -> replant_core::Utc,
+    }
+}
+
+diesel::table! {
+    accounts (id) {
+        id -> BigInt,
+        merged_into -> Nullable<BigInt>,
     }
 }

@@ -14,6 +14,7 @@ mod settle;
 mod stage;
 mod tx;
 mod whole;
+mod written;
 
 pub use amend::{Amending, Amendment};
 pub use batch::{Batch, UnitIndex};

@@ -7,13 +7,14 @@ use serde::de::DeserializeOwned;
 use super::amend::{Amending, Amendment, Amends};
 use super::batch::{Batch, UnitIndex};
 use super::pass::{Mode, Pass};
-use super::{rewrite, stage};
+use super::{rewrite, stage, written};
 use crate::storage::by_set;
 use crate::storage::db::Db;
 use crate::storage::failure::Told;
 use crate::storage::ledger::changes::Change;
 use crate::storage::ledger::{self, LedgerError, close::NewRepair, plan::Ours};
 use crate::storage::model::{self, Insert};
+use crate::storage::shape::TableShape;
 use crate::words::{Code, Money, MoneyTotals, Repair};
 
 /// The target inside the transaction of a chunk.
@@ -206,6 +207,15 @@ impl<'a> Tx<'a> {
         let first = read(self.pass.db)?;
         ledger::frozen::save(self.pass.db, name, &first).map_err(LedgerError::into_diesel)?;
         Ok(first)
+    }
+
+    /// Calls `row` with every row of a table that this step has written, as the migration left it: whatever customers did to it
+    /// since. `T` has fields of some of its columns.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn written<T: DeserializeOwned>(&mut self, table: &TableShape, row: &mut dyn FnMut(T)) -> QueryResult<()> {
+        written::each(self.pass.db, self.step, table, row)
     }
 
     /// The ids that the migration has handed out: which rows of the target are ours.

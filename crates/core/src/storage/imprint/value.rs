@@ -65,7 +65,7 @@ impl From<Field<'_>> for Value {
 
 impl Value {
     /// The integer, if it is one.
-    pub(super) fn integer(&self) -> Option<i64> {
+    pub(crate) fn integer(&self) -> Option<i64> {
         if let Self::Integer(value) = self { Some(*value) } else { None }
     }
 

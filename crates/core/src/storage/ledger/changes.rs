@@ -129,42 +129,56 @@ const PAGE: usize = 1_000;
 
 type Found = (String, String, Option<i64>, Option<String>, Option<String>, Option<String>, bool);
 
-/// What was done to some rows of a table, first things first.
+/// What was done to rows, by their names, first things first.
+pub(crate) type ByRow = FxHashMap<RowName, Vec<Known>>;
+
+fn columns(table: &str, json: Option<String>) -> Result<Option<Columns>, LedgerError> {
+    let unreadable = || LedgerError::Unreadable { what: "change of a row", of: table.to_owned() };
+    json.map(|json| serde_json::from_str(&json).map_err(|_| unreadable())).transpose()
+}
+
+fn take_in(table: &str, found: Vec<Found>, changes: &mut ByRow) -> Result<(), LedgerError> {
+    for (step, what, target_id, key, before, after, in_imprint) in found {
+        let Some(row) = target_id.map(RowName::Id).or(key.map(RowName::Key)) else { continue };
+        let known = Known { step, what, before: columns(table, before)?, after: columns(table, after)?, in_imprint };
+        changes.entry(row).or_default().push(known);
+    }
+    Ok(())
+}
+
+type Columned = (ch::step, ch::what, ch::target_id, ch::target_key, ch::value_before, ch::value_after, ch::in_imprint);
+const COLUMNS: Columned =
+    (ch::step, ch::what, ch::target_id, ch::target_key, ch::value_before, ch::value_after, ch::in_imprint);
+
+/// What was done to some rows of a table.
 ///
 /// # Errors
 /// The database fails, or a change cannot be read back.
-pub(crate) fn of_rows(
-    db: &mut Db,
-    table: &str,
-    rows: &[RowName],
-) -> Result<FxHashMap<RowName, Vec<Known>>, LedgerError> {
-    let mut changes: FxHashMap<RowName, Vec<Known>> = FxHashMap::default();
+pub(crate) fn of_rows(db: &mut Db, table: &str, rows: &[RowName]) -> Result<ByRow, LedgerError> {
+    let mut changes = ByRow::default();
     for some in rows.chunks(PAGE) {
         let (ids, keys): (Vec<_>, Vec<_>) = some.iter().map(RowName::parts).unzip();
-        let (ids, keys): (Vec<i64>, Vec<String>) =
-            (ids.into_iter().flatten().collect(), keys.into_iter().flatten().collect());
-        let of_table = || {
-            let columns =
-                (ch::step, ch::what, ch::target_id, ch::target_key, ch::value_before, ch::value_after, ch::in_imprint);
-            ch::table.filter(ch::target_table.eq(table.to_owned())).order(ch::id).select(columns)
-        };
-        let mut found: Vec<Found> = Vec::new();
+        let ids: Vec<i64> = ids.into_iter().flatten().collect();
+        let keys: Vec<String> = keys.into_iter().flatten().collect();
+        let of_table = || ch::table.filter(ch::target_table.eq(table.to_owned())).order(ch::id).select(COLUMNS);
         if !ids.is_empty() {
-            found.extend(of_table().filter(ch::target_id.eq_any(ids)).load::<Found>(db).attempt("read")?);
+            take_in(table, of_table().filter(ch::target_id.eq_any(ids)).load(db).attempt("read")?, &mut changes)?;
         }
         if !keys.is_empty() {
             let keyed = of_table().filter(ch::target_id.is_null()).filter(ch::target_key.eq_any(keys));
-            found.extend(keyed.load::<Found>(db).attempt("read")?);
-        }
-        for (step, what, target_id, key, before, after, in_imprint) in found {
-            let unreadable = || LedgerError::Unreadable { what: "change of a row", of: table.to_owned() };
-            let columns = |json: Option<String>| {
-                json.map(|json| serde_json::from_str(&json).map_err(|_| unreadable())).transpose()
-            };
-            let row = target_id.map(RowName::Id).or(key.map(RowName::Key)).ok_or_else(unreadable)?;
-            let known = Known { step, what, before: columns(before)?, after: columns(after)?, in_imprint };
-            changes.entry(row).or_default().push(known);
+            take_in(table, keyed.load(db).attempt("read")?, &mut changes)?;
         }
     }
+    Ok(changes)
+}
+
+/// What was done to rows of a table that their imprints do not tell.
+///
+/// # Errors
+/// The database fails, or a change cannot be read back.
+pub(crate) fn since_imprints(db: &mut Db, table: &str) -> Result<ByRow, LedgerError> {
+    let since = ch::table.filter(ch::target_table.eq(table.to_owned())).filter(ch::in_imprint.eq(false));
+    let mut changes = ByRow::default();
+    take_in(table, since.order(ch::id).select(COLUMNS).load(db).attempt("read")?, &mut changes)?;
     Ok(changes)
 }

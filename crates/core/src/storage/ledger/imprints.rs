@@ -40,7 +40,19 @@ pub(super) fn forget(db: &mut Db, chunk: i64) -> QueryResult<()> {
 /// The database fails, or the imprints cannot be read back.
 pub(crate) fn of_chunk(db: &mut Db, chunk: i64) -> Result<Vec<Table>, LedgerError> {
     let imprints = i::table.filter(i::chunk_id.eq(chunk)).order(i::target_table);
-    let found: Vec<(String, Vec<u8>)> = imprints.select((i::target_table, i::data)).load(db).attempt("read")?;
+    unpacked(imprints.select((i::target_table, i::data)).load(db).attempt("read")?)
+}
+
+/// What was written into one table for the rows of a chunk.
+///
+/// # Errors
+/// The database fails, or the imprint cannot be read back.
+pub(crate) fn of_table(db: &mut Db, chunk: i64, table: &str) -> Result<Vec<Table>, LedgerError> {
+    let imprint = i::table.find((chunk, table.to_owned())).select((i::target_table, i::data));
+    unpacked(imprint.load(db).attempt("read")?)
+}
+
+fn unpacked(found: Vec<(String, Vec<u8>)>) -> Result<Vec<Table>, LedgerError> {
     let unreadable = |table: &str| LedgerError::Unreadable { what: "imprint of rows", of: table.to_owned() };
     found
         .into_iter()
