@@ -265,3 +265,44 @@ fn columns_that_belong_together_are_the_customers_together() {
         assert_eq!(company.rows(&["given_name", "family_name"], "accounts"), ["- Blank"]);
     });
 }
+
+/// The sample as it was migrated, and the sample with triggers of the site that change rows.
+fn every_row_stands_as_it_was_written(target: &Target, triggers: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry::registry();
+    let migration = Migration {
+        registry: &registry,
+        snapshot: reference::snapshot,
+        legacy: fixtures::LEGACY.in_sqlite(folder.path()),
+        target: target.url.clone(),
+        settings: Settings::default(),
+    };
+    target.open().batch_execute(triggers).unwrap();
+    assert!(migration.run(&Stop::default(), &Silent).unwrap().complete);
+    let compared = migration.compare().unwrap();
+    assert!(compared.rows > 50_000, "{}", compared.rows);
+    assert!(compared.differing.is_empty(), "{:?}", &compared.differing[..compared.differing.len().min(5)]);
+
+    target
+        .open()
+        .batch_execute("UPDATE plantings SET trees = 77, message = 'since' WHERE id = (SELECT max(id) FROM plantings)")
+        .unwrap();
+    let [changed] = &migration.compare().unwrap().differing[..] else { panic!("one row was changed") };
+    assert_eq!((changed.table, &changed.columns[..]), ("plantings", &["trees".to_owned(), "message".to_owned()][..]));
+}
+
+#[test]
+fn an_imprint_tells_what_the_target_holds_on_sqlite() {
+    let triggers = "CREATE TRIGGER shout AFTER INSERT ON projects BEGIN
+                      UPDATE projects SET name = upper(name) WHERE id = NEW.id; END";
+    every_row_stands_as_it_was_written(&fixtures::PLATFORM.sqlite_target(), triggers);
+}
+
+#[test]
+fn an_imprint_tells_what_the_target_holds_on_postgres() {
+    let Some(target) = fixtures::PLATFORM.postgres_target() else { return };
+    let triggers = "CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS
+                      $$ BEGIN NEW.name := upper(NEW.name); RETURN NEW; END $$;
+                    CREATE TRIGGER shout BEFORE INSERT ON projects FOR EACH ROW EXECUTE FUNCTION shout()";
+    every_row_stands_as_it_was_written(&target, triggers);
+}

@@ -15,6 +15,7 @@ pub use contract::legacy::{Fate, LegacyRow, gather};
 pub use contract::refusal::Refusal;
 pub use contract::step::{Frozen, Lookup, Prepare, Step};
 pub use engine::chunk::{ChunkError, Rejudged};
+pub use engine::compare::{Compared, Differing};
 pub use engine::error::{Kind, RunError};
 pub use engine::event::{Event, Reporter, Silent};
 pub use engine::migration::{Migration, ReadSnapshot};

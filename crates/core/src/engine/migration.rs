@@ -5,6 +5,7 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 use jiff::Timestamp;
 
+use super::compare::{self, Compared};
 use super::error::RunError;
 use super::event::{Event, Reporter};
 use super::registry::Registry;
@@ -192,6 +193,21 @@ impl Migration<'_> {
             by_set: false,
         };
         trial::judge(&run, step, selection)
+    }
+
+    /// Holds every row that the migration wrote against what the target holds, column by column: what differs, somebody has changed
+    /// since. Writes nothing, and locks nothing.
+    ///
+    /// # Errors
+    /// Nothing was migrated yet, or a database fails.
+    pub fn compare(&self) -> Result<Compared, RunError> {
+        let steps = self.registry.ordered()?;
+        let databases = self.open(None)?;
+        let mut target = databases.target.get()?;
+        match steps.first() {
+            Some(first) if !ledger::exists(&mut target)? => Err(RunError::NotDone(first.name())),
+            _ => Ok(compare::compare(&mut target, &steps)?),
+        }
     }
 
     fn open(&self, owner: Option<&Owner>) -> Result<Databases, RunError> {

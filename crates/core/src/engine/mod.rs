@@ -6,6 +6,7 @@
 //! stands in the files beside it. Imports go down: migration, replay and live, offline, run, preflight, step, chunk.
 
 pub(crate) mod chunk;
+pub(crate) mod compare;
 pub(crate) mod error;
 pub(crate) mod event;
 mod live;

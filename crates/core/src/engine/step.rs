@@ -10,12 +10,13 @@ use crate::contract::errors::{FinishError, PrepareError};
 use crate::contract::inspect::{Finding, Inspect, Right};
 use crate::contract::legacy::{Fate, LegacyRow, weight};
 use crate::contract::step::{Prepare, Step};
-use crate::storage::bulk::Tx;
+use crate::storage::bulk::{Rows as _, Tx};
 use crate::storage::db::Db;
 use crate::storage::db::diagnosis;
 use crate::storage::indexes::UniqueIndex;
 use crate::storage::ledger::mends::Mends;
 use crate::storage::ledger::plan::StepPlan;
+use crate::storage::model::Model;
 use crate::storage::pool::Pool;
 use crate::storage::shape::TableShape;
 use crate::words::{Key, KeyRange, KeySet};
@@ -58,6 +59,8 @@ pub trait AnyStep: Send + Sync {
     fn writes(&self) -> Vec<TableShape>;
     /// What would keep it from its end, as it says itself.
     fn inspect(&self, cx: &mut Inspect<'_>) -> QueryResult<Vec<Finding>>;
+    /// What the rows are that it inserts.
+    fn models(&self) -> Vec<Model>;
     /// The keys of its legacy table.
     fn keys(&self, legacy: &mut Db) -> QueryResult<KeySet>;
     /// Reads a range of its legacy table as a chunk reads it, of about so many rows, and says how many there are: to measure
@@ -168,6 +171,10 @@ impl<S: Step> AnyStep for Erased<S> {
 
     fn inspect(&self, cx: &mut Inspect<'_>) -> QueryResult<Vec<Finding>> {
         S::inspect(cx)
+    }
+
+    fn models(&self) -> Vec<Model> {
+        S::Rows::models()
     }
 
     fn keys(&self, legacy: &mut Db) -> QueryResult<KeySet> {
