@@ -306,3 +306,36 @@ fn an_imprint_tells_what_the_target_holds_on_postgres() {
                     CREATE TRIGGER shout BEFORE INSERT ON projects FOR EACH ROW EXECUTE FUNCTION shout()";
     every_row_stands_as_it_was_written(&target, triggers);
 }
+
+#[test]
+fn an_account_that_goes_into_another_one_is_taken_out_unless_somebody_has_used_it() {
+    on_both(|target| {
+        let company = Company::migrated(
+            target,
+            "INSERT INTO user (id, email, display_name, created_when) VALUES
+               (1, 'ann@web.de', 'Ann', '2018-01-01 00:00:00'), (2, 'ann2@web.de', 'Ann', '2019-01-01 00:00:00'),
+               (3, 'joe@web.de', 'Joe', '2018-01-01 00:00:00'), (4, 'joe2@web.de', 'Joe', '2019-01-01 00:00:00');
+             INSERT INTO plantation (id, user_id, project_id, trees, source, status, planted_when) VALUES
+               (1, 1, 1, 1, 'order', 'done', '2020-01-01 00:00:00'), (2, 2, 1, 2, 'order', 'done', '2020-01-01 00:00:00'),
+               (3, 3, 1, 3, 'order', 'done', '2020-01-01 00:00:00'), (4, 4, 1, 4, 'order', 'done', '2020-01-01 00:00:00');",
+        );
+        company.site("UPDATE accounts SET display_name = 'Joseph' WHERE email = 'joe2@web.de'");
+        company.mended("UPDATE user SET email = replace(email, '2@', '@')");
+        let accounts = company.rows(
+            &["a.email LIKE 'merged-%'", "a.display_name", "a.status", "i.email"],
+            "accounts a LEFT JOIN accounts i ON i.id = a.merged_into ORDER BY a.id",
+        );
+        let (no, yes) = if company.target.url.backend() == Backend::Postgres { ("false", "true") } else { ("0", "1") };
+        assert_eq!(
+            accounts,
+            [format!("{no} Ann active -"), format!("{no} Joe active -"), format!("{yes} Joseph closed joe@web.de")]
+        );
+        let plantings = company
+            .rows(&["p.trees", "a.email"], "plantings p JOIN accounts a ON a.id = p.account_id ORDER BY p.trees");
+        assert_eq!(plantings, ["1 ann@web.de", "2 ann@web.de", "3 joe@web.de", "4 joe@web.de"]);
+        let again = company.mended("");
+        assert!(again.steps.iter().all(|(_, done)| !done.changed()), "{again:?}");
+        let differing = company.migration().compare().unwrap().differing;
+        assert!(differing.iter().all(|row| row.columns == ["display_name"]), "{differing:?}");
+    });
+}
