@@ -5,8 +5,9 @@ use rustc_hash::FxHashMap;
 use crate::contract::refusal::Refusal;
 use crate::contract::step::{Step, merged_code};
 use crate::storage::bulk::{Refused, UnitIndex};
-use crate::storage::ledger::close::{ChunkResult, Migrated, NewOutcome};
-use crate::storage::ledger::recorded::Recorded;
+use crate::storage::ledger::close::{ChunkResult, NewOutcome};
+use crate::storage::ledger::record::Migrated;
+use crate::storage::ledger::row::Recorded;
 use crate::words::{Code, Key, Outcome, Root};
 
 /// What became of one legacy row.

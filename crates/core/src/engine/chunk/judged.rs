@@ -15,7 +15,8 @@ use crate::contract::step::Step;
 use crate::storage::bulk::{Refused, Rows as _, UnitIndex};
 use crate::storage::db::Db;
 use crate::storage::imprint::{Imprints, Packed, Table, has_row_triggers};
-use crate::storage::ledger::close::{ChunkResult, Migrated, NewOutcome, NewQuarantined, NewRepair};
+use crate::storage::ledger::close::{ChunkResult, NewOutcome, NewQuarantined, NewRepair};
+use crate::storage::ledger::record::Migrated;
 use crate::storage::types::Instant as At;
 use crate::words::{Code, Key, Outcome, Root};
 

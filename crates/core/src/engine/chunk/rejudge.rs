@@ -16,7 +16,8 @@ use crate::contract::step::Step;
 use crate::storage::bulk::{Before, RowKey, Rows as _, Settled, UnitIndex, Writing, settle};
 use crate::storage::db::Db;
 use crate::storage::imprint::{Packed, Table, Value};
-use crate::storage::ledger::recorded::{self, ByKey, Recorded};
+use crate::storage::ledger::recorded::{self, ByKey};
+use crate::storage::ledger::row::Recorded;
 use crate::storage::ledger::{changes, imprints, moved};
 use crate::words::{Key, Outcome, Root};
 

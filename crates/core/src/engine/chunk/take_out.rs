@@ -9,7 +9,7 @@ use crate::storage::db::Db;
 use crate::storage::failure::{Failure, Told, caught};
 use crate::storage::imprint::{Lock, Value, pointed_at};
 use crate::storage::ledger::changes::Change;
-use crate::storage::ledger::recorded::Recorded;
+use crate::storage::ledger::row::Recorded;
 use crate::storage::sql::quoted;
 use crate::words::{Key, Outcome};
 

@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 
 use super::batch::UnitIndex;
 use super::pass::Pass;
-use super::rewrite::{Conflict, Update, groups_of, update};
+use super::rewrite::{Update, groups_of, update};
+use super::rewritten::Conflict;
 use crate::storage::imprint::{Imprints, Lock, Reading, Value, row};
 use crate::storage::ledger::LedgerError;
 use crate::storage::ledger::changes::{self, Change, Known, RowName};

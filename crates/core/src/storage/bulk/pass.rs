@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::batch::UnitIndex;
 use super::before::Before;
-use super::rewrite::Rewritten;
+use super::rewritten::Rewritten;
 use crate::storage::db::Db;
 use crate::storage::failure::{Failure, Told, caught};
 use crate::words::Code;

@@ -8,7 +8,7 @@ use roaring::RoaringBitmap;
 use super::batch::UnitIndex;
 use super::before::Before;
 use super::pass::{Mode, Pass, Refused};
-use super::rewrite::Rewritten;
+use super::rewritten::Rewritten;
 use super::rows::Rows;
 use super::tx::Tx;
 use crate::storage::db::Db;

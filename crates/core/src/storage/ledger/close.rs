@@ -1,32 +1,20 @@
 //! Closing a chunk: its counts, outcomes, repairs, quarantine and money, in the transaction that wrote its rows.
 
 use diesel::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::claim::Claim;
+use super::imprints;
 use super::owner::Owner;
+use super::record::{self, Migrated};
 use super::tables::{
     replant_chunks as c, replant_money, replant_money as m, replant_outcomes, replant_quarantine, replant_repairs,
 };
-use super::{imprints, record};
 use crate::storage::db::Db;
 use crate::storage::imprint::Packed;
 use crate::storage::model::insert_all;
 use crate::storage::types::Instant;
 use crate::words::{Counts, Key, MoneyTotals};
-
-/// A migrated row, in the compact record of its chunk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Migrated {
-    /// The legacy key.
-    pub key: Key,
-    /// Its row in the step's target table.
-    pub target: i64,
-    /// Further rows that it is behind: table and id.
-    pub also: Vec<(String, i64)>,
-    /// A hash of what was done for its unit besides inserting rows; 0 where nothing was.
-    pub deeds: u64,
-}
 
 /// A row that was merged, skipped or quarantined, or a follower that was migrated as a row of its own.
 #[derive(Debug, Clone, Insertable, Serialize)]

@@ -7,8 +7,8 @@ use diesel::prelude::*;
 use serde::Serialize;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::close::Migrated;
 use super::error::{Attempt, LedgerError};
+use super::record::Migrated;
 use super::tables::{
     replant_changes as ch, replant_chunks as c, replant_outcomes as o, replant_quarantine as q, replant_repairs as r,
     replant_steps as s,

@@ -4,7 +4,7 @@
 use diesel::prelude::*;
 
 use super::error::{Attempt, LedgerError};
-use super::recorded::Recorded;
+use super::row::Recorded;
 use super::tables::{replant_moved as m, replant_outcomes as o};
 use crate::storage::db::Db;
 use crate::storage::imprint::Table;

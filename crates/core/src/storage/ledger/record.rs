@@ -2,9 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::close::Migrated;
 use super::error::LedgerError;
 use crate::words::Key;
+
+/// A migrated row, in the compact record of its chunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migrated {
+    /// The legacy key.
+    pub key: Key,
+    /// Its row in the step's target table.
+    pub target: i64,
+    /// Further rows that it is behind: table and id.
+    pub also: Vec<(String, i64)>,
+    /// A hash of what was done for its unit besides inserting rows; 0 where nothing was.
+    pub deeds: u64,
+}
 
 /// More takes longer than it saves.
 const LEVEL: i32 = 3;

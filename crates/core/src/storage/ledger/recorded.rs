@@ -2,14 +2,13 @@
 
 use diesel::prelude::*;
 use rustc_hash::FxHashMap;
-use serde::{Deserialize, Serialize};
 
-use super::close::Migrated;
 use super::error::{Attempt, LedgerError};
 use super::history::{OUTCOME, OutcomeRow, chunk_of, outcome_of, record_of};
+use super::row::Recorded;
 use super::tables::{replant_chunks as c, replant_outcomes as o, replant_quarantine as q};
 use crate::storage::db::Db;
-use crate::words::{Key, KeyRange, Outcome, Root};
+use crate::words::{Key, KeyRange, Root};
 
 /// The committed chunks of a step, by key.
 ///
@@ -24,35 +23,6 @@ pub(crate) fn chunks(db: &mut Db, step: &str) -> Result<Vec<(i64, KeyRange)>, Le
         .load(db)
         .attempt("read")?;
     Ok(chunks.into_iter().map(|(id, lo, hi)| (id, KeyRange { lo, hi })).collect())
-}
-
-/// What the ledger has recorded of a legacy row: more than lineage shows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Recorded {
-    pub(crate) outcome: Outcome,
-    pub(crate) code: Option<String>,
-    pub(crate) target: Option<i64>,
-    pub(crate) table: Option<String>,
-    pub(crate) also: Vec<(String, i64)>,
-    pub(crate) deeds: u64,
-    pub(crate) root: Option<Root>,
-    /// The legacy row of a quarantined one, as JSON.
-    pub(crate) legacy_row: Option<String>,
-}
-
-impl From<Migrated> for Recorded {
-    fn from(row: Migrated) -> Self {
-        Self {
-            outcome: Outcome::Migrated,
-            code: None,
-            target: Some(row.target),
-            table: None,
-            also: row.also,
-            deeds: row.deeds,
-            root: None,
-            legacy_row: None,
-        }
-    }
 }
 
 /// Recorded rows, by key.
