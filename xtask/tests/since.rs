@@ -339,3 +339,34 @@ fn an_account_that_goes_into_another_one_is_taken_out_unless_somebody_has_used_i
         assert!(differing.iter().all(|row| row.columns == ["display_name"]), "{differing:?}");
     });
 }
+
+/// Rows of all tables that were written, locked or marked by transactions from a mark on.
+const TOUCHED: &str = "
+SELECT format('%I.%I', schemaname, tablename) || ' ' || (xpath('/row/n/text()', query_to_xml(format(
+         'SELECT count(*) AS n FROM %I.%I WHERE age(xmin) <= age(''MARK''::xid) OR (xmax <> ''0''::xid AND age(xmax) <= age(''MARK''::xid))',
+         schemaname, tablename), false, true, '')))[1]::text AS line
+  FROM pg_tables WHERE schemaname IN ('public', 'replant') AND tablename <> 'replant_runs' ORDER BY 1";
+
+#[test]
+fn a_replay_of_nothing_writes_and_locks_nothing() {
+    let Some(target) = fixtures::PLATFORM.postgres_target() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry::registry();
+    let migration = Migration {
+        registry: &registry,
+        snapshot: reference::snapshot,
+        legacy: fixtures::LEGACY.in_sqlite(folder.path()),
+        target: target.url.clone(),
+        settings: Settings { chunk_rows: 700, ..Settings::default() },
+    };
+    assert!(migration.run(&Stop::default(), &Silent).unwrap().complete);
+    let lines = |sql: &str| -> Vec<String> {
+        let lines: Vec<Line> = diesel::sql_query(sql).load(&mut target.open()).unwrap();
+        lines.into_iter().filter_map(|line| line.line).collect()
+    };
+    let mark = lines("SELECT (pg_current_xact_id()::xid)::text AS line").remove(0);
+    assert!(migration.replay(&[], &Stop::default(), &Silent).unwrap().complete);
+    let touched: Vec<String> =
+        lines(&TOUCHED.replace("MARK", &mark)).into_iter().filter(|line| !line.ends_with(" 0")).collect();
+    assert!(touched.is_empty(), "{touched:?}");
+}

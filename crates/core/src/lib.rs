@@ -35,7 +35,7 @@ pub use storage::db;
 pub use storage::failure::Failure;
 pub use storage::imprint::{Columns, Imprints, Lock};
 pub use storage::indexes::UniqueIndex;
-pub use storage::ledger::changes::{Change, RowName};
+pub use storage::ledger::changes::{Change, RowName, added};
 pub use storage::ledger::plan::{IdBlock, IdRange, Ours, StepPlan};
 pub use storage::ledger::standings::{Standing, Standings};
 pub use storage::ledger::{self, LedgerError};

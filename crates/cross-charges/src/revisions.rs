@@ -1,18 +1,20 @@
 //! Charges of one brand, month and cost centre: which revision stays (rules: Cross-charges).
 
+use std::collections::BTreeSet;
+
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use jiff::civil::Date;
 use replant_core::db::Db;
 use replant_core::prelude::*;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::schema::cross_charges;
 
 /// What the platform has one charge for: a brand, the first day of a month, a cost centre.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Place {
     pub(crate) brand_id: i64,
     pub(crate) period: Date,
@@ -49,7 +51,7 @@ impl Search {
     }
 
     /// The charges that do not come in. `native`: where the platform has charges of its own.
-    pub(crate) fn end(self, native: &FxHashSet<Place>) -> FxHashMap<Key, Left> {
+    pub(crate) fn end(self, native: &BTreeSet<Place>) -> FxHashMap<Key, Left> {
         let mut left: FxHashMap<Key, Left> = self.superseded.into_iter().map(|key| (key, Left::Superseded)).collect();
         let taken = self.latest.iter().filter(|(place, _)| native.contains(place));
         left.extend(taken.map(|(_, (_, key))| (*key, Left::Native)));
@@ -57,9 +59,9 @@ impl Search {
     }
 }
 
-/// Where the platform has charges of its own, frozen.
+/// Where the platform has charges of its own, frozen. In order: the same ones are the same bytes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct NativeCharges(pub(crate) FxHashSet<Place>);
+pub(crate) struct NativeCharges(pub(crate) BTreeSet<Place>);
 
 impl Frozen for NativeCharges {
     const NAME: &'static str = "cross_charges.native";
@@ -72,7 +74,7 @@ impl Frozen for NativeCharges {
                 cross_charges::table.filter(cross_charges::id.gt(after)).order(cross_charges::id).limit(Ours::PAGE);
             next.select((cross_charges::id, (cross_charges::brand_id, period, cross_charges::cost_centre))).load(db)
         };
-        let mut places = FxHashSet::default();
+        let mut places = BTreeSet::new();
         ours.natives(
             db,
             "cross_charges",

@@ -1,7 +1,9 @@
 //! Invoices with one number: which one stays (rules: Invoices).
 
+use std::collections::BTreeSet;
+
 use replant_core::prelude::*;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::number::InvoiceNumber;
 
@@ -46,7 +48,7 @@ impl Search {
     }
 
     /// The invoices that do not come in. `native`: numbers of the platform's own invoices.
-    pub(crate) fn end(self, native: &FxHashSet<String>) -> FxHashMap<Key, Double> {
+    pub(crate) fn end(self, native: &BTreeSet<String>) -> FxHashMap<Key, Double> {
         let mut doubles = FxHashMap::default();
         for (number, same) in self.0 {
             let (first, others) = match (same.agree, native.contains(number.as_str())) {

@@ -1,16 +1,17 @@
 //! The numbers of invoices that the platform made itself: theirs are not to be had.
 
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
 use replant_core::db::Db;
 use replant_core::prelude::*;
-use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::schema::invoices;
 
-/// Numbers of the platform's own invoices, frozen.
+/// Numbers of the platform's own invoices, frozen. In order: the same ones are the same bytes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct NativeNumbers(pub(crate) FxHashSet<String>);
+pub(crate) struct NativeNumbers(pub(crate) BTreeSet<String>);
 
 impl Frozen for NativeNumbers {
     const NAME: &'static str = "invoices.native";
@@ -20,7 +21,7 @@ impl Frozen for NativeNumbers {
             let next = invoices::table.filter(invoices::id.gt(after)).order(invoices::id).limit(Ours::PAGE);
             next.select((invoices::id, invoices::number)).load(db)
         };
-        let mut numbers = FxHashSet::default();
+        let mut numbers = BTreeSet::new();
         ours.natives(db, "invoices", i64::MIN, page, |_, number: String| {
             numbers.insert(number);
         })?;

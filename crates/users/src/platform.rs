@@ -6,6 +6,7 @@ use diesel::pg::PgRowByRowLoadingMode;
 use diesel::prelude::*;
 use replant_core::db::Db;
 use replant_core::prelude::*;
+use replant_core::{RowName, added, columns};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use tinystr::TinyAsciiStr;
@@ -81,14 +82,16 @@ impl Frozen for Platform {
             other => found.load_iter::<Found, DefaultLoadingMode>(other)?.try_for_each(|row| row.map(&mut take))?,
         }
         accounts.shrink_to_fit();
-        let emails = account_emails::table
-            .order(account_emails::email)
-            .select((account_emails::email, account_emails::account_id))
-            .load(db)?;
+        let emails = account_emails::table.order(account_emails::email);
+        let mut emails: Vec<(String, i64)> =
+            emails.select((account_emails::email, account_emails::account_id)).load(db)?;
+        // Those of the migration's own making say nothing that the legacy users do not say.
+        let added: FxHashSet<String> = added(db, "account_emails")?.into_iter().collect();
+        emails.retain(|(email, _)| !added.contains(&key_of(email)));
         Ok(Self { accounts, map, emails })
     }
 
-    /// Accounts, entries and addresses that were not there. Those of the migration's own making join what is joined already.
+    /// Accounts, entries and addresses that were not there.
     fn extend(&mut self, now: Self) {
         let known: FxHashSet<i64> = self.accounts.iter().map(|account| account.id).collect();
         self.accounts.extend(now.accounts.into_iter().filter(|account| !known.contains(&account.id)));
@@ -97,6 +100,14 @@ impl Frozen for Platform {
         self.map.extend(now.map.into_iter().filter(|(user, _)| !known.contains(user)));
         let known: FxHashSet<String> = self.emails.iter().map(|(email, _)| email.clone()).collect();
         self.emails.extend(now.emails.into_iter().filter(|(email, _)| !known.contains(email)));
+    }
+}
+
+/// An address as the ledger names its row.
+fn key_of(email: &str) -> String {
+    match RowName::of_key(&columns!(email)) {
+        RowName::Key(key) => key,
+        RowName::Id(_) => unreachable!("an address has no id"),
     }
 }
 

@@ -1,6 +1,8 @@
 //! A replay: every row judged again, in the order of the steps, and what comes out otherwise written.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::chunk::{Rejudged, Weight};
@@ -84,15 +86,7 @@ fn replay_step(
     let prepared = run.prepare(step, &plan, cache, again, &|_| true)?;
     run.reporter.event(&Event::StepStarted { step: step.name(), rows: plan.keys.len(), done: 0 });
     let chunks = recorded::chunks(&mut *run.databases.target.get()?, step.name())?;
-    let mut sum = Rejudged::default();
-    for (chunk, range) in chunks {
-        if run.stop.requested() {
-            return Ok(Some((sum, false)));
-        }
-        let done = replay_chunk(run, step, &*prepared, (chunk, range))?;
-        run.reporter.event(&Event::ChunkRejudged { step: step.name(), chunk, done });
-        sum += done;
-    }
+    let Some(sum) = Chunks { run, step, prepared: &*prepared, chunks: &chunks }.rejudge()? else { return Ok(None) };
     *changed |= sum.changed();
     // A replay that was killed may have left it undone.
     if (*changed || first) && !finish_again(run, step, &*prepared)? {
@@ -102,17 +96,63 @@ fn replay_step(
     Ok(Some((sum, true)))
 }
 
-fn replay_chunk(
-    run: &Running<'_>,
-    step: &dyn AnyStep,
-    prepared: &dyn PreparedStep,
-    (chunk, range): (i64, KeyRange),
-) -> Result<Rejudged, RunError> {
-    let failed = |source| RunError::Chunk { step: step.name(), lo: range.lo, hi: range.hi, source };
-    run.patiently(step.name(), || {
-        let started = Instant::now();
-        let (rows, _) = prepared.read(&run.databases.legacy, &run.mends, range, Weight::ANY).map_err(failed)?;
-        let judged = rows.transform().map_err(failed)?;
-        judged.commit_again(&mut *run.databases.target.get()?, chunk, started).map_err(failed)
-    })
+/// The chunks of a step that are judged again.
+struct Chunks<'a> {
+    run: &'a Running<'a>,
+    step: &'a dyn AnyStep,
+    prepared: &'a dyn PreparedStep,
+    chunks: &'a [(i64, KeyRange)],
+}
+
+impl Chunks<'_> {
+    /// Judges all chunks again, some at once where the target has room for more than one writer. None: the run was asked to stop.
+    fn rejudge(&self) -> Result<Option<Rejudged>, RunError> {
+        let workers = if self.run.one_writer() { 1 } else { self.run.settings.readers.max(self.run.settings.writers) };
+        let (next, halt) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let work = || {
+            let mut sum = Rejudged::default();
+            while !halt.load(Ordering::Relaxed) && !self.run.stop.requested() {
+                let Some(chunk) = self.chunks.get(next.fetch_add(1, Ordering::Relaxed)) else { return Ok(Some(sum)) };
+                match self.chunk(*chunk) {
+                    Ok(done) => sum += done,
+                    Err(error) => {
+                        halt.store(true, Ordering::Relaxed);
+                        return Err(error);
+                    }
+                }
+            }
+            Ok(None)
+        };
+        let ended: Vec<Result<Option<Rejudged>, RunError>> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|defect| resume_unwind(defect))).collect()
+        });
+        let mut sum = Some(Rejudged::default());
+        let mut failed = None;
+        for end in ended {
+            match end {
+                Ok(done) => {
+                    sum = sum.zip(done).map(|(mut sum, done)| {
+                        sum += done;
+                        sum
+                    });
+                }
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(sum), Err)
+    }
+
+    fn chunk(&self, (chunk, range): (i64, KeyRange)) -> Result<Rejudged, RunError> {
+        let Self { run, step, prepared, .. } = self;
+        let failed = |source| RunError::Chunk { step: step.name(), lo: range.lo, hi: range.hi, source };
+        let done = run.patiently(step.name(), || {
+            let started = Instant::now();
+            let (rows, _) = prepared.read(&run.databases.legacy, &run.mends, range, Weight::ANY).map_err(failed)?;
+            let judged = rows.transform().map_err(failed)?;
+            judged.commit_again(&mut *run.databases.target.get()?, chunk, started).map_err(failed)
+        })?;
+        run.reporter.event(&Event::ChunkRejudged { step: step.name(), chunk, done });
+        Ok(done)
+    }
 }

@@ -16,6 +16,7 @@ use crate::contract::step::Step;
 use crate::storage::bulk::{Before, RowKey, Rows as _, Settled, UnitIndex, Writing, settle};
 use crate::storage::db::Db;
 use crate::storage::imprint::{Packed, Table, Value};
+use crate::storage::ledger::moved::Moving;
 use crate::storage::ledger::recorded::{self, ByKey};
 use crate::storage::ledger::row::Recorded;
 use crate::storage::ledger::{changes, imprints, moved};
@@ -63,14 +64,7 @@ pub(crate) fn rejudge<S: Step>(
     }
     let mut elsewhere = Vec::new();
     for key in judged.rows.iter().map(LegacyRow::key).filter(|key| !recorded.contains_key(key)).collect::<Vec<_>>() {
-        let found = match moved::take(db, S::NAME, key)? {
-            Some(found) => Some(found),
-            None => match recorded::of_row(db, S::NAME, key)? {
-                Some((of, found)) => Some((found, only(&imprints::of_chunk(db, of)?, key))),
-                None => None,
-            },
-        };
-        if let Some((found, tables)) = found {
+        if let Some((found, tables)) = elsewhere_recorded::<S>(db, key)? {
             recorded.insert(key, found);
             imprint.extend(tables);
         }
@@ -96,6 +90,21 @@ pub(crate) fn rejudge<S: Step>(
         close(db, judged, (&settled, &kept), closing, (Duration::ZERO, started))?;
     }
     Ok(done)
+}
+
+/// What is known of a row that another chunk has, or has left. That chunk may be judged again at the same time: it is locked, and then
+/// it has left the row, or leaves it no more.
+fn elsewhere_recorded<S: Step>(db: &mut Db, key: Key) -> Result<Option<Moving>, ChunkError> {
+    if let Some(left) = moved::take(db, S::NAME, key)? {
+        return Ok(Some(left));
+    }
+    let Some((chunk, _)) = recorded::of_row(db, S::NAME, key)? else { return Ok(None) };
+    recorded::lock(db, chunk)?;
+    if let Some(left) = moved::take(db, S::NAME, key)? {
+        return Ok(Some(left));
+    }
+    let found = recorded::of_row(db, S::NAME, key)?.filter(|(of, _)| *of == chunk);
+    found.map(|(of, found)| Ok((found, only(&imprints::of_chunk(db, of)?, key)))).transpose()
 }
 
 /// The rows of an imprint that were written for the sake of a legacy row.

@@ -16,7 +16,7 @@ use crate::engine::event::Event;
 use crate::engine::run::Running;
 use crate::engine::step::{AnyStep, PreparedStep};
 use crate::engine::stop::Stop;
-use crate::storage::bulk::Tx;
+use crate::storage::bulk::{Noted, Tx};
 use crate::storage::by_set::{self, Orphans, Place, looks};
 use crate::storage::db::{Backend, Db, Role};
 use crate::storage::indexes::{self, Built, Found, IndexError, UniqueIndex};
@@ -26,6 +26,7 @@ use crate::storage::ledger::plan::{self, Ours};
 use crate::storage::ledger::stage::{self, Stage};
 use crate::storage::pool::PoolError;
 use crate::storage::sql::quoted;
+use crate::words::MoneyTotals;
 
 /// How long a part waits for a lock: customers wait for what it holds meanwhile. It is tried again later. A process that
 /// hangs in the midst of one loses its session.
@@ -101,9 +102,13 @@ pub(crate) fn finish_again(
     prepared: &dyn PreparedStep,
 ) -> Result<bool, RunError> {
     let ending = Ending { run, step, prepared, halt: None };
+    let (mut repairs, mut money) = (Vec::new(), MoneyTotals::default());
     for part in 0..prepared.finish_parts() {
-        ending.patiently(|| ending.part_again(part))?;
+        let noted = ending.patiently(|| ending.part_again(part))?;
+        repairs.extend(noted.repairs);
+        money += &noted.money;
     }
+    ending.patiently(|| ending.transaction(|db| Ok(ledger::close::finish_anew(db, step.name(), &repairs, &money)?)))?;
     ending.index()
 }
 
@@ -289,15 +294,12 @@ impl Ending<'_> {
         })
     }
 
-    /// Does a part once more; the first one forgets the repairs and the money of the last time.
-    fn part_again(&self, part: u64) -> Result<(), RunError> {
-        let name = self.step.name();
+    /// Does a part once more. Returns what it notes.
+    fn part_again(&self, part: u64) -> Result<Noted, RunError> {
         self.transaction(|db| {
-            stage::lock(db, name)?;
-            if part == 0 {
-                ledger::close::forget_finish(db, name)?;
-            }
-            self.prepared.finish(part, &mut Tx::finishing(db, name))
+            let mut tx = Tx::finishing_again(db, self.step.name());
+            self.prepared.finish(part, &mut tx)?;
+            Ok(tx.noted())
         })
     }
 

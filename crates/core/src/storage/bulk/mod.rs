@@ -24,5 +24,6 @@ pub(crate) use pass::Refused;
 pub(crate) use rewritten::RowKey;
 pub use rows::{Holds, Rows, Write};
 pub(crate) use settle::{Settled, Writing, settle};
+pub(crate) use tx::Noted;
 pub use tx::Tx;
 pub(crate) use whole::whole_row;

@@ -22,16 +22,35 @@ pub struct Tx<'a> {
     pub(super) pass: Pass<'a>,
     chunk: Option<i64>,
     step: &'a str,
+    /// What the end of a step notes, where it is done again.
+    again: Option<Noted>,
+}
+
+/// What the end of a step notes in the ledger.
+#[derive(Default)]
+pub(crate) struct Noted {
+    pub(crate) repairs: Vec<NewRepair>,
+    pub(crate) money: MoneyTotals,
 }
 
 impl<'a> Tx<'a> {
     pub(super) fn new(pass: Pass<'a>, step: &'a str, chunk: i64) -> Self {
-        Self { pass, chunk: Some(chunk), step }
+        Self { pass, chunk: Some(chunk), step, again: None }
     }
 
     /// The transaction in which a step is finished: it belongs to no chunk.
     pub(crate) fn finishing(db: &'a mut Db, step: &'a str) -> Self {
-        Self { pass: Pass { finishing: true, ..Pass::new(db, Mode::Direct) }, chunk: None, step }
+        Self { pass: Pass { finishing: true, ..Pass::new(db, Mode::Direct) }, chunk: None, step, again: None }
+    }
+
+    /// The transaction in which a step is finished once more: what it notes is held against what is noted.
+    pub(crate) fn finishing_again(db: &'a mut Db, step: &'a str) -> Self {
+        Self { again: Some(Noted::default()), ..Self::finishing(db, step) }
+    }
+
+    /// What the end of a step has noted that was done again.
+    pub(crate) fn noted(self) -> Noted {
+        self.again.unwrap_or_default()
     }
 
     /// The connection, for what is read. What changes or locks rows of the platform goes through [`Tx::insert`],
@@ -188,7 +207,13 @@ impl<'a> Tx<'a> {
                 value_after: repair.after,
             })
             .collect();
-        model::insert_all(self.pass.db, &rows)
+        match &mut self.again {
+            Some(noted) => {
+                noted.repairs.extend(rows);
+                Ok(())
+            }
+            None => model::insert_all(self.pass.db, &rows),
+        }
     }
 
     /// Reads something of the target while a step is finished. The first reading of the first time is kept in the ledger and
@@ -235,7 +260,13 @@ impl<'a> Tx<'a> {
         for amount in amounts {
             totals.given(*amount);
         }
-        ledger::close::write_money(self.pass.db, self.step, None, &totals)
+        match &mut self.again {
+            Some(noted) => {
+                noted.money += &totals;
+                Ok(())
+            }
+            None => ledger::close::write_money(self.pass.db, self.step, None, &totals),
+        }
     }
 
     /// The name of the step.

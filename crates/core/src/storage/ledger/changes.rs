@@ -172,6 +172,15 @@ pub(crate) fn of_rows(db: &mut Db, table: &str, rows: &[RowName]) -> Result<ByRo
     Ok(changes)
 }
 
+/// The keys of rows without `id` that the migration added to a table, as JSON.
+///
+/// # Errors
+/// Those of the database.
+pub fn added(db: &mut Db, table: &str) -> QueryResult<Vec<String>> {
+    let added = ch::table.filter(ch::target_table.eq(table.to_owned())).filter(ch::value_before.is_null());
+    added.filter(ch::target_key.is_not_null()).select(ch::target_key.assume_not_null()).load(db)
+}
+
 /// What was done to rows of a table that their imprints do not tell.
 ///
 /// # Errors

@@ -236,14 +236,33 @@ pub(crate) fn close_again(
     imprints::save(db, chunk, imprint)
 }
 
-/// Forgets the repairs and the money of the last time that a step was finished.
+/// Puts the repairs and the money that the end of a step noted in the place of those of the last time, where they are others.
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn forget_finish(db: &mut Db, step: &str) -> QueryResult<()> {
-    diesel::delete(replant_repairs::table.filter(replant_repairs::by_step.eq(step.to_owned()))).execute(db)?;
-    let money = m::table.filter(m::step.eq(step.to_owned())).filter(m::chunk_id.is_null());
-    diesel::delete(money).execute(db).map(|_| ())
+pub(crate) fn finish_anew(db: &mut Db, step: &str, repairs: &[NewRepair], money: &MoneyTotals) -> QueryResult<()> {
+    use replant_repairs as r;
+    type Repaired = (String, Key, String, String, Option<String>, Option<String>);
+    let noted = || r::table.filter(r::by_step.eq(step.to_owned()));
+    let columns = (r::step, r::legacy_key, r::code, r::column_name, r::value_before, r::value_after);
+    let mut before: Vec<Repaired> = noted().select(columns).load(db)?;
+    let now = |repair: &NewRepair| {
+        let NewRepair { step, legacy_key, code, column_name, value_before, value_after, .. } = repair.clone();
+        (step, legacy_key, code.to_owned(), column_name.to_owned(), value_before, value_after)
+    };
+    let mut after: Vec<Repaired> = repairs.iter().map(now).collect();
+    before.sort_unstable();
+    after.sort_unstable();
+    if before != after {
+        diesel::delete(noted()).execute(db)?;
+        insert_all(db, repairs)?;
+    }
+    let of_end = || m::table.filter(m::step.eq(step.to_owned())).filter(m::chunk_id.is_null());
+    if totals(of_end().select((m::currency, m::flow)).load(db)?)? != *money {
+        diesel::delete(of_end()).execute(db)?;
+        write_money(db, step, None, money)?;
+    }
+    Ok(())
 }
 
 /// The money of a step, or of all.
@@ -256,6 +275,10 @@ pub fn money(db: &mut Db, step: Option<&str>) -> QueryResult<MoneyTotals> {
         Some(step) => query.filter(m::step.eq(step.to_owned())).load(db)?,
         None => query.load(db)?,
     };
+    totals(rows)
+}
+
+fn totals(rows: Vec<(String, String)>) -> QueryResult<MoneyTotals> {
     let mut totals = MoneyTotals::default();
     for (currency, flow) in rows {
         let unreadable =

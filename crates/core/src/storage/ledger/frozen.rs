@@ -19,16 +19,21 @@ pub fn load<T: DeserializeOwned>(db: &mut Db, name: &str) -> Result<Option<T>, L
     found.map(|bytes| postcard::from_bytes(&bytes).map_err(|_| unreadable())).transpose()
 }
 
-/// Freezes a value, in the place of an earlier one of that name.
+/// Freezes a value, in the place of an earlier one of that name. The same one is not written again.
 ///
 /// # Errors
 /// The database fails.
 pub fn save<T: Serialize>(db: &mut Db, name: &str, value: &T) -> Result<(), LedgerError> {
     let data = postcard::to_stdvec(value)
         .map_err(|_| LedgerError::Unreadable { what: "frozen reading", of: name.to_owned() })?;
-    let known = diesel::update(f::table.find(name.to_owned())).set(f::data.eq(&data)).execute(db).attempt("written")?;
-    if known == 0 {
-        diesel::insert_into(f::table).values((f::name.eq(name), f::data.eq(data))).execute(db).attempt("written")?;
-    }
+    let place = || f::table.find(name.to_owned());
+    let known: Option<Vec<u8>> = place().select(f::data).first(db).optional().attempt("read")?;
+    match known {
+        Some(known) if known == data => return Ok(()),
+        Some(_) => diesel::update(place()).set(f::data.eq(data)).execute(db).attempt("written")?,
+        None => {
+            diesel::insert_into(f::table).values((f::name.eq(name), f::data.eq(data))).execute(db).attempt("written")?
+        }
+    };
     Ok(())
 }

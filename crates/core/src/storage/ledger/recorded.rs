@@ -41,9 +41,7 @@ pub(crate) fn digest(db: &mut Db, chunk: i64) -> QueryResult<Option<Vec<u8>>> {
 /// # Errors
 /// The database fails.
 pub(crate) fn of_chunk(db: &mut Db, step: &str, chunk: i64) -> Result<(ByKey, Option<Vec<u8>>), LedgerError> {
-    if let Db::Pg(pg) = db {
-        c::table.find(chunk).select(c::id).for_update().first::<i64>(pg).attempt("locked")?;
-    }
+    lock(db, chunk)?;
     let mut rows: FxHashMap<Key, Recorded> =
         record_of(db, step, chunk)?.into_iter().map(|row| (row.key, row.into())).collect();
     let roots: Vec<(Key, String, Key, String)> = q::table
@@ -76,6 +74,17 @@ fn other(
         root,
         legacy_row: None,
     })
+}
+
+/// Locks a chunk: nobody else closes it until the transaction ends.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn lock(db: &mut Db, chunk: i64) -> Result<(), LedgerError> {
+    if let Db::Pg(pg) = db {
+        c::table.find(chunk).select(c::id).for_update().first::<i64>(pg).attempt("locked")?;
+    }
+    Ok(())
 }
 
 /// What one row was recorded as, and in which chunk.
