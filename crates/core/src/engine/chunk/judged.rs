@@ -1,11 +1,11 @@
 //! The rows of a chunk with their verdicts, and what the ledger keeps of them.
 
 use std::collections::BTreeMap;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 
 use rust_decimal::Decimal;
 use rustc_hash::FxHashMap;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::ends::{ByTarget, Kept, RowEnd, end_of, keep, storable};
 use super::error::ChunkError;
@@ -94,7 +94,7 @@ impl<S: Step> Judged<S> {
     /// A hash of all that its verdicts say: two chunks of the same rows with the same one come out the same.
     pub(crate) fn digest(&self) -> [u8; 16] {
         let nothing_refused = ByTarget::new(&[]);
-        let mut hash = Xxh3::new();
+        let mut hash = Bytes::default();
         for unit in 0..self.units() {
             self.draft.verdicts[unit as usize].deeds.hash(&mut hash);
             for (row, (key, end)) in self.unit(unit).iter().zip(self.ends(unit, &nothing_refused)) {
@@ -108,8 +108,8 @@ impl<S: Step> Judged<S> {
         self.draft.repairs.hash(&mut hash);
         self.draft.also.hash(&mut hash);
         self.draft.carried.hash(&mut hash);
-        self.imprint.iter().for_each(|packed| packed.bytes.hash(&mut hash));
-        hash.digest128().to_le_bytes()
+        self.imprint.iter().for_each(|packed| xxh3_128(&packed.bytes).hash(&mut hash));
+        xxh3_128(&hash.0).to_le_bytes()
     }
     /// The rows of a unit, the leader first.
     pub(crate) fn unit(&self, unit: UnitIndex) -> &[S::Legacy] {
@@ -272,6 +272,20 @@ impl<S: Step> Judged<S> {
                 result.money.written(money);
             }
         });
+    }
+}
+
+/// What is hashed, at once: a hash of many small parts takes longer by a lot.
+#[derive(Default)]
+struct Bytes(Vec<u8>);
+
+impl Hasher for Bytes {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        xxh3_64(&self.0)
     }
 }
 
