@@ -55,11 +55,7 @@ impl Step for Entries {
     type Rows = target::Rows;
 
     fn writes() -> Vec<TableShape> {
-        vec![
-            shape_of::<schema::credit_entries::table>("credit_entries"),
-            shape_of::<schema::accounts::table>("accounts"),
-            reference::currencies_shape(),
-        ]
+        vec![shape_of::<schema::credit_entries::table>("credit_entries"), reference::currencies_shape()]
     }
 
     fn prepare(cx: &Prepare<'_>) -> Result<Lookups, PrepareError> {
