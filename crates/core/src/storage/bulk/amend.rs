@@ -70,7 +70,8 @@ impl<T: Insert + DeserializeOwned> Amends<'_, T> {
         let columns: Vec<Cow<'static, str>> =
             model.shape.columns.iter().map(|column| Cow::Borrowed(column.name)).collect();
         let reading = Reading::new(pass.db, &model.shape, &columns)?;
-        let mut looked = Looked { model, reading, amends: self };
+        let groups = groups_of(&model, &reading);
+        let mut looked = Looked { model, reading, groups, amends: self };
         let rows = looked.amends.rows;
         let mut once = FxHashSet::default();
         let first = |place: &usize| !pass.out.contains(rows[*place].unit) && once.insert(rows[*place].id);
@@ -87,6 +88,8 @@ impl<T: Insert + DeserializeOwned> Amends<'_, T> {
 struct Looked<'a, T> {
     model: Model,
     reading: Reading,
+    /// The columns that are one to whoever changes them.
+    groups: Vec<Vec<usize>>,
     amends: Amends<'a, T>,
 }
 
@@ -157,7 +160,7 @@ impl<T: Insert + DeserializeOwned> Looked<'_, T> {
             None => return Ok(None),
         };
         let mut due = Due { values: Vec::new(), conflict: Vec::new() };
-        for group in groups_of(&self.model, &self.reading) {
+        for group in &self.groups {
             let theirs = group.iter().any(|column| matches!(own.get(column), Some(Own::Theirs)));
             let differs = |column: &&usize| wished[**column] != stands[**column] && !self.is_stamp(**column);
             let differing = group.iter().filter(differs);
@@ -175,8 +178,7 @@ impl<T: Insert + DeserializeOwned> Looked<'_, T> {
     }
 
     fn hashed(&self, column: usize, value: &Value) -> Value {
-        let secret = self.model.secret.contains(&self.reading.columns()[column].0.as_str());
-        if secret { value.hashed() } else { value.clone() }
+        value.kept(&self.reading.columns()[column].0, self.model.secret)
     }
 
     /// The columns of a row that the migration has changed before.

@@ -110,12 +110,7 @@ impl Known {
     /// Values as the ledger keeps them: of secret columns a hash.
     pub(crate) fn hashed(&self, values: &[Value]) -> Vec<Value> {
         let named = values.iter().zip(self.reading.columns());
-        named
-            .map(|(value, (name, _))| match self.model.secret.contains(&name.as_str()) {
-                true => value.hashed(),
-                false => value.clone(),
-            })
-            .collect()
+        named.map(|(value, (name, _))| value.kept(name, self.model.secret)).collect()
     }
 
     fn set(&mut self, key: &[Value], columns: &Columns) {

@@ -14,6 +14,7 @@ use super::pass::{Mode, Pass};
 use crate::storage::constraints;
 use crate::storage::db::Db;
 use crate::storage::failure::{Failure, Told, UNFIT, caught};
+use crate::storage::imprint::PRIMARY_KEY;
 use crate::storage::model::Insert;
 use crate::storage::sql::{literal, quoted};
 
@@ -70,11 +71,6 @@ pub(super) struct KeyColumn {
     #[diesel(sql_type = Text)]
     pub(super) name: String,
 }
-
-pub(super) const PRIMARY_KEY: &str = "
-SELECT a.attname::text AS name
-  FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
- WHERE i.indrelid = format('%I.%I', current_schema(), $1)::regclass AND i.indisprimary ORDER BY a.attnum";
 
 #[derive(QueryableByName, Deserialize)]
 struct Defaults {

@@ -94,7 +94,8 @@ struct Name {
     name: String,
 }
 
-const KEY: &str = "
+/// The columns of the primary key of a table, which stands for `$1`.
+pub(crate) const PRIMARY_KEY: &str = "
 SELECT a.attname::text AS name
   FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
  WHERE i.indrelid = to_regclass(format('%I.%I', current_schema(), $1)) AND i.indisprimary ORDER BY a.attnum";
@@ -106,7 +107,7 @@ const KEY_LITE: &str = "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER
 /// The catalogue cannot be read.
 pub(crate) fn primary_key(db: &mut Db, table: &str) -> QueryResult<Vec<String>> {
     let sql = match db.backend() {
-        Backend::Postgres => KEY.replace("$1", &literal(table)),
+        Backend::Postgres => PRIMARY_KEY.replace("$1", &literal(table)),
         Backend::Sqlite | Backend::MariaDb => KEY_LITE.replace('?', &literal(table)),
     };
     let found: Vec<Name> = diesel::sql_query(sql).load(db)?;
@@ -287,8 +288,7 @@ impl Table {
         for (place, key) in rows.iter().enumerate() {
             let Some(stands) = standing.get(key) else { continue };
             for (column, (value, name)) in self.values.iter_mut().zip(stands.iter().zip(&self.columns)) {
-                let secret = model.secret.contains(&&**name);
-                column[place] = if secret { value.hashed() } else { value.clone() };
+                column[place] = value.kept(name, model.secret);
             }
         }
         Ok(())

@@ -13,7 +13,7 @@ mod sent;
 mod value;
 
 pub use found::Lock;
-pub(crate) use found::{Reading, has_row_triggers};
+pub(crate) use found::{PRIMARY_KEY, Reading, has_row_triggers};
 pub use json::Columns;
 pub(crate) use packed::Packed;
 pub(crate) use pointed::pointed_at;

@@ -82,6 +82,11 @@ impl Value {
         }
     }
 
+    /// As the ledger keeps it in a column: of `secret` ones a hash.
+    pub(crate) fn kept(&self, column: &str, secret: &[&str]) -> Self {
+        if secret.contains(&column) { self.hashed() } else { self.clone() }
+    }
+
     /// As SQL that a column of a kind takes.
     pub(crate) fn sql(&self, kind: Kind, backend: Backend) -> String {
         let cast = |sql: String, to: &str| match backend {
