@@ -73,4 +73,10 @@ impl Step for Brands {
     ) -> Result<i64, Refusal> {
         transform::brand(lookups, unit.leader(), draft)
     }
+
+    /// An account whose last brand has gone, in a later state of the legacy database, is not that of a brand any more.
+    fn finish(_: &Lookups, tx: &mut Tx<'_>) -> Result<(), FinishError> {
+        let has_none = "NOT EXISTS (SELECT 1 FROM brands b WHERE b.account_id = t.id)";
+        Ok(tx.take_back("accounts", target::BECAME_BRAND, has_none)?)
+    }
 }

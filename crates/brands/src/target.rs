@@ -60,6 +60,9 @@ pub struct BrandAccount {
     pub made: bool,
 }
 
+/// What became of an account, in a word.
+pub(crate) const BECAME_BRAND: &str = "became_brand";
+
 impl Write for BrandAccount {
     /// Those that the migration made come first, then by their ids: so two chunks with the same accounts never wait for each other.
     fn write(tx: &mut Tx<'_>, batch: &Batch<Self>) -> QueryResult<()> {
@@ -73,7 +76,7 @@ impl Write for BrandAccount {
                 lock: Lock::Values,
             };
             let rows: Vec<Amendment> = accounts.map(amendment).collect();
-            let amending = Amending { what: "became_brand", stamp: (!made).then_some("updated_at") };
+            let amending = Amending { what: BECAME_BRAND, stamp: (!made).then_some("updated_at") };
             tx.amend(amending, &rows, &mut |place, found: Option<Account>| {
                 let gone =
                     || (Code::TARGET_ROW_GONE, format!("account {} was deleted on the platform", rows[place].id));

@@ -263,6 +263,11 @@ impl Reporter for Progress {
                 tracing::debug!(step, chunk, rows = counts.read, refused, "a chunk is done");
                 self.advance(step, *counts);
             }
+            Event::SourceMoves { step, absent } => warn!(
+                step,
+                absent,
+                "the legacy database changes while it is migrated: rows that were planned have gone, and are listed as gone_unread"
+            ),
             Event::Throttled { step, reason } => warn!(step, "waits: {reason}"),
             Event::Retrying { step, reason, wait } => warn!(step, "tries again in {} ms: {reason}", wait.as_millis()),
             Event::Cut { step, reason } => warn!(step, "cuts a chunk in half: {reason}"),

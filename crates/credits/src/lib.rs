@@ -32,6 +32,7 @@ pub struct Lookups {
     doubles: Doubles,
     plan: Arc<StepPlan>,
     snapshot: Snapshot,
+    first_written: FirstWritten,
 }
 
 impl Step for Entries {
@@ -63,7 +64,7 @@ impl Step for Entries {
         let currencies = cx.lookup::<Currencies>()?;
         let snapshot = Snapshot(cx.snapshot());
         let doubles = Doubles::read(cx, &users, &currencies.0, snapshot)?;
-        Ok(Lookups { users, currencies, doubles, plan: cx.plan(), snapshot })
+        Ok(Lookups { users, currencies, doubles, plan: cx.plan(), snapshot, first_written: cx.first_written()? })
     }
 
     fn transform(

@@ -97,7 +97,7 @@ pub(crate) fn entry(lookups: &Lookups, row: &CreditEntry, draft: &mut Draft<Rows
         Reason::Adjustment
     });
     let occurred_at = facts.occurred_at.unwrap_or_else(|| {
-        let at = lookups.snapshot.0;
+        let at = lookups.first_written.of(row.id);
         draft.repair(row.id, Code::OccurredAtDerived, "created_when", stored(&row.created_when), at.to_string());
         at
     });

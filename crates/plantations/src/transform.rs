@@ -129,12 +129,7 @@ mod tests {
             payments: Arc::new(Standings::from_rows([(70, Standing::Live(170))])),
             emails: Arc::new(Emails::default()),
             doubles: [8].into_iter().collect(),
-            plan: Arc::new(StepPlan {
-                keys: (1..=9).collect(),
-                ids: IdBlock::new(vec![(201, 9)]),
-                also: Vec::new(),
-                done: false,
-            }),
+            plan: Arc::new(StepPlan::of(1..=9, IdBlock::new(vec![(201, 9)]))),
         }
     }
 

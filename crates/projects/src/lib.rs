@@ -33,6 +33,8 @@ pub struct Lookups {
     /// Projects with the slug of another one.
     followers: Followers,
     plan: Arc<StepPlan>,
+    /// In a replay: what became of the projects before.
+    before: Standings,
 }
 
 /// The projects that the platform had: slug and id.
@@ -102,6 +104,7 @@ impl Step for Projects {
             platform: platform.0.into_iter().collect(),
             followers: followers.into_iter().collect(),
             plan: cx.plan(),
+            before: cx.before()?,
         })
     }
 

@@ -47,7 +47,9 @@ pub(crate) fn project(lookups: &Lookups, unit: &Unit<'_, Project>, draft: &mut D
     if let Some(own) = lookups.platform.get(&fields.slug) {
         return Ok(*own);
     }
-    let id = lookups.plan.id_of(leader.id).ok_or_else(|| Refusal::unforeseen("the plan has no id for this key"))?;
+    let planned =
+        || lookups.plan.id_of(leader.id).ok_or_else(|| Refusal::unforeseen("the plan has no id for this key"));
+    let id = had_before(lookups, unit).map_or_else(planned, Ok)?;
     let (latitude, longitude) = fields.coordinates.unzip();
     draft.write(NewProject {
         id,
@@ -62,6 +64,14 @@ pub(crate) fn project(lookups: &Lookups, unit: &Unit<'_, Project>, draft: &mut D
         draft.write(NewSpecies { project_id: id, species });
     }
     Ok(id)
+}
+
+/// In a replay: the row of the first project of the unit that has one. A row that becomes one with another, and leads it, takes that
+/// one's row, and with it what points there.
+fn had_before(lookups: &Lookups, unit: &Unit<'_, Project>) -> Option<i64> {
+    let rows: Vec<Key> = unit.rows().iter().map(|row| row.id).collect();
+    let mut had = rows.iter().filter_map(|row| lookups.before.migrated_to(*row));
+    had.find(|id| lookups.before.made(*id) && !lookups.plan.is_of_another(*id, &rows))
 }
 
 /// The slug by which a row is one with others; none where it is quarantined on its own account.
@@ -205,12 +215,8 @@ mod tests {
             countries: Arc::new(Countries(clean::Countries::new(countries))),
             platform: [("knepp-wildland".to_owned(), 7)].into_iter().collect(),
             followers: Followers::default(),
-            plan: Arc::new(StepPlan {
-                keys: (1..=9).collect(),
-                ids: IdBlock::new(vec![(101, 9)]),
-                also: Vec::new(),
-                done: false,
-            }),
+            plan: Arc::new(StepPlan::of(1..=9, IdBlock::new(vec![(101, 9)]))),
+            before: Standings::default(),
         }
     }
 

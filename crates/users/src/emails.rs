@@ -82,7 +82,8 @@ mod tests {
     use crate::platform::{Opened, Platform, PlatformAccount};
 
     fn account(id: i64, email: &str, opened: Opened, merged_into: Option<i64>) -> PlatformAccount {
-        PlatformAccount { id, email: email.into(), country: None, merged_into, opened }
+        let held = crate::platform::Held::default();
+        PlatformAccount { id, email: email.into(), country: None, merged_into, opened, held }
     }
 
     /// The addresses of a platform and of users, who are named by key and normalised address.

@@ -116,7 +116,9 @@ impl Step for Accounts {
             countries: cx.lookup::<Countries>()?,
             plan: cx.plan(),
             snapshot: Snapshot(cx.snapshot()),
+            first_written: cx.first_written()?,
             before: cx.before()?,
+            closed: cx.target("replant_changes", |db| Closing::before(db, Self::NAME))?,
         })
     }
 

@@ -35,7 +35,36 @@ pub(crate) struct PlatformAccount {
     pub merged_into: Option<i64>,
     /// Who opened it.
     pub opened: Opened,
+    /// Which of its fields held something: a customer who has emptied one since wants it empty.
+    pub held: Held,
 }
+
+/// Fields of an account that held something, a bit for each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Held(u8);
+
+impl Held {
+    pub(crate) const GIVEN_NAME: u8 = 0;
+    pub(crate) const FAMILY_NAME: u8 = 1;
+    pub(crate) const PHONE: u8 = 2;
+    pub(crate) const COUNTRY_CODE: u8 = 3;
+    pub(crate) const LOCALE: u8 = 4;
+    pub(crate) const PASSWORD_HASH: u8 = 5;
+    pub(crate) const LAST_SEEN_AT: u8 = 6;
+
+    /// In the order of the constants.
+    fn of((given, family, phone, country, locale, password, seen): Fields) -> Self {
+        let fields = [given, family, phone, country, locale, password, seen];
+        Self((0..).zip(fields).map(|(bit, held)| u8::from(held) << bit).sum())
+    }
+
+    /// Whether a field held something.
+    pub(crate) fn has(self, field: u8) -> bool {
+        self.0 >> field & 1 == 1
+    }
+}
+
+type Fields = (bool, bool, bool, bool, bool, bool, bool);
 
 /// The platform's accounts, frozen.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -48,7 +77,7 @@ pub(crate) struct Platform {
     pub emails: Vec<(String, i64)>,
 }
 
-type Found = (i64, String, Option<String>, Option<i64>);
+type Found = (i64, String, Option<String>, Option<i64>, Fields);
 
 impl Frozen for Platform {
     const NAME: &'static str = "users.platform";
@@ -61,11 +90,12 @@ impl Frozen for Platform {
         let pre_launch: FxHashSet<i64> = map.iter().map(|(_, account)| *account).collect();
         let opened = |id| if pre_launch.contains(&id) { Opened::PreLaunch } else { Opened::Native };
         let mut accounts = Vec::new();
-        let mut take = |(id, email, country, merged_into): Found| {
+        let mut take = |(id, email, country, merged_into, fields): Found| {
             if !ours.made("accounts", id) {
                 let country = country.and_then(|code| code.parse().ok());
                 let opened = opened(id);
-                accounts.push(PlatformAccount { id, email: email.into(), country, merged_into, opened });
+                let (email, held) = (email.into(), Held::of(fields));
+                accounts.push(PlatformAccount { id, email, country, merged_into, opened, held });
             }
         };
         let found = accounts::table.order(accounts::id).select((
@@ -73,6 +103,15 @@ impl Frozen for Platform {
             accounts::email,
             accounts::country_code,
             accounts::merged_into,
+            (
+                accounts::given_name.is_not_null(),
+                accounts::family_name.is_not_null(),
+                accounts::phone.is_not_null(),
+                accounts::country_code.is_not_null(),
+                accounts::locale.is_not_null(),
+                accounts::password_hash.is_not_null(),
+                accounts::last_seen_at.is_not_null(),
+            ),
         ));
         // Half of the company's people: row by row, in one statement, so that each address is seen once.
         match &mut *db {

@@ -7,6 +7,7 @@ use reference::Countries;
 use replant_clean::{self as clean, Snapshot};
 use replant_core::prelude::*;
 use replant_core::{Pointer, StepPlan};
+use rustc_hash::FxHashMap;
 
 use crate::Rows;
 use crate::codes::Repair;
@@ -25,8 +26,11 @@ pub struct Lookups {
     pub(crate) countries: Arc<Countries>,
     pub(crate) plan: Arc<StepPlan>,
     pub(crate) snapshot: Snapshot,
+    pub(crate) first_written: FirstWritten,
     /// In a replay: the accounts that users had before.
     pub(crate) before: Standings,
+    /// Accounts that were closed before, by the users for whose sake.
+    pub(crate) closed: FxHashMap<Key, Vec<i64>>,
 }
 
 /// The longest display name, in Unicode code points.
@@ -77,8 +81,9 @@ fn opened(
     let mut before = had_before(lookups, unit);
     let planned = || lookups.plan.id_of(leader.id).ok_or_else(|| Refusal::unforeseen("the row was not planned"));
     let id = if before.is_empty() { planned()? } else { before.remove(0) };
-    if !before.is_empty() {
-        draft.write(closing(lookups, id, before, leader));
+    let others = with_closed(lookups, unit, id, before);
+    if !others.is_empty() {
+        draft.write(closing(lookups, id, others, leader));
     }
     draft.write(Account {
         id,
@@ -96,7 +101,7 @@ fn opened(
         merged_into: None,
         created_at: facts.created.into(),
         last_seen_at: facts.last_seen.map(Instant),
-        updated_at: lookups.snapshot.0.into(),
+        updated_at: lookups.first_written.of(leader.id).into(),
     });
     Ok(id)
 }
@@ -106,10 +111,28 @@ fn closing(lookups: &Lookups, into: i64, others: Vec<i64>, leader: &User) -> Clo
 }
 
 /// In a replay: the accounts that the migration opened for users of the unit, those of the lowest users first. They were
-/// not one person then.
+/// not one person then. One that was opened for a user who is another person by now is that one's.
 fn had_before(lookups: &Lookups, unit: &Unit<'_, User>) -> Vec<i64> {
-    let opened = unit.rows().iter().filter_map(|user| lookups.before.migrated_to(user.id));
-    opened.filter(|account| lookups.before.made(*account)).collect()
+    let users: Vec<Key> = unit.rows().iter().map(|user| user.id).collect();
+    let opened = users.iter().filter_map(|user| lookups.before.migrated_to(*user));
+    opened.filter(|id| is_theirs(lookups, &users, *id)).collect()
+}
+
+/// Whether the migration opened an account, and for none but these users.
+fn is_theirs(lookups: &Lookups, users: &[Key], account: i64) -> bool {
+    lookups.before.made(account) && !lookups.plan.is_of_another(account, users)
+}
+
+/// Accounts that go into `into`, with those that the migration had opened and that went into it before: a customer has changed them, so
+/// they stand there still.
+fn with_closed(lookups: &Lookups, unit: &Unit<'_, User>, into: i64, mut others: Vec<i64>) -> Vec<i64> {
+    let users: Vec<Key> = unit.rows().iter().map(|user| user.id).collect();
+    for account in users.iter().filter_map(|user| lookups.closed.get(user)).flatten() {
+        if *account != into && !others.contains(account) && is_theirs(lookups, &users, *account) {
+            others.push(*account);
+        }
+    }
+    others
 }
 
 /// Somebody has an account: it keeps what the customer changed, and takes in the others of the group.
@@ -125,13 +148,14 @@ fn joined(
     let account = group.account;
     let email = clean::email(&account.email).unwrap_or_else(|| account.email.to_string());
     let facts = facts(lookups, leader, people, &email, account.country.as_deref(), draft);
-    let others = [group.others.clone(), had_before(lookups, unit)].concat();
+    let others = with_closed(lookups, unit, account.id, [group.others.clone(), had_before(lookups, unit)].concat());
     if !others.is_empty() {
         draft.write(closing(lookups, account.id, others, leader));
     }
     draft.write(Wish {
         account: account.id,
         pre_launch: account.opened == OpenedBy::PreLaunch,
+        held: account.held,
         written: lookups.identity.written_into(account.id),
         legacy_key: leader.id,
         display_name: facts.display_name,
@@ -143,7 +167,8 @@ fn joined(
         password_hash: facts.password_hash,
         created_at: facts.created.into(),
         last_seen_at: facts.last_seen.map(Instant),
-        emails,
+        // That of the account is its own, or was: a customer may have another one by now, or have been erased.
+        emails: emails.into_iter().filter(|wanted| *wanted != email).collect(),
     });
     Ok(account.id)
 }
@@ -243,7 +268,7 @@ fn created(lookups: &Lookups, leader: &User, people: &[Person<'_>], draft: &mut 
         .chain(activity)
         .min()
         .or_else(|| people.iter().filter_map(|p| p.updated).min())
-        .unwrap_or(lookups.snapshot.0);
+        .unwrap_or_else(|| lookups.first_written.of(leader.id));
     let own = people.iter().find(|p| p.key == leader.id).and_then(|p| p.created);
     if own != Some(created) {
         let stored = leader.created_when.good().map(|wall| wall.0.to_string());

@@ -24,6 +24,12 @@ impl Target {
         Self { address: database.address().to_owned(), url: database.url(), vars: &[], _guard: Box::new(database) }
     }
 
+    /// A database in a file.
+    pub(crate) fn in_file(path: &Path, guard: impl Sized + 'static) -> Self {
+        let address = format!("sqlite://{}", path.display());
+        Self { address, url: DbUrl::sqlite(path), vars: &[], _guard: Box::new(guard) }
+    }
+
     /// The same, which the program is told to use as somebody else. Tests look into it as before.
     pub(crate) fn used_by(self, role: &Restricted) -> Self {
         Self { address: role.address().to_owned(), ..self }

@@ -151,7 +151,9 @@ fn is_done(migration: &Migration<'_>, registry: &Registry, target: &DbUrl) -> Re
         return Ok(false);
     }
     drop(db);
-    Ok(migration.plan()?.steps.iter().all(|step| step.done))
+    let plan = migration.plan()?;
+    // A later state of the legacy database is not done: the run says so.
+    Ok(plan.state == plan.snapshot && plan.steps.iter().all(|step| step.done))
 }
 
 /// The run that lives on the target, if there is one. A target that cannot be asked says so when the run begins.

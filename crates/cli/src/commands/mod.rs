@@ -1,6 +1,8 @@
 //! The commands that every migration has.
 
+mod catch_up;
 mod completions;
+mod conflicts;
 mod constraints;
 mod demo;
 mod lineage;
@@ -23,6 +25,8 @@ pub(crate) fn of(app: &App) -> Vec<AnyCommand> {
         command::<plan::Plan>(),
         command::<migrate::Migrate>(),
         command::<work::Work>(),
+        command::<catch_up::CatchUp>(),
+        command::<conflicts::Conflicts>(),
         command::<status::Status>(),
         command::<constraints::Constraints>(),
         command::<quarantine::Quarantine>(),

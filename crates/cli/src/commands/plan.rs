@@ -5,6 +5,7 @@ use replant_core::{Finding, Forecast, Plan as Planned, RunError};
 
 use crate::arguments::{Form, On};
 use crate::command::Command;
+use crate::commands::catch_up::CatchUp;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -35,8 +36,9 @@ impl Command for Plan {
         let (plan, exit) = match migration.plan() {
             Err(RunError::Preflight { findings }) => {
                 let (from, into) = (migration.legacy.place(), migration.target.place());
-                let (steps, snapshot, forecast) = (Vec::new(), None, None);
-                (Planned { from, into, snapshot, steps, findings, forecast }, Exit::Refused)
+                let planned =
+                    Planned { from, into, snapshot: None, state: None, steps: Vec::new(), findings, forecast: None };
+                (planned, Exit::Refused)
             }
             planned => (planned?, Exit::Done),
         };
@@ -95,6 +97,9 @@ fn account(plan: &Planned, env: &str) -> String {
     }
     let table = render(table, 1..3);
     let notes = notes(&plan.findings);
+    if let Some(later) = later(plan, env) {
+        return format!("{table}\n{notes}\n{later}");
+    }
     let rows: u64 = steps.iter().filter(|step| !step.done).map(|step| step.rows).sum();
     let verdict = match steps.iter().all(|step| step.done) {
         true => format!("\nEvery check passed. All is done: `{}` shows what became of the rows.", typed("status", env)),
@@ -106,6 +111,21 @@ fn account(plan: &Planned, env: &str) -> String {
         ),
     };
     format!("{table}\n{notes}{verdict}")
+}
+
+/// What a later state of the legacy database has; none where it is of the state that is in the target.
+fn later(plan: &Planned, env: &str) -> Option<String> {
+    let (found, state) = plan.snapshot.zip(plan.state).filter(|(found, state)| found > state)?;
+    let mut table = table(&["step", "new", "gone"]);
+    for (step, later) in plan.steps.iter().filter_map(|step| Some((step, step.later?))) {
+        table.add_row([step.step.to_owned(), grouped(later.added), grouped(later.gone)]);
+    }
+    Some(format!(
+        "The legacy database is of {found}, the target was brought to the state of {state}. Rows since:\n{}\n\nTo bring them in, and \
+         to judge all others anew: {}",
+        render(table, 1..3),
+        typed(CatchUp::NAME, env)
+    ))
 }
 
 /// How much room the run takes.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use clap::Args;
 use replant_core::constraints::Dropped;
 use replant_core::db::{Db, Role};
-use replant_core::ledger::alive;
+use replant_core::ledger::generations::{self, Generation};
 use replant_core::ledger::owner::Owner;
 use replant_core::ledger::status::{CodeCount, RunStatus, StepStatus};
+use replant_core::ledger::{alive, conflicts};
 use replant_core::{Instant, ledger};
 use serde::Serialize;
 
@@ -75,6 +76,10 @@ struct State {
     workers: Vec<Worker>,
     steps: Vec<StepStatus>,
     runs: Vec<RunStatus>,
+    /// The states of the legacy database to which the target was brought, the first one first.
+    generations: Vec<Generation>,
+    /// Rows of which customers keep something that the legacy database says otherwise.
+    conflicts: u64,
     codes: Vec<CodeCount>,
     /// Where the money went, by table and currency, if it was asked for. In exact minor units.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,6 +140,8 @@ impl State {
         self.workers = workers.collect();
         self.whole = self.whole(db)?;
         self.codes = ledger::status::codes(db)?;
+        self.generations = generations::all(db)?;
+        self.conflicts = conflicts::count(db)?;
         self.missing = missing(db)?;
         Ok(())
     }
@@ -177,6 +184,7 @@ impl State {
             self.head(),
             steps(&self.steps, !self.workers.is_empty()),
             runs_table(&self.runs),
+            self.generations_text(),
             codes_table(&self.codes, limit, &self.environment),
         ];
         if !self.missing.is_empty() {
@@ -221,6 +229,29 @@ impl State {
             }
         }
         lines.join("\n")
+    }
+
+    /// The states of the legacy database, and what customers keep.
+    fn generations_text(&self) -> String {
+        let mut table = table(&["state", "frozen", "begun", "ended"]);
+        for state in &self.generations {
+            let ended = state.ended_at.map_or_else(|| "-".to_owned(), |at| second(&Instant(at)));
+            table.add_row([
+                state.n.to_string(),
+                second(&Instant(state.snapshot_at)),
+                second(&Instant(state.begun_at)),
+                ended,
+            ]);
+        }
+        let conflicts = match self.conflicts {
+            0 => String::new(),
+            rows => format!(
+                "\nConflicts: of {} rows customers keep what the legacy database says otherwise: {}",
+                grouped(rows),
+                typed("conflicts", &self.environment)
+            ),
+        };
+        format!("{}{conflicts}", render(table, 0..0))
     }
 
     fn dead_text(&self) -> Option<String> {

@@ -22,7 +22,7 @@ use crate::storage::indexes::UniqueIndex;
 use crate::storage::ledger::mends::Mends;
 use crate::storage::ledger::plan::{Ours, StepPlan};
 use crate::storage::ledger::standings::Standings;
-use crate::storage::ledger::{self, LedgerError};
+use crate::storage::ledger::{self, FirstWritten, LedgerError};
 use crate::storage::pool::Pool;
 use crate::storage::shape::TableShape;
 use crate::words::{Code, Followers, Key, KeySet};
@@ -342,6 +342,20 @@ impl Prepare<'_> {
             Again::Not => Ok(Standings::default()),
             Again::Extending | Again::Rereading => {
                 Ok(ledger::history::standings(&mut *self.target.get()?, self.step)?.unwrap_or_default())
+            }
+        }
+    }
+
+    /// In which state of the legacy database each row of the step was first written: a value that a rule takes from that, such as the
+    /// time at which it was frozen, stays what it was in later ones.
+    ///
+    /// # Errors
+    /// The ledger fails.
+    pub fn first_written(&self) -> Result<FirstWritten, PrepareError> {
+        match self.again {
+            Again::Not => Ok(FirstWritten::at(self.snapshot)),
+            Again::Extending | Again::Rereading => {
+                Ok(ledger::first::read(&mut *self.target.get()?, self.step, self.plan, self.snapshot)?)
             }
         }
     }

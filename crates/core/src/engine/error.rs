@@ -40,15 +40,31 @@ pub enum RunError {
         /// What became of the question.
         failure: Failure,
     },
-    /// The legacy database is not the one that the ledger speaks of.
+    /// The legacy database is not in the state to which the target was brought last.
     #[error(
-        "the legacy database is of {found}, but this target was begun from the one of {begun}, so nothing was written"
+        "the legacy database is of {found}, but this target was brought to the state of {begun}, so nothing was written"
     )]
     OtherSnapshot {
         /// The snapshot that was found.
         found: jiff::Timestamp,
-        /// The snapshot that the first run read.
+        /// That of the last state.
         begun: jiff::Timestamp,
+    },
+    /// The target is being brought to a later state.
+    #[error("this target is being brought to a later state of the legacy database, that of {snapshot}")]
+    CatchingUp {
+        /// That state.
+        snapshot: jiff::Timestamp,
+    },
+    /// More legacy rows have gone than go by themselves.
+    #[error("{gone} of {of} rows of the legacy table `{table}` have gone since the last state, so nothing was written")]
+    ManyGone {
+        /// The table.
+        table: &'static str,
+        /// How many have gone.
+        gone: u64,
+        /// Of how many.
+        of: u64,
     },
     /// Another process works on the target.
     #[error(transparent)]
@@ -138,7 +154,9 @@ impl RunError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Order(_) | Self::Settings(_) => Kind::Usage,
-            Self::Preflight { .. } | Self::OtherSnapshot { .. } => Kind::Refused,
+            Self::Preflight { .. } | Self::OtherSnapshot { .. } | Self::CatchingUp { .. } | Self::ManyGone { .. } => {
+                Kind::Refused
+            }
             Self::Unchecked { failure, .. } => of(failure),
             Self::Held(_) => Kind::Held,
             // What waiting does not mend is a mistake in an address or a right.
@@ -215,6 +233,20 @@ impl RunError {
 
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
+        match self {
+            Self::OtherSnapshot { found, begun } if found > begun => {
+                return "`catch-up` brings the target to a later state of the legacy database";
+            }
+            Self::OtherSnapshot { .. } => {
+                return "a target is never taken back: name the legacy database of the last state, or of a later one";
+            }
+            Self::CatchingUp { .. } => return "`catch-up` goes on with it",
+            Self::ManyGone { .. } => {
+                return "if the legacy database is half-restored, restore it; if it is so, `catch-up --expect TABLE=N` says so: N is \
+                        how many rows may have gone";
+            }
+            _ => {}
+        }
         match self.kind() {
             Kind::Usage => {
                 "mend the address or the setting that is named above; `migrate --help` tells where they come from"

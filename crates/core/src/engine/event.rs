@@ -104,6 +104,13 @@ pub enum Event {
         /// Units that the target refused.
         refused: usize,
     },
+    /// Rows that were planned had gone before they were read: the legacy database changes while it is migrated.
+    SourceMoves {
+        /// The step.
+        step: &'static str,
+        /// How many.
+        absent: usize,
+    },
     /// A step has to wait.
     Throttled {
         /// The step.

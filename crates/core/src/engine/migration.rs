@@ -5,6 +5,7 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 use jiff::Timestamp;
 
+use super::catch_up::{self, CatchUp, Expected};
 use super::compare::{self, Compared};
 use super::error::RunError;
 use super::event::{Event, Reporter};
@@ -23,6 +24,7 @@ use crate::storage::db::diagnosis;
 use crate::storage::db::{Backend, Db, DbUrl, Role};
 use crate::storage::failure::Failure;
 use crate::storage::ledger::alive::Alive;
+use crate::storage::ledger::generations::{self, Generation};
 use crate::storage::ledger::mends::{self, Mend};
 use crate::storage::ledger::owner::Owner;
 use crate::storage::ledger::plan;
@@ -57,7 +59,8 @@ impl Migration<'_> {
         let databases = self.open(None)?;
         let checked = self.preflight(&steps, &databases, true)?;
         offline::check(&self.settings, &steps, &databases.target)?;
-        let snapshot = Some(self.check_snapshot(&databases)?);
+        let snapshot = self.check_snapshot(&databases, true)?;
+        let state = self.state(&databases)?.map(|state| state.snapshot_at);
         let mut outlook = Vec::new();
         for step in steps {
             let planned = {
@@ -65,9 +68,12 @@ impl Migration<'_> {
                 if ledger::exists(&mut target)? { plan::load(&mut target, step.name())? } else { None }
             };
             let done = planned.as_ref().is_some_and(|plan| plan.done);
-            let keys = match planned {
-                Some(plan) => plan.keys,
-                None => run::keys(step, &databases.legacy)?,
+            let (rows, later) = match &planned {
+                Some(plan) if state.is_some_and(|state| snapshot > state) => {
+                    (plan.keys.len(), Some(catch_up::moved(plan, &run::keys(step, &databases.legacy)?)))
+                }
+                Some(plan) => (plan.keys.len(), None),
+                None => (run::keys(step, &databases.legacy)?.len(), None),
             };
             outlook.push(Outlook {
                 step: step.name(),
@@ -75,14 +81,15 @@ impl Migration<'_> {
                 after: step.after(),
                 legacy_table: step.legacy_table(),
                 target_table: step.target_table(),
-                rows: keys.len(),
-                chunks: keys.len().div_ceil(self.settings.chunk_rows),
+                rows,
+                chunks: rows.div_ceil(self.settings.chunk_rows),
                 done,
+                later,
             });
         }
         let (from, into) = (self.legacy.place(), self.target.place());
         let preflight::Preflight { findings, forecast } = checked;
-        Ok(Plan { from, into, snapshot, steps: outlook, findings, forecast })
+        Ok(Plan { from, into, snapshot: Some(snapshot), state, steps: outlook, findings, forecast })
     }
 
     fn preflight(
@@ -102,8 +109,19 @@ impl Migration<'_> {
     /// Why it cannot begin or go on. All that was committed stays.
     pub fn run(&self, stop: &Stop, reporter: &dyn Reporter) -> Result<Report, RunError> {
         let steps = self.registry.selected(&self.settings.only)?;
-        let scope = Scope { steps: &steps, only: &self.settings.only };
-        self.attended(&scope, stop, reporter, |_, _| Ok(()), |run| live::steps(run, &steps), |report| report.complete)
+        let scope = Scope { steps: &steps, only: &self.settings.only, may_be_later: false };
+        let all = self.registry.ordered()?;
+        let work = |run: &Running<'_>| {
+            let report = live::steps(run, &steps)?;
+            let mut target = run.databases.target.get()?;
+            if all_done(&mut target, &all).is_ok()
+                && generations::current(&mut target)?.is_some_and(|now| now.ended_at.is_none())
+            {
+                generations::end(&mut target)?;
+            }
+            Ok(report)
+        };
+        self.attended(&scope, stop, reporter, |_, _| Ok(()), work, |report| report.complete)
     }
 
     /// Judges every row again, mended rows in the place of legacy ones, and writes what comes out otherwise than the ledger
@@ -116,20 +134,40 @@ impl Migration<'_> {
         let steps = self.registry.ordered()?;
         let mut alone = None;
         let begin = |databases: &Databases, db: &mut Db| {
-            for step in &steps {
-                if !plan::load(db, step.name())?.is_some_and(|plan| plan.done) {
-                    return Err(RunError::NotDone(step.name()));
-                }
-            }
+            all_done(db, &steps)?;
             let session = databases.target.dedicated().map_err(PoolError::from)?;
             alone = Some(runs::replay_alone(session).map_err(RunError::Held)?);
             Ok(mends::save(db, mends)?)
         };
         let work = |run: &Running<'_>| replay::replay(run, &steps);
-        let scope = Scope { steps: &steps, only: &[] };
+        let scope = Scope { steps: &steps, only: &[], may_be_later: false };
         let replayed = self.attended(&scope, stop, reporter, begin, work, |replay| replay.complete);
         drop(alone);
         replayed
+    }
+
+    /// Brings the target to the state of the legacy database, which may be a later one than that of the last run or catch-up: rows
+    /// that it adds come in, and every row is judged anew. What customers have changed since stays theirs; a row that has gone takes
+    /// nothing away. Every step must be done. Killed, it can be done again. `expected`: of which tables more rows have gone than go
+    /// by themselves, and how many.
+    ///
+    /// # Errors
+    /// The legacy database is older than that of the last state, or half of it is missing; why it cannot begin or go on. All that
+    /// was committed stays.
+    pub fn catch_up(&self, expected: &Expected, stop: &Stop, reporter: &dyn Reporter) -> Result<CatchUp, RunError> {
+        let steps = self.registry.ordered()?;
+        let mut alone = None;
+        let begin = |databases: &Databases, db: &mut Db| {
+            all_done(db, &steps)?;
+            let session = databases.target.dedicated().map_err(PoolError::from)?;
+            alone = Some(runs::replay_alone(session).map_err(RunError::Held)?);
+            Ok(())
+        };
+        let work = |run: &Running<'_>| catch_up::catch_up(run, &steps, expected);
+        let scope = Scope { steps: &steps, only: &[], may_be_later: true };
+        let caught_up = self.attended(&scope, stop, reporter, begin, work, |caught_up| caught_up.complete);
+        drop(alone);
+        caught_up
     }
 
     /// Joins the run that is under way on the target, in this or another process, on this or another machine, and works
@@ -156,7 +194,14 @@ impl Migration<'_> {
                 report
             })
         };
-        self.attended(&Scope { steps: &steps, only }, stop, reporter, |_, _| Ok(()), work, |report| report.complete)
+        self.attended(
+            &Scope { steps: &steps, only, may_be_later: false },
+            stop,
+            reporter,
+            |_, _| Ok(()),
+            work,
+            |report| report.complete,
+        )
     }
 
     /// Judges some rows of a legacy table (or of a step) as a replay would, and shows what they would become. Writes nothing. The
@@ -172,7 +217,7 @@ impl Migration<'_> {
             return Err(RunError::Settings(what));
         };
         let databases = self.open(None)?;
-        let snapshot = self.check_snapshot(&databases)?;
+        let snapshot = self.check_snapshot(&databases, true)?;
         let mends = {
             let mut target = databases.target.get()?;
             if !ledger::exists(&mut target)? {
@@ -235,7 +280,7 @@ impl Migration<'_> {
             Backend::Sqlite => Some(Alive::file(databases.target.url(), &owner).map_err(RunError::Held)?),
             Backend::Postgres | Backend::MariaDb => None,
         };
-        let snapshot = self.check_snapshot(&databases)?;
+        let snapshot = self.check_snapshot(&databases, scope.may_be_later)?;
         ledger::install(&mut *databases.target.get()?)?;
         let alive = match file {
             Some(file) => file,
@@ -245,6 +290,9 @@ impl Migration<'_> {
         let mends = {
             let mut target = databases.target.get()?;
             begin(&databases, &mut target)?;
+            if generations::current(&mut target)?.is_none() {
+                generations::begin(&mut target, plan::FIRST, snapshot)?;
+            }
             let chunks = runs::reap(&mut target, &owner)?;
             if chunks > 0 {
                 reporter.event(&Event::Reaped { chunks });
@@ -296,26 +344,49 @@ impl Migration<'_> {
         Ok(forbidden.is_none())
     }
 
-    fn check_snapshot(&self, databases: &Databases) -> Result<Timestamp, RunError> {
+    /// The state of the legacy database to which the target was brought last.
+    fn state(&self, databases: &Databases) -> Result<Option<Generation>, RunError> {
+        let mut target = databases.target.get()?;
+        // The ledger of an earlier version may not know of states.
+        let known = ledger::exists(&mut target)? && ledger::knows_generations(&mut target)?;
+        Ok(if known { generations::current(&mut target)? } else { None })
+    }
+
+    /// When the legacy database was frozen, if it is in the state of the last run, or may be in a later one.
+    fn check_snapshot(&self, databases: &Databases, may_be_later: bool) -> Result<Timestamp, RunError> {
         let mut legacy = databases.legacy.get()?;
         let found = (self.snapshot)(&mut legacy).map_err(|problem| match diagnosis::lost(&mut legacy) {
             Some(error) => RunError::Unchecked { side: Role::Legacy, failure: Failure::of(&error) },
             None => RunError::Preflight { findings: vec![Finding::refusal(Role::Legacy, problem)] },
         })?;
         drop(legacy);
-        let mut target = databases.target.get()?;
-        let begun = if ledger::exists(&mut target)? { runs::snapshot(&mut target)? } else { None };
-        match begun {
-            Some(begun) if begun != found => Err(RunError::OtherSnapshot { found, begun }),
+        match self.state(databases)? {
+            Some(current) if found < current.snapshot_at || (found > current.snapshot_at && !may_be_later) => {
+                Err(RunError::OtherSnapshot { found, begun: current.snapshot_at })
+            }
+            Some(current) if !may_be_later && current.n > plan::FIRST && current.ended_at.is_none() => {
+                Err(RunError::CatchingUp { snapshot: current.snapshot_at })
+            }
             _ => Ok(found),
         }
     }
+}
+
+fn all_done(db: &mut Db, steps: &[&dyn AnyStep]) -> Result<(), RunError> {
+    for step in steps {
+        if !plan::load(db, step.name())?.is_some_and(|plan| plan.done) {
+            return Err(RunError::NotDone(step.name()));
+        }
+    }
+    Ok(())
 }
 
 /// What a run does: its steps, in order, and the domains or steps to which its operator limited it (none: all).
 struct Scope<'a> {
     steps: &'a [&'a dyn AnyStep],
     only: &'a [String],
+    /// Whether the legacy database may be in a later state than that of the last run.
+    may_be_later: bool,
 }
 
 impl Scope<'_> {

@@ -5,6 +5,7 @@
 //! that nobody else uses; [`replay`] judges again what is done. [`migration`] is what the outside calls; what it is told and tells
 //! stands in the files beside it. Imports go down: migration, replay and live, offline, run, preflight, step, chunk.
 
+pub(crate) mod catch_up;
 pub(crate) mod chunk;
 pub(crate) mod compare;
 pub(crate) mod error;

@@ -8,19 +8,19 @@ use std::time::Instant;
 use super::chunk::{Rejudged, Weight};
 use super::error::RunError;
 use super::event::Event;
-use super::live::finish_again;
+use super::live::{finish_again, move_added};
 use super::offline;
 use super::run::Running;
 use super::step::{AnyStep, PreparedStep};
 use crate::contract::cache::LookupCache;
 use crate::contract::step::Again;
-use crate::storage::ledger::plan;
+use crate::storage::ledger::plan::{self, Span};
 use crate::storage::ledger::recorded;
-use crate::words::KeyRange;
+use crate::words::Counts;
 
-/// How often all is gone through where a row had to wait for a later one: it could not be taken out while that pointed to
-/// it, or could not come in while that had its unique value.
-const PASSES: usize = 3;
+/// How often all is gone through at the most where a row had to wait for a later one: it could not be taken out while that pointed
+/// to it, or could not come in while that had its unique value. What steps make points to each other over a few of them.
+const PASSES: usize = 8;
 
 /// What a replay did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,46 +36,65 @@ pub struct Replay {
 /// # Errors
 /// Why it cannot begin or go on.
 pub(crate) fn replay(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<Replay, RunError> {
+    let Passes { complete, steps } = passes(run, steps)?;
+    Ok(Replay { complete, steps: steps.into_iter().map(|(step, pass)| (step, pass.rejudged)).collect() })
+}
+
+/// What passes over all steps did.
+pub(crate) struct Passes {
+    pub(crate) complete: bool,
+    pub(crate) steps: Vec<(&'static str, Pass)>,
+}
+
+/// What was done with the rows of a step.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Pass {
+    /// What became of rows that no chunk had.
+    pub(crate) moved: Counts,
+    /// What became of all others.
+    pub(crate) rejudged: Rejudged,
+}
+
+/// Judges every row of every step again, and moves those that no chunk has: as often as rows had to wait for others.
+///
+/// # Errors
+/// Why it cannot begin or go on.
+pub(crate) fn passes(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<Passes, RunError> {
     offline::settle(run, &[])?;
-    let mut replay =
-        Replay { complete: true, steps: steps.iter().map(|step| (step.name(), Rejudged::default())).collect() };
+    let mut passes =
+        Passes { complete: true, steps: steps.iter().map(|step| (step.name(), Pass::default())).collect() };
     for step in steps {
         let plan = plan::load(&mut *run.databases.target.get()?, step.name())?;
         let rows = plan.map_or(0, |plan| plan.keys.len());
         run.reporter.event(&Event::Planned { step: step.name(), of: steps.len(), rows, done: 0 });
     }
-    let mut changed = false;
     for pass in 0..PASSES {
         let cache = LookupCache::keeping();
         let (mut blocked, mut written) = (false, false);
-        for (step, (_, sum)) in steps.iter().zip(&mut replay.steps) {
-            let Some((done, complete)) = replay_step(run, *step, &cache, pass == 0, &mut changed)? else {
-                replay.complete = false;
-                return Ok(replay);
+        for (step, (_, sum)) in steps.iter().zip(&mut passes.steps) {
+            let Some(done) = pass_over(run, *step, &cache, pass == 0)? else {
+                passes.complete = false;
+                return Ok(passes);
             };
-            blocked |= done.kept + done.refused > 0;
-            written |= done.changed();
-            *sum = sum.and_then(done);
-            if !complete {
-                replay.complete = false;
-                return Ok(replay);
-            }
+            blocked |= done.rejudged.is_blocked();
+            written |= done.rejudged.changed() || done.moved.read > 0;
+            sum.moved += done.moved;
+            sum.rejudged = sum.rejudged.and_then(done.rejudged);
         }
         if !(blocked && written) {
             break;
         }
     }
-    Ok(replay)
+    Ok(passes)
 }
 
-/// Judges the rows of a step again. None: the run was asked to stop before it.
-fn replay_step(
+/// Judges the rows of a step again, moves those that no chunk has, and does its end once more. None: the run was asked to stop.
+fn pass_over(
     run: &Running<'_>,
     step: &dyn AnyStep,
     cache: &LookupCache,
     first: bool,
-    changed: &mut bool,
-) -> Result<Option<(Rejudged, bool)>, RunError> {
+) -> Result<Option<Pass>, RunError> {
     if run.stop.requested() {
         return Ok(None);
     }
@@ -86,14 +105,16 @@ fn replay_step(
     let prepared = run.prepare(step, &plan, cache, again, &|_| true)?;
     run.reporter.event(&Event::StepStarted { step: step.name(), rows: plan.keys.len(), done: 0 });
     let chunks = recorded::chunks(&mut *run.databases.target.get()?, step.name())?;
-    let Some(sum) = Chunks { run, step, prepared: &*prepared, chunks: &chunks }.rejudge()? else { return Ok(None) };
-    *changed |= sum.changed();
-    // A replay that was killed may have left it undone.
-    if (*changed || first) && !finish_again(run, step, &*prepared)? {
-        return Ok(Some((sum, false)));
+    let Some(rejudged) = Chunks { run, step, prepared: &*prepared, chunks: &chunks }.rejudge()? else {
+        return Ok(None);
+    };
+    let Some(moved) = move_added(run, step, &*prepared, &plan)? else { return Ok(None) };
+    // What it has brought about, it finds: a pass that was killed may have left it undone.
+    if !finish_again(run, step, &*prepared)? {
+        return Ok(None);
     }
-    run.reporter.event(&Event::StepRejudged { step: step.name(), done: sum, elapsed: began.elapsed() });
-    Ok(Some((sum, true)))
+    run.reporter.event(&Event::StepRejudged { step: step.name(), done: rejudged, elapsed: began.elapsed() });
+    Ok(Some(Pass { moved, rejudged }))
 }
 
 /// The chunks of a step that are judged again.
@@ -101,7 +122,7 @@ struct Chunks<'a> {
     run: &'a Running<'a>,
     step: &'a dyn AnyStep,
     prepared: &'a dyn PreparedStep,
-    chunks: &'a [(i64, KeyRange)],
+    chunks: &'a [(i64, Span)],
 }
 
 impl Chunks<'_> {
@@ -143,12 +164,12 @@ impl Chunks<'_> {
         failed.map_or(Ok(sum), Err)
     }
 
-    fn chunk(&self, (chunk, range): (i64, KeyRange)) -> Result<Rejudged, RunError> {
+    fn chunk(&self, (chunk, span): (i64, Span)) -> Result<Rejudged, RunError> {
         let Self { run, step, prepared, .. } = self;
-        let failed = |source| RunError::Chunk { step: step.name(), lo: range.lo, hi: range.hi, source };
+        let failed = |source| RunError::Chunk { step: step.name(), lo: span.range.lo, hi: span.range.hi, source };
         let done = run.patiently(step.name(), || {
             let started = Instant::now();
-            let (rows, _) = prepared.read(&run.databases.legacy, &run.mends, range, Weight::ANY).map_err(failed)?;
+            let (rows, _) = prepared.read(&run.databases.legacy, &run.mends, span, Weight::ANY).map_err(failed)?;
             let judged = rows.transform().map_err(failed)?;
             judged.commit_again(&mut *run.databases.target.get()?, chunk, started).map_err(failed)
         })?;

@@ -53,12 +53,23 @@ pub struct Plan {
     pub into: String,
     /// When the legacy database was frozen; none where the checks found that a run cannot begin.
     pub snapshot: Option<jiff::Timestamp>,
+    /// When that state of it was frozen to which the target was brought last; none where it was brought to none.
+    pub state: Option<jiff::Timestamp>,
     /// The steps, in order.
     pub steps: Vec<Outlook>,
     /// What the checks have found: refusals first.
     pub findings: Vec<Finding>,
     /// How much it is expected to write.
     pub forecast: Option<Forecast>,
+}
+
+/// What a later state has of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Moved {
+    /// Rows that no earlier state had.
+    pub added: u64,
+    /// Rows that are not there any more, and were in the state before.
+    pub gone: u64,
 }
 
 /// A step as it stands before a run.
@@ -80,4 +91,6 @@ pub struct Outlook {
     pub chunks: u64,
     /// Whether it is done.
     pub done: bool,
+    /// Where the legacy database is in a later state than that to which the target was brought: what that has.
+    pub later: Option<Moved>,
 }

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use diesel::QueryResult;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::chunk::{ChunkError, ChunkRows, ReadRows, Weight};
 use crate::contract::errors::{FinishError, PrepareError};
@@ -15,7 +16,7 @@ use crate::storage::db::Db;
 use crate::storage::db::diagnosis;
 use crate::storage::indexes::UniqueIndex;
 use crate::storage::ledger::mends::Mends;
-use crate::storage::ledger::plan::StepPlan;
+use crate::storage::ledger::plan::{FIRST, Span, StepPlan};
 use crate::storage::model::Model;
 use crate::storage::pool::Pool;
 use crate::storage::shape::TableShape;
@@ -77,18 +78,20 @@ pub trait AnyStep: Send + Sync {
 
 /// A step with its lookups.
 pub trait PreparedStep: Send + Sync {
-    /// Reads the rows of a chunk: those of its range, with the followers of its leaders; mended rows in the place of
+    /// Reads the rows of a chunk: those of its span, with the followers of its leaders; mended rows in the place of
     /// legacy ones. Rows that weigh more than `weight` allows are too many at once: the range ends where that is so, and comes
     /// back as it was read.
     fn read(
         &self,
         legacy: &Pool,
         mends: &Mends,
-        range: KeyRange,
+        span: Span,
         weight: Weight,
     ) -> Result<(Box<dyn ReadRows>, KeyRange), ChunkError>;
     /// The keys of its legacy table.
     fn keys(&self) -> &KeySet;
+    /// The state of the legacy database that added a key.
+    fn layer_of(&self, key: Key) -> i64;
     /// The row that leads the unit of a row.
     fn leader_of(&self, key: Key) -> Key;
     /// How many parts its end has, once every chunk is done.
@@ -210,26 +213,34 @@ impl<S: Step> AnyStep for Erased<S> {
 }
 
 impl<S: Step> Prepared<S> {
-    /// The rows of a range, page by page, until they weigh too much.
+    /// The rows of a span, page by page, until they weigh too much. Rows that came since the keys were read are left out.
     fn pages(
         &self,
         legacy: &Pool,
-        range: KeyRange,
+        Span { layer, range }: Span,
         mut allowed: Weight,
     ) -> Result<(Vec<S::Legacy>, KeyRange), ChunkError> {
-        let plan = Arc::clone(&self.plan);
+        let keys = Arc::clone(self.plan.added(layer));
         let read = legacy.ask(move |db, goes_on| {
             // A list of large rows that grows is copied again and again.
-            let planned = usize::try_from(plan.keys.count(range)).unwrap_or(0);
+            let planned = usize::try_from(keys.count(range)).unwrap_or(0);
             let mut rows: Vec<S::Legacy> = Vec::with_capacity(planned);
             let (mut bytes, mut from) = (0, range.lo);
             loop {
                 let rest = KeyRange { lo: from, hi: range.hi };
-                let next = plan.keys.cut(rest, allowed.page(bytes)).map(|(_, next)| next);
-                // Up to the next key: a row that nobody planned would stand between.
+                let next = keys.cut(rest, allowed.page(bytes)).map(|(_, next)| next);
                 let page = KeyRange { lo: from, hi: next.map_or(range.hi, |next| next - 1) };
                 let before = rows.len();
-                S::Legacy::range(db, page, &mut rows)?;
+                match layer {
+                    FIRST => S::Legacy::range(db, page, &mut rows)?,
+                    // Keys that a later state added lie among all others.
+                    _ => {
+                        let wanted: Vec<Key> = keys.range(page).collect();
+                        for some in wanted.chunks(AT_ONCE) {
+                            rows.extend(S::Legacy::with_keys(db, some)?);
+                        }
+                    }
+                }
                 bytes += weight(&rows[before..]);
                 let Some(next) = next else { return Ok((rows, range)) };
                 if bytes >= allowed.most {
@@ -240,45 +251,63 @@ impl<S: Step> Prepared<S> {
                 goes_on();
             }
         })?;
-        Ok(read?)
+        let read: QueryResult<(Vec<S::Legacy>, KeyRange)> = read;
+        let (mut rows, range) = read?;
+        let keys = self.plan.added(layer);
+        rows.retain(|row| keys.contains(row.key()));
+        Ok((rows, range))
     }
 }
+
+/// Keys that are asked for at once.
+const AT_ONCE: usize = 1_000;
 
 impl<S: Step> PreparedStep for Prepared<S> {
     fn read(
         &self,
         legacy: &Pool,
         mends: &Mends,
-        range: KeyRange,
+        span: Span,
         weight: Weight,
     ) -> Result<(Box<dyn ReadRows>, KeyRange), ChunkError> {
-        let (mut rows, range) = self.pages(legacy, range, weight)?;
-        let found = rows.len() as u64;
-        let planned = self.plan.keys.count(range);
-        let mut as_planned = self.plan.keys.range(range).eq(rows.iter().map(S::Legacy::key));
-        let mut starts = None;
+        let (mut rows, range) = self.pages(legacy, span, weight)?;
+        let keys = self.plan.added(span.layer);
+        let there: FxHashSet<Key> = rows.iter().map(S::Legacy::key).collect();
+        let mut absent: Vec<Key> = keys.range(range).filter(|key| !there.contains(key)).collect();
+        let (mut starts, mut waiting) = (None, FxHashMap::default());
         if let Some(followers) = S::followers(&self.lookups).filter(|followers| !followers.is_empty()) {
             // A unit stands together: by its leader, then by key. Rows that follow a leader elsewhere go there.
-            rows.retain(|row| followers.leader_of(row.key()).is_none_or(|leader| range.contains(leader)));
-            let joining = followers.joining(&self.plan.keys, range);
-            let wanted = joining.len();
-            let joined = legacy.ask(move |db, _| S::Legacy::with_keys(db, &joining))??;
-            as_planned &= joined.len() == wanted;
+            let stays =
+                |key| followers.leader_of(key).is_none_or(|leader| range.contains(leader) && keys.contains(leader));
+            rows.retain(|row| stays(row.key()));
+            absent.retain(|key| stays(*key));
+            let joining = followers.joining(keys, range);
+            let wanted = joining.clone();
+            let joined = legacy.ask(move |db, _| S::Legacy::with_keys(db, &wanted))??;
+            let there: FxHashSet<Key> = joined.iter().map(S::Legacy::key).collect();
+            absent.extend(joining.into_iter().filter(|key| !there.contains(key)));
             rows.extend(joined);
+            let leaders: FxHashSet<Key> = absent.iter().copied().collect();
+            let follows = rows.iter().filter_map(|row| Some((row.key(), followers.leader_of(row.key())?)));
+            waiting = follows.filter(|(_, leader)| leaders.contains(leader)).collect();
             rows.sort_by_cached_key(|row| {
                 let leader = followers.leader_of(row.key());
                 (leader.unwrap_or(row.key()), leader.is_some(), row.key())
             });
-            let leads = |row: &S::Legacy| followers.leader_of(row.key()).is_none();
+            let leads = |row: &S::Legacy| followers.leader_of(row.key()).is_none() || waiting.contains_key(&row.key());
             starts = Some((0..rows.len()).filter(|place| leads(&rows[*place])).collect());
         }
         mends.apply(S::Legacy::TABLE, &mut rows, S::Legacy::key)?;
-        let rows = ChunkRows::<S> { rows, starts, found, planned, as_planned, lookups: Arc::clone(&self.lookups) };
+        let rows = ChunkRows::<S> { rows, starts, absent, waiting, lookups: Arc::clone(&self.lookups) };
         Ok((Box::new(rows), range))
     }
 
     fn keys(&self) -> &KeySet {
         &self.plan.keys
+    }
+
+    fn layer_of(&self, key: Key) -> i64 {
+        self.plan.layer_of(key)
     }
 
     fn leader_of(&self, key: Key) -> Key {

@@ -13,7 +13,7 @@ use crate::contract::step::Again;
 use crate::storage::bulk::whole_row;
 use crate::storage::db::Db;
 use crate::storage::ledger::history::{self, KnownStep};
-use crate::storage::ledger::plan;
+use crate::storage::ledger::plan::{self, Span};
 use crate::words::{Key, KeyRange, KeySet};
 
 pub use super::chunk::{Trial, TrialRow};
@@ -69,7 +69,8 @@ fn unit(
     leader: Key,
 ) -> Result<Vec<Trial>, RunError> {
     let range = KeyRange { lo: leader, hi: leader };
-    let read = prepared.read(&run.databases.legacy, &run.mends, range, Weight::ANY);
+    let span = Span { layer: prepared.layer_of(leader), range };
+    let read = prepared.read(&run.databases.legacy, &run.mends, span, Weight::ANY);
     let judged = read.and_then(|(rows, _)| rows.transform());
     let failed = |source| RunError::Chunk { step: step.name(), lo: leader, hi: leader, source };
     Ok(judged.map_err(failed)?.shown())

@@ -247,14 +247,15 @@ impl Followers {
         self.leader_of.is_empty()
     }
 
-    /// The keys of the rows that the chunk of `range` carries from outside it, ascending.
+    /// The keys of the rows that the chunk of those `keys` which lie in `range` carries beside these, ascending.
     pub fn joining(&self, keys: &KeySet, range: KeyRange) -> Vec<Key> {
         if self.is_empty() {
             return Vec::new();
         }
         let leaders = self.leading(keys, range);
+        let within = |key| range.contains(key) && keys.contains(key);
         let mut joining: Vec<Key> =
-            leaders.flat_map(|leader| self.of(leader)).copied().filter(|k| !range.contains(*k)).collect();
+            leaders.flat_map(|leader| self.of(leader)).copied().filter(|key| !within(*key)).collect();
         joining.sort_unstable();
         joining
     }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::Outcome;
 
 /// An ISO 4217 code, three ASCII letters.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Currency([u8; 3]);
 
 impl Currency {

@@ -59,6 +59,8 @@ impl Code {
     pub const UNFORESEEN: Self = Self("unforeseen");
     /// The target refused the row: the reason names the constraint.
     pub const CONSTRAINT_VIOLATED: Self = Self("constraint_violated");
+    /// It was planned, and had gone before it was read.
+    pub const GONE_UNREAD: Self = Self("gone_unread");
     /// The target row that this one was to change is gone, or was merged away by the live site.
     pub const TARGET_ROW_GONE: Self = Self("target_row_gone");
 

@@ -7,6 +7,7 @@ mod conforms;
 mod defects;
 mod full;
 mod ids;
+mod later;
 mod offline;
 mod order;
 mod outages;

@@ -7,7 +7,7 @@ use replant_testkit::conformance::Target;
 use replant_testkit::state::{IdsInTexts, State, assert_same_state};
 use serde_json::{Value, json};
 
-use crate::world::{World, child, chunks_of, count, fate, on_both, ordinary, part, quarantine, thing, totals};
+use crate::world::{World, child, chunks_of, count, fate, on_both, ordinary, part, quarantine, site, thing, totals};
 
 const THINGS: i64 = 210;
 
@@ -99,22 +99,32 @@ fn a_replay_takes_in_what_a_mended_target_admits() {
 }
 
 #[test]
-fn a_row_whose_verdict_falls_is_taken_out_unless_something_points_to_it() {
+fn a_row_whose_verdict_falls_is_taken_out_unless_a_customer_points_to_it() {
     on_both(|fresh| {
         let (world, target) = (World::new(&(ordinary(40) + &thing(41, "thing 41", "1", "label:mine"))), fresh());
         world.complete(&target, chunks_of(13));
-        let before = totals(&target, "toy.things").0;
+        let before = (totals(&target, "toy.things").0, totals(&target, "toy.parts").0);
+        site(
+            &target.url,
+            "INSERT INTO parts (item_id, amount_minor, currency) SELECT id, 1, 'GBP' FROM items WHERE name = 'thing 5'",
+        );
         // The source is mended, and what was right is wrong now.
-        world.change("UPDATE thing SET name = NULL WHERE id IN (1, 41)");
+        world.change("UPDATE thing SET name = NULL WHERE id IN (1, 5, 41)");
         let done = replay(&world, &target, &[]);
-        // Thing 1 has a part and another thing that follows it.
-        assert_eq!((done.steps[0].1.taken_out, fate(&target, "toy.things", 41).outcome), (1, Outcome::Quarantined));
-        assert_eq!((done.steps[0].1.kept > 0, fate(&target, "toy.things", 1).outcome), (true, Outcome::Migrated));
+        // Thing 1 has parts of ours, which wait for it now, and another thing that followed it.
+        let fates = [1, 5, 41].map(|key| fate(&target, "toy.things", key).outcome);
+        assert_eq!(fates, [Outcome::Quarantined, Outcome::Migrated, Outcome::Quarantined]);
+        assert_eq!(fate(&target, "toy.parts", 1).code.as_deref(), Some("parent_quarantined"));
+        assert_eq!(
+            (count(&target, "items WHERE name = 'thing 1'"), count(&target, "items WHERE name = 'thing 5'")),
+            (0, 1)
+        );
+        assert_eq!(done.steps[0].1.taken_out, 2, "{done:?}");
         assert_eq!(count(&target, "labels WHERE label = 'mine'"), 0);
-        let after = totals(&target, "toy.things").0;
+        let after = (totals(&target, "toy.things").0, totals(&target, "toy.parts").0);
         // Thing 3, which followed thing 1, stands for itself now.
-        assert_eq!((after.read, after.migrated), (before.read, before.migrated));
-        totals(&target, "toy.parts");
+        assert_eq!((after.0.read, after.0.migrated), (before.0.read, before.0.migrated - 1));
+        assert!(after.1.migrated < before.1.migrated, "{after:?}");
         let again = replay(&world, &target, &[]);
         assert!(again.steps.iter().all(|(_, done)| !done.changed()), "{again:?}");
     });

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use replant_clean as clean;
+use replant_core::db::Db;
 use replant_core::prelude::*;
 use replant_core::{Batch, Lock, Pointer, RowName, columns};
 use rustc_hash::FxHashMap;
@@ -69,8 +70,11 @@ impl Closing {
                     let row = row.map(|value| format!("CAST({value} AS bigint)"));
                     pairs.push(format!("({})", row.join(", ")));
                     let email = clean::email(&other.email).unwrap_or_else(|| other.email.to_lowercase());
-                    if own.as_ref() != Some(&email) {
-                        addresses.push((None, closing.into, email));
+                    // The addresses of the group's users are seen to with its account, which may have another one by now.
+                    let is_legacy = tx.text_before("accounts", other.id, "email") == Some(&other.email);
+                    if own.as_ref() != Some(&email) && !is_legacy {
+                        let (legacy_key, account) = (closing.legacy_key, closing.into);
+                        addresses.push(address::Further { unit: None, legacy_key, account, email });
                     }
                 }
             }
@@ -86,6 +90,23 @@ impl Closing {
         }
         merged.close(tx, standing)?;
         address::add(tx, addresses)
+    }
+
+    /// The accounts that were closed for the sake of legacy users before, user by user.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(crate) fn before(db: &mut Db, step: &str) -> QueryResult<FxHashMap<Key, Vec<i64>>> {
+        let closed: Vec<ClosedBefore> = diesel::sql_query(format!(
+            "SELECT legacy_key, target_id FROM replant_changes WHERE step = '{step}' AND target_table = 'accounts' \
+             AND what = 'closed' AND legacy_key IS NOT NULL AND target_id IS NOT NULL ORDER BY id"
+        ))
+        .load(db)?;
+        let mut before: FxHashMap<Key, Vec<i64>> = FxHashMap::default();
+        for ClosedBefore { legacy_key, target_id } in closed {
+            before.entry(legacy_key).or_default().push(target_id);
+        }
+        Ok(before)
     }
 
     /// What the platform had merged into an account that was closed since goes where that one went. No index leads from an
@@ -149,6 +170,15 @@ impl Closing {
     fn stands(&self, standing: &FxHashMap<i64, Account>) -> bool {
         standing.get(&self.into).is_some_and(|account| account.merged_into.is_none())
     }
+}
+
+/// An account that was closed.
+#[derive(QueryableByName)]
+struct ClosedBefore {
+    #[diesel(sql_type = BigInt)]
+    legacy_key: Key,
+    #[diesel(sql_type = BigInt)]
+    target_id: i64,
 }
 
 /// A row that points to an account that goes into another one.

@@ -7,7 +7,7 @@ use replant_core::prelude::*;
 use replant_core::{Amending, Amendment, Batch, Lock, UnitIndex};
 use serde::Serialize;
 
-use crate::platform::WrittenBy;
+use crate::platform::{Held, WrittenBy};
 use crate::schema::target::legacy_user_map;
 use crate::target::{Account, Written};
 use crate::write::address;
@@ -18,6 +18,8 @@ use crate::write::standing::standing_alone;
 pub(crate) struct Wish {
     pub(crate) account: i64,
     pub(crate) pre_launch: bool,
+    /// Fields of the account that held something when the migration began.
+    pub(crate) held: Held,
     /// The legacy users whose values the pre-launch migration wrote into it.
     pub(crate) written: Vec<Key>,
     pub(crate) legacy_key: Key,
@@ -38,18 +40,20 @@ impl Wish {
     /// The account as it is to be, given how it stands now and what the pre-launch migration had written into it.
     fn granted(&self, now: &Account, written: &[Written]) -> Account {
         let mut account = now.clone();
-        let fill = |own: &mut Option<String>, wish: &Option<String>| {
-            if own.is_none() {
+        let fill = |field: u8, own: &mut Option<String>, wish: &Option<String>| {
+            if own.is_none() && !self.held.has(field) {
                 own.clone_from(wish);
             }
         };
-        fill(&mut account.given_name, &self.given_name);
-        fill(&mut account.family_name, &self.family_name);
-        fill(&mut account.phone, &self.phone);
-        fill(&mut account.country_code, &self.country_code);
-        fill(&mut account.locale, &self.locale);
-        fill(&mut account.password_hash, &self.password_hash);
-        account.last_seen_at = account.last_seen_at.or(self.last_seen_at);
+        fill(Held::GIVEN_NAME, &mut account.given_name, &self.given_name);
+        fill(Held::FAMILY_NAME, &mut account.family_name, &self.family_name);
+        fill(Held::PHONE, &mut account.phone, &self.phone);
+        fill(Held::COUNTRY_CODE, &mut account.country_code, &self.country_code);
+        fill(Held::LOCALE, &mut account.locale, &self.locale);
+        fill(Held::PASSWORD_HASH, &mut account.password_hash, &self.password_hash);
+        if !self.held.has(Held::LAST_SEEN_AT) {
+            account.last_seen_at = account.last_seen_at.or(self.last_seen_at);
+        }
         if !self.pre_launch {
             account.created_at = account.created_at.min(self.created_at);
             return account;
@@ -87,11 +91,16 @@ impl Write for Wish {
             let wished = wish.granted(&account, written.get(&wish.account).map_or(&[], Vec::as_slice));
             let own = clean::email(&wished.email);
             let further = wish.emails.iter().filter(|email| own.as_ref() != Some(*email));
-            addresses.extend(further.map(|email| (rows[place].unit, account.id, email.as_str())));
+            addresses.extend(further.map(|email| (rows[place], email.as_str())));
             Ok(wished)
         })?;
-        addresses.retain(|(unit, ..)| !tx.is_refused(*unit));
-        let further = addresses.into_iter().map(|(unit, account_id, email)| (Some(unit), account_id, email.to_owned()));
+        addresses.retain(|(of, _)| !tx.is_refused(of.unit));
+        let further = addresses.into_iter().map(|(Amendment { unit, id, legacy_key, .. }, email)| address::Further {
+            unit: Some(unit),
+            legacy_key,
+            account: id,
+            email: email.to_owned(),
+        });
         address::add(tx, further.collect())
     }
 }
@@ -146,6 +155,7 @@ mod tests {
         Wish {
             account: 7,
             pre_launch,
+            held: Held::default(),
             written: vec![1],
             legacy_key: 1,
             display_name: "Ann Legacy".into(),

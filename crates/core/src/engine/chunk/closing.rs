@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashMap;
+
 use super::ends::Kept;
 use super::error::ChunkError;
 use super::judged::Judged;
@@ -12,7 +14,9 @@ use crate::storage::imprint::Packed;
 use crate::storage::ledger::claim::Claim;
 use crate::storage::ledger::close::{self, ChunkResult};
 use crate::storage::ledger::owner::Owner;
-use crate::words::{Counts, Key};
+use crate::storage::ledger::record::{CarriedBy, Migrated};
+use crate::storage::ledger::recorded::ByKey;
+use crate::words::{Counts, Key, Money, Outcome};
 
 /// How a chunk is closed.
 pub(crate) enum Closing<'a> {
@@ -26,7 +30,44 @@ pub(crate) enum Closing<'a> {
         elsewhere: &'a [Key],
         /// What it has written.
         imprint: &'a [Packed],
+        /// Rows of it that are gone.
+        gone: &'a Gone,
+        /// Rows for which something was done that cannot be taken back yet: the hash of what was done for them before.
+        entangled: &'a FxHashMap<Key, u64>,
     },
+}
+
+/// Rows of a chunk that the legacy database has not any more: they stay as they were recorded.
+#[derive(Debug, Default)]
+pub(crate) struct Gone {
+    pub(crate) rows: ByKey,
+    /// What they carry.
+    pub(crate) amounts: Vec<CarriedBy>,
+}
+
+impl Gone {
+    /// Counts them as they were counted before.
+    fn enter(&self, result: &mut ChunkResult) {
+        for (key, row) in &self.rows {
+            result.counts.read += 1;
+            result.counts.add(row.outcome);
+            if let (Outcome::Migrated, None, Some(target)) = (row.outcome, &row.table, row.target) {
+                let (also, deeds) = (row.also.clone(), row.deeds);
+                result.migrated.push(Migrated { key: *key, target, also, deeds });
+            }
+        }
+        for amount in &self.amounts {
+            let money = Money { currency: amount.currency, minor: amount.minor };
+            let outcome = self.rows.get(&amount.key).map_or(Outcome::Quarantined, |row| row.outcome);
+            result.money.row(money, amount.exact.unwrap_or(amount.minor.into()), outcome);
+            if outcome == Outcome::Migrated {
+                result.money.written(money);
+            }
+        }
+        result.amounts.extend(&self.amounts);
+        result.unread.retain(|key| !self.rows.contains_key(key));
+        result.migrated.sort_by_key(|row| row.key);
+    }
 }
 
 impl Closing<'_> {
@@ -52,6 +93,13 @@ pub(crate) fn close<S: Step>(
 ) -> Result<Counts, ChunkError> {
     let mut result = judged.result(closing.chunk(), &settled.refused, kept);
     result.by_set = settled.by_set;
+    result.unread.clone_from(&judged.absent);
+    if let Closing::Anew { gone, entangled, .. } = &closing {
+        gone.enter(&mut result);
+        for row in &mut result.migrated {
+            row.deeds = entangled.get(&row.key).copied().unwrap_or(row.deeds);
+        }
+    }
     result.digest = (settled.refused.is_empty() && kept.is_empty()).then(|| judged.digest());
     balanced(&result)?;
     result.busy_ms = u64::try_from((before + began.elapsed()).as_millis()).unwrap_or(u64::MAX);
@@ -63,9 +111,10 @@ pub(crate) fn close<S: Step>(
                 return Err(ChunkError::LeaseLost);
             }
         }
-        Closing::Anew { chunk, elsewhere, imprint } => {
+        Closing::Anew { chunk, elsewhere, imprint, gone, .. } => {
             let kept: Vec<Key> = kept.keys().copied().collect();
-            close::close_again(db, S::NAME, chunk, elsewhere, &kept, (&mut result, imprint))?;
+            let gone: Vec<Key> = gone.rows.keys().copied().collect();
+            close::close_again(db, S::NAME, chunk, elsewhere, (&kept, &gone), (&mut result, imprint))?;
         }
     }
     Ok(result.counts)

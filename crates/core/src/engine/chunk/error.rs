@@ -15,16 +15,6 @@ pub enum ChunkError {
     /// No connection.
     #[error(transparent)]
     Pool(#[from] PoolError),
-    /// The legacy table has changed since it was planned.
-    #[error(
-        "the legacy rows are not those that were planned ({found} read, {planned} planned): the legacy database must not change while it is migrated"
-    )]
-    SourceChanged {
-        /// Rows that were planned.
-        planned: u64,
-        /// Rows that were read.
-        found: u64,
-    },
     /// Rows are unaccounted for: a defect of the step.
     #[error("{0}")]
     Unbalanced(String),
@@ -37,9 +27,9 @@ pub enum ChunkError {
     /// What reads or writes the rows panicked: a defect of the step.
     #[error("reading or writing its rows panicked: a defect of the step")]
     Panicked,
-    /// A mended row is not one of its table.
+    /// What the ledger says cannot be read, or a mended row is not one of its table.
     #[error(transparent)]
-    Mend(#[from] LedgerError),
+    Ledger(LedgerError),
     /// What was written for a row cannot be taken back.
     #[error("what was written for the legacy row {key} cannot be taken back")]
     Entangled {
@@ -57,15 +47,16 @@ impl From<diesel::result::Error> for ChunkError {
     }
 }
 
-impl ChunkError {
-    /// What became of asking the ledger about a chunk.
-    pub(crate) fn of_ledger(error: LedgerError) -> Self {
+impl From<LedgerError> for ChunkError {
+    fn from(error: LedgerError) -> Self {
         match error {
             LedgerError::Database { source, .. } => source.into(),
-            other => Self::Unbalanced(other.to_string()),
+            other => Self::Ledger(other),
         }
     }
+}
 
+impl ChunkError {
     /// Has the target tell what it refused, where nobody could tell yet.
     pub(crate) fn diagnose(&mut self, db: &mut Db) {
         if let Self::Database(failure) = self
@@ -82,11 +73,10 @@ impl ChunkError {
             // It was waited for long enough.
             Self::Pool(PoolError::Silent { .. }) => None,
             Self::Pool(_) => Some(Failure::Lost),
-            Self::SourceChanged { .. }
-            | Self::Unbalanced(_)
+            Self::Unbalanced(_)
             | Self::Panicked
             | Self::Untold { .. }
-            | Self::Mend(_)
+            | Self::Ledger(_)
             | Self::Entangled { .. }
             | Self::LeaseLost => None,
         }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use roaring::RoaringBitmap;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::closing::{Closing, close};
+use super::closing::{Closing, Gone, close};
 use super::ends::Kept;
 use super::error::ChunkError;
 use super::forms::Expelled;
@@ -18,7 +18,7 @@ use crate::contract::step::Step;
 use crate::storage::bulk::{Before, Refused, Rows as _, UnitIndex, Writing, settle};
 use crate::storage::db::Db;
 use crate::storage::ledger::tables::replant_changes as ch;
-use crate::storage::ledger::{imprints, recorded};
+use crate::storage::ledger::{imprints, plan, recorded};
 use crate::words::{Code, Key};
 
 /// See [`ReadyChunk::expel`](super::forms::ReadyChunk::expel).
@@ -60,11 +60,12 @@ pub(crate) fn expel<S: Step>(
     if let Some(key) = entangled(judged, db, chunk, &going)? {
         return Err(ChunkError::Entangled { key });
     }
+    let ours = plan::ours(db)?;
     let still = take_out_all(going, |unit| {
         let keys = judged.unit(unit).iter().map(LegacyRow::key).collect();
-        Ok(deleted(db, &written(&before, &keys))?.is_some())
+        deleted(db, &written(&before, &keys), &ours)
     })?;
-    if let Some(unit) = still.first() {
+    if let Some((unit, _)) = still.first() {
         return Err(ChunkError::Entangled { key: judged.unit(*unit)[0].key() });
     }
     let writing = Writing { step: S::NAME, chunk, units: judged.units(), before: None, by_set: false };
@@ -72,7 +73,8 @@ pub(crate) fn expel<S: Step>(
     settled.refused.extend(refused);
     let repacked = judged.repacked(db, &settled.refused)?;
     let imprint = repacked.as_deref().unwrap_or_else(|| judged.imprint());
-    let closing = Closing::Anew { chunk, elsewhere: &[], imprint };
+    let (gone, entangled) = (&Gone::default(), &FxHashMap::default());
+    let closing = Closing::Anew { chunk, elsewhere: &[], imprint, gone, entangled };
     close(db, judged, (&settled, &Kept::default()), closing, (Duration::ZERO, started))?;
     Ok(())
 }

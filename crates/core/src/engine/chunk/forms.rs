@@ -101,4 +101,6 @@ pub struct Committed {
     pub counts: Counts,
     /// Units that the target refused.
     pub refused: usize,
+    /// Planned rows that were not there.
+    pub absent: usize,
 }

@@ -16,7 +16,7 @@ use crate::storage::bulk::{Refused, Rows as _, UnitIndex};
 use crate::storage::db::Db;
 use crate::storage::imprint::{Imprints, Packed, Table, has_row_triggers};
 use crate::storage::ledger::close::{ChunkResult, NewOutcome, NewQuarantined, NewRepair};
-use crate::storage::ledger::record::Migrated;
+use crate::storage::ledger::record::{CarriedBy, Migrated};
 use crate::storage::types::Instant as At;
 use crate::words::{Code, Key, Outcome, Root};
 
@@ -26,22 +26,24 @@ pub(crate) struct Judged<S: Step> {
     pub(crate) starts: Option<Vec<usize>>,
     pub(crate) draft: Draft<S::Rows>,
     pub(crate) bytes: u64,
+    /// Keys that were planned, and of which there is no row.
+    pub(crate) absent: Vec<Key>,
     /// The rows that it inserts.
     imprint: Vec<Packed>,
 }
 
 impl<S: Step> Judged<S> {
-    /// Judged rows; `bytes`: what they weigh.
+    /// Judged rows, and the keys without one; `bytes`: what they weigh.
     ///
     /// # Errors
     /// A model does not tell its columns.
     pub(crate) fn new(
-        rows: Vec<S::Legacy>,
+        (rows, absent): (Vec<S::Legacy>, Vec<Key>),
         starts: Option<Vec<usize>>,
         draft: Draft<S::Rows>,
         bytes: u64,
     ) -> Result<Self, ChunkError> {
-        let mut judged = Self { rows, starts, draft, bytes, imprint: Vec::new() };
+        let mut judged = Self { rows, starts, draft, bytes, absent, imprint: Vec::new() };
         judged.imprint = judged.imprint_of(&judged.draft.rows)?.iter().map(Packed::of).collect();
         judged.bytes += judged.imprint.iter().map(|packed| packed.bytes.len() as u64).sum::<u64>();
         Ok(judged)
@@ -105,6 +107,7 @@ impl<S: Step> Judged<S> {
                 }
             }
         }
+        self.absent.hash(&mut hash);
         self.draft.repairs.hash(&mut hash);
         self.draft.also.hash(&mut hash);
         self.draft.carried.hash(&mut hash);
@@ -260,6 +263,13 @@ impl<S: Step> Judged<S> {
             })
             .collect();
         result.counts.repairs = result.repairs.len() as u64;
+        let amount = |carried: &Carried| CarriedBy {
+            key: carried.key,
+            minor: carried.amount.minor,
+            currency: carried.amount.currency,
+            exact: (carried.exact_minor != Decimal::from(carried.amount.minor)).then_some(carried.exact_minor),
+        };
+        result.amounts = self.draft.carried.iter().map(amount).collect();
         for carried in &self.draft.carried {
             let outcome = self.place_of(carried).map_or(Outcome::Quarantined, |place| outcomes[place]);
             result.money.row(carried.amount, carried.exact_minor, outcome);

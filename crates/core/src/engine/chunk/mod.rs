@@ -9,6 +9,7 @@ mod error;
 mod expel;
 mod forms;
 mod judged;
+mod pointed;
 mod ready;
 mod rejudge;
 mod rejudged;

@@ -10,13 +10,15 @@ use super::forms::{Committed, Expelled, ReadyChunk, Trial, TrialRow, Writer};
 use super::judged::Judged;
 use super::rejudge::rejudge;
 use super::rejudged::Rejudged;
+use crate::contract::legacy::LegacyRow;
 use crate::contract::step::Step;
 use crate::storage::bulk::{Rows as _, Writing, settle};
 use crate::storage::by_set;
 use crate::storage::db::Db;
 use crate::storage::ledger::alive;
 use crate::storage::ledger::claim::Claim;
-use crate::storage::ledger::recorded;
+use crate::storage::ledger::close::ChunkResult;
+use crate::storage::ledger::{self, moved, recorded};
 
 impl<S: Step> ReadyChunk for Judged<S> {
     fn bytes(&self) -> u64 {
@@ -33,10 +35,19 @@ impl<S: Step> ReadyChunk for Judged<S> {
             let Writer { owner, by_set } = writer;
             by_set::guarded(db)?;
             alive::name_work(db, owner, S::NAME, claim.chunk)?;
+            if self.starts.is_some() && moved::any(db, S::NAME, self.rows.iter().map(LegacyRow::key))? {
+                // Rows of it stood in other chunks: it begins as one that has none, and is judged again.
+                if !ledger::close::close(db, S::NAME, owner, claim, (&ChunkResult::default(), &[]))? {
+                    return Err(ChunkError::LeaseLost);
+                }
+                let (done, counts) = rejudge(self, db, claim.chunk, began)?;
+                let refused = usize::try_from(done.refused).unwrap_or(usize::MAX);
+                return Ok(Committed { counts: counts.unwrap_or_default(), refused, absent: self.absent.len() });
+            }
             let writing = Writing { step: S::NAME, chunk: claim.chunk, units: self.units(), before: None, by_set };
             let settled = settle(db, &writing, &self.draft.rows)?;
             let counts = close(db, self, (&settled, &Kept::default()), Closing::Held(owner, claim), (took, began))?;
-            Ok(Committed { counts, refused: settled.refused.len() })
+            Ok(Committed { counts, refused: settled.refused.len(), absent: self.absent.len() })
         })
     }
 
@@ -46,7 +57,7 @@ impl<S: Step> ReadyChunk for Judged<S> {
         }
         db.write(|db| {
             by_set::guarded(db)?;
-            rejudge(self, db, chunk, started)
+            rejudge(self, db, chunk, started).map(|(done, _)| done)
         })
     }
 

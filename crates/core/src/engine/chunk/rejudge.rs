@@ -2,25 +2,28 @@
 
 use std::time::{Duration, Instant};
 
+use diesel::QueryResult;
 use roaring::RoaringBitmap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::closing::{Closing, close};
+use super::closing::{Closing, Gone, close};
 use super::ends::{ByTarget, Kept, RowEnd};
 use super::error::ChunkError;
 use super::judged::Judged;
 use super::rejudged::Rejudged;
-use super::take_out::{deleted, is_in, take_out_all, written};
+use super::take_out::{TakenOut, Written, deleted, is_in, take_out_all, written};
 use crate::contract::legacy::LegacyRow;
 use crate::contract::step::Step;
-use crate::storage::bulk::{Before, RowKey, Rows as _, Settled, UnitIndex, Writing, settle};
+use crate::storage::bulk::{Before, Conflict, RowKey, Rows as _, Settled, UnitIndex, Writing, settle, take_back};
 use crate::storage::db::Db;
 use crate::storage::imprint::{Packed, Table, Value};
+use crate::storage::ledger::changes::RowName;
 use crate::storage::ledger::moved::Moving;
+use crate::storage::ledger::plan::{self, Ours};
 use crate::storage::ledger::recorded::{self, ByKey};
 use crate::storage::ledger::row::Recorded;
-use crate::storage::ledger::{changes, imprints, moved};
-use crate::words::{Key, Outcome, Root};
+use crate::storage::ledger::{changes, conflicts, first, imprints, moved};
+use crate::words::{Counts, Key, Outcome, Root};
 
 /// What is to be done about the units of a chunk.
 #[derive(Default)]
@@ -38,6 +41,7 @@ struct Rejudging<'a, S: Step> {
     judged: &'a Judged<S>,
     chunk: i64,
     recorded: ByKey,
+    gone: Gone,
     before: Before,
     /// The unit of each row.
     unit_of: FxHashMap<Key, UnitIndex>,
@@ -46,6 +50,8 @@ struct Rejudging<'a, S: Step> {
 /// See [`ReadyChunk::commit_again`](super::forms::ReadyChunk::commit_again): the chunk in its transaction, once it is known that it
 /// does not come out as it was recorded.
 ///
+/// Returns what it came to, and the counts of the chunk where it was closed anew.
+///
 /// # Errors
 /// The database fails, or the chunk does not balance.
 pub(crate) fn rejudge<S: Step>(
@@ -53,10 +59,16 @@ pub(crate) fn rejudge<S: Step>(
     db: &mut Db,
     chunk: i64,
     started: Instant,
-) -> Result<Rejudged, ChunkError> {
+) -> Result<(Rejudged, Option<Counts>), ChunkError> {
     let (mut recorded, digest) = recorded::of_chunk(db, S::NAME, chunk)?;
     let mut imprint = imprints::of_chunk(db, chunk)?;
     let own: FxHashSet<Key> = judged.rows.iter().map(LegacyRow::key).collect();
+    let mut gone = Gone::default();
+    gone.rows.extend(judged.absent.iter().filter_map(|key| Some((*key, recorded.remove(key)?))));
+    if !gone.rows.is_empty() {
+        gone.amounts = recorded::amounts(db, S::NAME, chunk)?;
+        gone.amounts.retain(|amount| gone.rows.contains_key(&amount.key));
+    }
     let left: Vec<Key> = recorded.keys().filter(|key| !own.contains(key)).copied().collect();
     for key in &left {
         let row = recorded.remove(key).map(|recorded| (recorded, only(&imprint, *key)));
@@ -70,26 +82,37 @@ pub(crate) fn rejudge<S: Step>(
         }
         elsewhere.push(key);
     }
-    imprint.iter_mut().for_each(|table| table.retain(|key| own.contains(&key)));
+    let stays = |key| own.contains(&key) || gone.rows.contains_key(&key);
+    imprint.iter_mut().for_each(|table| table.retain(stays));
     let before = Before::new(db, &S::Rows::models(), imprint)?;
     let unit_of = (0..judged.units()).flat_map(|unit| judged.unit(unit).iter().map(move |row| (row.key(), unit)));
-    let rejudging = Rejudging { judged, chunk, recorded, before, unit_of: unit_of.collect() };
+    let rejudging = Rejudging { judged, chunk, recorded, gone, before, unit_of: unit_of.collect() };
 
     let due = rejudging.due()?;
     let mut done = Rejudged { read: judged.rows.len() as u64, ..Rejudged::default() };
     let same = left.is_empty() && elsewhere.is_empty() && digest.is_none() && !rejudging.ledger_differs();
     if due.write.is_empty() && due.out.is_empty() && due.surplus.is_empty() && same {
-        return Ok(done);
+        return Ok((done, None));
     }
-    let Wrote { settled, kept, surplus, changed } = rejudging.write(db, &due)?;
+    let Wrote { settled, kept, surplus, cleared, changed, entangled } = rejudging.write(db, &due)?;
     done.refused = settled.refused.len() as u64;
-    rejudging.count(&settled, &kept, &changed, &mut done);
+    done.surplus = surplus.len() as u64;
+    done.cleared = cleared;
+    done.entangled = entangled.len() as u64;
+    let came_in = rejudging.count(&settled, &kept, &changed, &mut done);
+    first::note(db, S::NAME, &came_in)?;
+    conflicts::replace(db, S::NAME, chunk, rejudging.conflicts(&settled))?;
+    let mut counts = None;
     if done.changed() || !same {
         let imprint = rejudging.imprint(&settled, &kept, &surplus)?;
-        let closing = Closing::Anew { chunk, elsewhere: &elsewhere, imprint: &imprint };
-        close(db, judged, (&settled, &kept), closing, (Duration::ZERO, started))?;
+        let (elsewhere, gone) = (&elsewhere[..], &rejudging.gone);
+        let closing = Closing::Anew { chunk, elsewhere, imprint: &imprint, gone, entangled: &entangled };
+        counts = Some(close(db, judged, (&settled, &kept), closing, (Duration::ZERO, started))?);
+        if !surplus.is_empty() || !entangled.is_empty() {
+            recorded::forget_digest(db, chunk)?;
+        }
     }
-    Ok(done)
+    Ok((done, counts))
 }
 
 /// What is known of a row that another chunk has, or has left. That chunk may be judged again at the same time: it is locked, and then
@@ -122,8 +145,12 @@ struct Wrote {
     kept: Kept,
     /// Rows that do not belong to their unit any more, and stay.
     surplus: FxHashSet<RowKey>,
+    /// How many of those are gone.
+    cleared: u64,
     /// Units of which something was written.
     changed: RoaringBitmap,
+    /// Rows for which something was done that cannot be taken back yet, with the hash of what was done for them before.
+    entangled: FxHashMap<Key, u64>,
 }
 
 impl<S: Step> Rejudging<'_, S> {
@@ -131,9 +158,19 @@ impl<S: Step> Rejudging<'_, S> {
     fn write(&self, db: &mut Db, due: &Due) -> Result<Wrote, ChunkError> {
         let judged = self.judged;
         let mut kept = Kept::default();
-        for unit in take_out_all(due.out.clone(), |unit| self.take_out(db, unit))? {
-            kept.extend(self.stays(unit));
+        let ours = match due.out.is_empty() && due.surplus.is_empty() {
+            true => Ours::default(),
+            false => plan::ours(db)?,
+        };
+        let mut surplus: FxHashSet<RowKey> = FxHashSet::default();
+        for (unit, waits) in take_out_all(due.out.clone(), |unit| self.take_out(db, unit, &ours))? {
+            match waits {
+                // What waits for it learns so from the ledger, goes, and then it can go itself.
+                true => surplus.extend(written(&self.before, &self.keys_of(unit)).into_iter().map(row_key)),
+                false => kept.extend(self.stays(unit)),
+            }
         }
+        let entangled = self.take_back(db, due, &kept)?;
         let (chunk, before) = (self.chunk, Some(&self.before));
         let writing = Writing { step: S::NAME, chunk, units: judged.units(), before, by_set: false };
         let mut settled = settle(db, &writing, &judged.draft.rows.only(&|unit| due.write.contains(unit)))?;
@@ -146,12 +183,14 @@ impl<S: Step> Rejudging<'_, S> {
 
         let refused: RoaringBitmap = settled.refused.iter().map(|refused| refused.unit).collect();
         let mut changed = settled.rewritten.units.clone();
-        let surplus = self.take_out_surplus(db, due, &refused, &mut changed)?;
+        let stay = self.take_out_surplus(db, due, &refused, (&mut changed, &ours))?;
+        let cleared = (due.surplus.len() - stay.len()) as u64;
+        surplus.extend(stay);
         // What cannot be written anew stays as it is.
         for unit in refused.iter().filter(|unit| self.was_in(*unit)) {
             kept.extend(self.stays(unit));
         }
-        Ok(Wrote { settled, kept, surplus, changed: changed - refused })
+        Ok(Wrote { settled, kept, surplus, cleared, changed: changed - refused, entangled })
     }
 
     fn was_in(&self, unit: UnitIndex) -> bool {
@@ -205,8 +244,10 @@ impl<S: Step> Rejudging<'_, S> {
             let name = known.model.shape.name;
             let rows = known.rows.iter().filter(|(row, _)| !seen.contains(&(name, (*row).clone())));
             for (row, was) in rows {
-                let unit = self.unit_of.get(&was.key);
-                if unit.is_some_and(|unit| self.judged.draft.verdicts[*unit as usize].result.is_ok()) {
+                // Those of a unit that is refused, and was in, go with it.
+                let stays_or_went =
+                    |unit: UnitIndex| self.judged.draft.verdicts[unit as usize].result.is_ok() || !self.was_in(unit);
+                if self.unit_of.get(&was.key).is_some_and(|unit| stays_or_went(*unit)) {
                     due.surplus.push((name, row.clone()));
                 }
             }
@@ -229,7 +270,9 @@ impl<S: Step> Rejudging<'_, S> {
         })
     }
 
-    fn count(&self, settled: &Settled, kept: &Kept, changed: &RoaringBitmap, done: &mut Rejudged) {
+    /// Counts what became of the rows. Returns those that have come in.
+    fn count(&self, settled: &Settled, kept: &Kept, changed: &RoaringBitmap, done: &mut Rejudged) -> Vec<Key> {
+        let mut came_in = Vec::new();
         let by_target = ByTarget::new(&settled.refused);
         let theirs: RoaringBitmap = settled.rewritten.conflicts.iter().map(|conflict| conflict.unit).collect();
         for unit in 0..self.judged.units() {
@@ -239,7 +282,7 @@ impl<S: Step> Rejudging<'_, S> {
                 let is_in = matches!(end.outcome, Outcome::Migrated | Outcome::Merged);
                 match (was_in, is_in) {
                     _ if kept.contains_key(&key) => done.kept += 1,
-                    (false, true) => done.came_in += 1,
+                    (false, true) => came_in.push(key),
                     (true, true) if changed.contains(unit) => done.rewritten += 1,
                     (true, true) => {}
                     (true, false) => done.taken_out += 1,
@@ -249,19 +292,70 @@ impl<S: Step> Rejudging<'_, S> {
             }
         }
         done.conflicts += theirs.len();
+        done.came_in = came_in.len() as u64;
+        came_in
     }
 
-    /// Deletes what was written for a unit that is refused now. `false` where it stays.
-    fn take_out(&self, db: &mut Db, unit: UnitIndex) -> Result<bool, ChunkError> {
-        let keys: FxHashSet<Key> = self.judged.unit(unit).iter().map(LegacyRow::key).collect();
-        let rows = written(&self.before, &keys);
-        // What went into a row that was there before cannot be taken out of it.
-        if rows.is_empty() {
-            return Ok(false);
+    /// What customers keep, row by row.
+    fn conflicts(&self, settled: &Settled) -> Vec<conflicts::Found> {
+        let found = |conflict: &Conflict| {
+            let (table, key) = &conflict.row;
+            let known = self.before.table(table);
+            let row = known.map_or_else(|| by_id(key), |known| known.name(key));
+            let legacy_key = known.and_then(|known| Some(known.rows.get(key)?.key));
+            let legacy_key = Some(legacy_key.unwrap_or_else(|| self.judged.unit(conflict.unit)[0].key()));
+            conflicts::Found { legacy_key, table, row, columns: conflict.columns.clone() }
+        };
+        settled.rewritten.conflicts.iter().map(found).collect()
+    }
+
+    fn keys_of(&self, unit: UnitIndex) -> FxHashSet<Key> {
+        self.judged.unit(unit).iter().map(LegacyRow::key).collect()
+    }
+
+    /// Deletes what was written for a unit that is refused now.
+    fn take_out(&self, db: &mut Db, unit: UnitIndex, ours: &Ours) -> Result<TakenOut, ChunkError> {
+        let rows = written(&self.before, &self.keys_of(unit));
+        // One that went into another one's row, or into one that was there before, has none: what was done to that is taken back.
+        self.delete(db, &rows, ours)
+    }
+
+    fn has_deeds(&self, key: Key) -> bool {
+        self.recorded.get(&key).is_some_and(|was| was.deeds != 0)
+    }
+
+    /// Takes back what was done to rows that were there before for units of which that comes out otherwise: it is done anew. Where the
+    /// target does not admit that, it stays for now: another row has to come or go first. Returns those rows, with the hash of what was
+    /// done for them.
+    fn take_back(&self, db: &mut Db, due: &Due, kept: &Kept) -> QueryResult<FxHashMap<Key, u64>> {
+        let mut keys = Vec::new();
+        for unit in due.out.iter().copied().chain(&due.write) {
+            let verdict = &self.judged.draft.verdicts[unit as usize];
+            let leader = self.judged.unit(unit)[0].key();
+            for key in self.judged.unit(unit).iter().map(LegacyRow::key).filter(|key| self.has_deeds(*key)) {
+                let same = verdict.result.is_ok() && key == leader && self.recorded[&key].deeds == verdict.deeds;
+                if !same && !kept.contains_key(&key) {
+                    keys.push(key);
+                }
+            }
         }
-        let Some(made) = deleted(db, &rows)? else { return Ok(false) };
-        changes::record(db, S::NAME, Some(self.chunk), true, made)?;
-        Ok(true)
+        let mut entangled = FxHashMap::default();
+        for key in keys {
+            if !take_back::of_row(db, S::NAME, key)? {
+                entangled.insert(key, self.recorded[&key].deeds);
+            }
+        }
+        Ok(entangled)
+    }
+
+    /// Deletes rows, all or none, and records it.
+    fn delete(&self, db: &mut Db, rows: &[Written<'_>], ours: &Ours) -> Result<TakenOut, ChunkError> {
+        let out = deleted(db, rows, ours)?;
+        if let TakenOut::Gone(changes) = out {
+            changes::record(db, S::NAME, Some(self.chunk), true, changes)?;
+            return Ok(TakenOut::Gone(Vec::new()));
+        }
+        Ok(out)
     }
 
     /// Deletes rows that were written for units and do not belong to them any more. Returns those that stay: something points to
@@ -271,7 +365,7 @@ impl<S: Step> Rejudging<'_, S> {
         db: &mut Db,
         due: &Due,
         refused: &RoaringBitmap,
-        changed: &mut RoaringBitmap,
+        (changed, ours): (&mut RoaringBitmap, &Ours),
     ) -> Result<FxHashSet<RowKey>, ChunkError> {
         let mut stay: FxHashSet<RowKey> = FxHashSet::default();
         if due.surplus.is_empty() {
@@ -285,13 +379,15 @@ impl<S: Step> Rejudging<'_, S> {
             now.overlay(db)?;
             for (row, was) in &now.rows {
                 let unit = self.unit_of[&was.key];
-                let made = if refused.contains(unit) { None } else { deleted(db, &[(&now, row, was)])? };
-                match made {
-                    Some(made) => {
-                        changes::record(db, S::NAME, Some(self.chunk), true, made)?;
+                let out = match refused.contains(unit) {
+                    true => TakenOut::Stays,
+                    false => self.delete(db, &[(&now, row, was)], ours)?,
+                };
+                match out {
+                    TakenOut::Gone(_) => {
                         changed.insert(unit);
                     }
-                    None => {
+                    TakenOut::Waits | TakenOut::Stays => {
                         stay.insert((name, row.clone()));
                     }
                 }
@@ -324,7 +420,9 @@ impl<S: Step> Rejudging<'_, S> {
         }
         for known in &self.before.tables {
             let name = known.model.shape.name;
-            let stays = |row: &Vec<Value>, key: &Key| kept.contains_key(key) || surplus.contains(&(name, row.clone()));
+            let stays = |row: &Vec<Value>, key: &Key| {
+                kept.contains_key(key) || self.gone.rows.contains_key(key) || surplus.contains(&(name, row.clone()))
+            };
             let rows = known.rows.iter().filter(|(row, was)| stays(row, &was.key));
             let more = known.reading.rows_of(rows.map(|(_, was)| (was.key, &was.values[..])));
             match tables.iter_mut().find(|table| table.name == name) {
@@ -334,6 +432,18 @@ impl<S: Step> Rejudging<'_, S> {
         }
         Ok(tables.iter().map(Packed::of).collect())
     }
+}
+
+/// Rows that were there before are amended by their `id`.
+fn by_id(key: &[Value]) -> RowName {
+    match key {
+        [Value::Integer(id)] => RowName::Id(*id),
+        other => RowName::Key(format!("{other:?}")),
+    }
+}
+
+fn row_key((known, key, _): Written<'_>) -> RowKey {
+    (known.model.shape.name, key.clone())
 }
 
 /// Whether a row comes out as it was recorded.

@@ -19,12 +19,23 @@ pub struct Rejudged {
     pub refused: u64,
     /// Units of which columns would come out otherwise, and a customer has changed them.
     pub conflicts: u64,
+    /// Target rows that belong to no unit any more, and stay: something points to them, or a customer has changed them.
+    pub surplus: u64,
+    /// Target rows that belonged to no unit any more, and were taken out.
+    pub cleared: u64,
+    /// Rows for which something was done to rows that were there before, and cannot be taken back yet.
+    pub entangled: u64,
 }
 
 impl Rejudged {
+    /// Whether anything has to wait for what comes later.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.kept + self.refused + self.surplus + self.entangled > 0
+    }
+
     /// Whether anything was written.
     pub fn changed(&self) -> bool {
-        self.came_in + self.rewritten + self.taken_out + self.still_out > 0
+        self.came_in + self.rewritten + self.taken_out + self.still_out + self.cleared > 0
     }
 }
 
@@ -38,6 +49,9 @@ impl std::ops::AddAssign for Rejudged {
         self.kept += other.kept;
         self.refused += other.refused;
         self.conflicts += other.conflicts;
+        self.surplus += other.surplus;
+        self.cleared += other.cleared;
+        self.entangled += other.entangled;
     }
 }
 
@@ -46,6 +60,7 @@ impl Rejudged {
     #[must_use]
     pub(crate) fn and_then(mut self, next: Self) -> Self {
         self += next;
-        Self { read: next.read, kept: next.kept, refused: next.refused, ..self }
+        let Self { read, kept, refused, surplus, entangled, .. } = next;
+        Self { read, kept, refused, surplus, entangled, ..self }
     }
 }

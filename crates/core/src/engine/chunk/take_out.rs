@@ -4,11 +4,13 @@ use diesel::prelude::*;
 use rustc_hash::FxHashSet;
 
 use super::error::ChunkError;
+use super::pointed::{PointedBy, pointed_by};
 use crate::storage::bulk::{Before, Known, UnitIndex, Was, whole_row};
 use crate::storage::db::Db;
 use crate::storage::failure::{Failure, Told, caught};
-use crate::storage::imprint::{Lock, Value, pointed_at};
-use crate::storage::ledger::changes::Change;
+use crate::storage::imprint::{Lock, Value};
+use crate::storage::ledger::changes::{self, Change};
+use crate::storage::ledger::plan::Ours;
 use crate::storage::ledger::row::Recorded;
 use crate::storage::sql::quoted;
 use crate::words::{Key, Outcome};
@@ -18,26 +20,40 @@ pub(crate) fn is_in(recorded: &Recorded) -> bool {
     matches!(recorded.outcome, Outcome::Migrated | Outcome::Merged)
 }
 
-/// Takes units out, for as long as that helps: what a row points to can be taken out once the row is. Returns those that stay.
+/// Whether what was written for a unit could be taken out.
+#[derive(Debug)]
+pub(crate) enum TakenOut {
+    /// It is gone: the changes.
+    Gone(Vec<Change>),
+    /// It stays until rows of ours that point to it are gone.
+    Waits,
+    /// It stays: somebody has changed it since, or points to it.
+    Stays,
+}
+
+/// Takes units out, for as long as that helps: what a row points to can be taken out once the row is. Returns those that stay, and
+/// whether they do until rows of ours are gone.
 ///
 /// # Errors
 /// Those of `take_out`.
 pub(crate) fn take_out_all(
     mut units: Vec<UnitIndex>,
-    mut take_out: impl FnMut(UnitIndex) -> Result<bool, ChunkError>,
-) -> Result<Vec<UnitIndex>, ChunkError> {
+    mut take_out: impl FnMut(UnitIndex) -> Result<TakenOut, ChunkError>,
+) -> Result<Vec<(UnitIndex, bool)>, ChunkError> {
     loop {
         let before = units.len();
         let mut still = Vec::new();
         for unit in units {
-            if !take_out(unit)? {
-                still.push(unit);
+            match take_out(unit)? {
+                TakenOut::Gone(_) => {}
+                TakenOut::Waits => still.push((unit, true)),
+                TakenOut::Stays => still.push((unit, false)),
             }
         }
-        units = still;
-        if units.len() == before || units.is_empty() {
-            return Ok(units);
+        if still.len() == before || still.is_empty() {
+            return Ok(still);
         }
+        units = still.into_iter().map(|(unit, _)| unit).collect();
     }
 }
 
@@ -56,13 +72,12 @@ pub(crate) fn written<'a>(before: &'a Before, keys: &FxHashSet<Key>) -> Vec<Writ
     written
 }
 
-/// Deletes rows that were written before, each by its recorded key. The changes; none where a row stays, and all of them with it:
-/// somebody has changed it since, or something points to it.
+/// Deletes rows that were written before, each by its recorded key: all of them, or none.
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn deleted(db: &mut Db, rows: &[Written<'_>]) -> Result<Option<Vec<Change>>, ChunkError> {
-    let mut changes = Vec::new();
+pub(crate) fn deleted(db: &mut Db, rows: &[Written<'_>], ours: &Ours) -> Result<TakenOut, ChunkError> {
+    let (mut changes, mut waits) = (Vec::new(), false);
     let deleted = db.write(|db| {
         for (known, key, was) in rows {
             // Whoever would point to it waits until it is gone, or finds it there.
@@ -70,16 +85,22 @@ pub(crate) fn deleted(db: &mut Db, rows: &[Written<'_>]) -> Result<Option<Vec<Ch
             let Some(stands) = standing.get(*key) else { continue };
             let table = known.model.shape.name;
             let condition = known.reading.among("k", std::iter::once(*key), db.backend());
-            if known.hashed(stands) != was.left || pointed_at(db, table, &condition)? {
+            if known.hashed(stands) != was.left {
                 return Err(Told::not_taken(table));
             }
-            changes.push(delete(db, known, key, was, stands)?);
+            match pointed_by(db, table, &condition, ours)? {
+                PointedBy::Nobody => changes.push(delete(db, known, key, was, stands)?),
+                by => {
+                    waits = by == PointedBy::Ours;
+                    return Err(Told::not_taken(table));
+                }
+            }
         }
         Ok::<_, diesel::result::Error>(())
     });
     match deleted {
-        Ok(()) => Ok(Some(changes)),
-        Err(error) if Failure::of(&error).blames_a_row() => Ok(None),
+        Ok(()) => Ok(TakenOut::Gone(changes)),
+        Err(error) if Failure::of(&error).blames_a_row() => Ok(if waits { TakenOut::Waits } else { TakenOut::Stays }),
         Err(error) => Err(error.into()),
     }
 }
@@ -94,13 +115,14 @@ fn delete(db: &mut Db, known: &Known, key: &Vec<Value>, was: &Was, stands: &[Val
         whole.and_then(|whole| serde_json::from_str(&whole).ok()).unwrap_or_default();
     before.extend(known.reading.some_columns(&known.hashed(stands), 0..stands.len()));
     let sql = format!("DELETE FROM {} AS t WHERE {condition}", quoted(table));
-    let gone = match db {
+    let gone = match &mut *db {
         Db::Pg(pg) => caught::execute(pg, &sql)?,
         db => diesel::sql_query(sql).execute(db)?,
     };
     if gone == 0 {
         return Err(Told::not_taken(table));
     }
+    changes::forget_row(db, table, &known.name(key))?;
     Ok(Change {
         table: table.into(),
         row: known.name(key),

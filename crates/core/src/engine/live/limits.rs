@@ -2,6 +2,8 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::engine::run::Running;
+
 /// So much of something, to be taken and given back.
 pub(super) struct Budget {
     most: u64,
@@ -59,6 +61,17 @@ pub(super) struct Limits {
     pub(super) writers: Budget,
     /// Bytes of judged chunks.
     pub(super) bytes: Budget,
+}
+
+impl Limits {
+    /// Those of a run.
+    pub(super) fn of(run: &Running<'_>) -> Self {
+        Self {
+            readers: Budget::new(run.settings.readers as u64),
+            writers: Budget::new(run.writers() as u64),
+            bytes: Budget::new(run.settings.queue_bytes),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,4 +8,4 @@ mod schedule;
 mod subset;
 
 pub(crate) use finish::finish_again;
-pub(crate) use schedule::steps;
+pub(crate) use schedule::{move_added, steps};

@@ -19,10 +19,10 @@ use crate::policy::retry::{Action, action};
 use crate::policy::sizing::{Measured, Sizing};
 use crate::storage::failure::Failure;
 use crate::storage::ledger::claim::{self, Claim, Next, Wish};
-use crate::storage::ledger::plan::StepPlan;
+use crate::storage::ledger::plan::{Span, StepPlan};
 use crate::storage::ledger::runs;
 use crate::storage::pool::PoolError;
-use crate::words::{Counts, KeyRange};
+use crate::words::{Counts, KeyRange, KeySet};
 
 /// How long a worker that found no free chunk waits before it looks again, unless one of this process ends sooner.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -37,13 +37,22 @@ pub(super) struct Line<'a> {
     pub(super) step: &'static str,
     pub(super) prepared: &'a dyn PreparedStep,
     pub(super) plan: &'a StepPlan,
-    /// The keys that are to be done.
+    /// The state of the legacy database whose keys are to be done.
+    pub(super) layer: i64,
+    /// Those of them that are to be done.
     pub(super) within: KeyRange,
     pub(super) sizing: Sizing,
     /// What the steps that run side by side share.
     pub(super) limits: &'a Limits,
     /// Set where another step of the run has failed.
     pub(super) halt: &'a Stop,
+}
+
+impl Line<'_> {
+    /// The keys that the state added.
+    fn keys(&self) -> &KeySet {
+        self.plan.added(self.layer)
+    }
 }
 
 /// A chunk on its way from a reader to a writer.
@@ -215,7 +224,7 @@ impl Shared<'_> {
     fn expected_bytes(&self, claim: &Claim) -> u64 {
         let most = self.line.sizing.bytes;
         match self.state().a_row_bytes {
-            Some(a_row) => (self.line.plan.keys.count(claim.range) * a_row).min(most),
+            Some(a_row) => (self.line.keys().count(claim.range) * a_row).min(most),
             None if most == u64::MAX => 0,
             None => most,
         }
@@ -240,13 +249,14 @@ impl Shared<'_> {
             };
             let wish = Wish {
                 step: line.step,
-                keys: &line.plan.keys,
+                keys: line.keys(),
+                layer: line.layer,
                 within: line.within,
                 rows,
                 in_hand: &in_hand,
                 lease: line.run.settings.lease,
             };
-            let next = claim::next(&mut target, line.run.owner, wish).map_err(ChunkError::of_ledger)?;
+            let next = claim::next(&mut target, line.run.owner, wish).map_err(ChunkError::from)?;
             if let Next::Chunk(claim) = &next {
                 self.state().in_hand.push(claim.chunk);
             }
@@ -258,11 +268,12 @@ impl Shared<'_> {
     fn read(&self, claim: &mut Claim) -> Result<Box<dyn ReadyChunk>, ChunkError> {
         let line = self.line;
         let (range, weight) = (claim.range, Weight { most: line.sizing.bytes, a_row: self.state().a_row_bytes });
+        let span = Span { layer: line.layer, range };
         let (rows, read) =
-            self.retried(|| line.prepared.read(&line.run.databases.legacy, &line.run.mends, range, weight))?;
+            self.retried(|| line.prepared.read(&line.run.databases.legacy, &line.run.mends, span, weight))?;
         self.state().silences = 0;
         if read != range {
-            let keys = &line.plan.keys;
+            let keys = line.keys();
             let held = self.retried(|| {
                 let shorter = claim::shorten(
                     &mut *line.run.databases.target.get()?,
@@ -272,7 +283,7 @@ impl Shared<'_> {
                     keys,
                     read.hi,
                 );
-                shorter.map_err(ChunkError::of_ledger)
+                shorter.map_err(ChunkError::from)
             })?;
             if !held {
                 return Err(ChunkError::LeaseLost);
@@ -320,7 +331,10 @@ impl Shared<'_> {
             drop(writing);
             match committed {
                 Ok(Some((done, took))) => {
-                    let Committed { counts, refused } = done;
+                    let Committed { counts, refused, absent } = done;
+                    if absent > 0 {
+                        self.report(Event::SourceMoves { step: self.line.step, absent });
+                    }
                     self.learn(Measured { rows: counts.read, took, bytes: judged.chunk.bytes() });
                     self.report(Event::ChunkDone { step: self.line.step, chunk: judged.claim.chunk, counts, refused });
                     self.ended(&judged.claim, Some(counts));
@@ -406,7 +420,7 @@ impl Shared<'_> {
     fn cut(&self, claim: &Claim, reason: &str) -> bool {
         let line = self.line;
         let Ok(mut target) = line.run.databases.target.get() else { return false };
-        claim::split(&mut target, line.step, line.run.owner, claim, &line.plan.keys, reason).unwrap_or(false)
+        claim::split(&mut target, line.step, line.run.owner, claim, line.keys(), reason).unwrap_or(false)
     }
 
     /// Gives a chunk back. Where even that fails, its lease runs out or its owner is found dead.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::finish::{Finished, finish, look_at_indexes};
-use super::limits::{Budget, Limits};
+use super::limits::Limits;
 use super::pipeline::{self, Line};
 use super::subset;
 use crate::contract::cache::LookupCache;
@@ -18,7 +18,7 @@ use crate::engine::event::Event;
 use crate::engine::offline;
 use crate::engine::report::{Rehearsed, Report, StepReport};
 use crate::engine::run::Running;
-use crate::engine::step::AnyStep;
+use crate::engine::step::{AnyStep, PreparedStep};
 use crate::engine::stop::Stop;
 use crate::policy::sizing::Measured;
 use crate::storage::ledger::plan::StepPlan;
@@ -101,13 +101,8 @@ struct Lane<'a> {
 pub(crate) fn steps(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<Report, RunError> {
     offline::settle(run, steps)?;
     look_at_indexes(run, steps)?;
-    let settings = run.settings;
     let one_at_a_time = run.one_writer();
-    let limits = Limits {
-        readers: Budget::new(settings.readers as u64),
-        writers: Budget::new(run.writers() as u64),
-        bytes: Budget::new(settings.queue_bytes),
-    };
+    let limits = Limits::of(run);
     let board = Board::default();
     let cache = if one_at_a_time { LookupCache::keeping() } else { LookupCache::default() };
     let lane = Lane { run, board: &board, limits: &limits, cache: &cache, steps };
@@ -145,6 +140,33 @@ pub(crate) fn steps(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<Report,
             intruders: offline::intruders(run),
         }),
     }
+}
+
+/// Moves the rows of a step that are in no chunk which is done, beside nothing else. None: the run was asked to stop.
+pub(crate) fn move_added(
+    run: &Running<'_>,
+    step: &dyn AnyStep,
+    prepared: &dyn PreparedStep,
+    plan: &StepPlan,
+) -> Result<Option<Counts>, RunError> {
+    let name = step.name();
+    let is_open = || Ok(!claim::open(&mut *run.databases.target.get()?, name)?.is_empty());
+    if !run.patiently(name, is_open)? {
+        return Ok(Some(Counts::default()));
+    }
+    let limits = Limits::of(run);
+    let (halt, sizing) = (Stop::default(), run.settings.sizing());
+    let mut sum = Counts::default();
+    for layer in plan.layers.iter().map(|layer| layer.generation) {
+        let (within, limits, halt) = (KeyRange::ALL, &limits, &halt);
+        let line = Line { run, step: name, prepared, plan, layer, within, sizing, limits, halt };
+        let (counts, complete) = pipeline::run(&line, sizing.first)?;
+        sum += counts;
+        if !complete {
+            return Ok(None);
+        }
+    }
+    Ok(Some(sum))
 }
 
 fn rehearsed(run: &Running<'_>) -> Result<Option<Rehearsed>, RunError> {
@@ -256,10 +278,11 @@ impl Lane<'_> {
         let ranges = ranges.transpose()?.unwrap_or(vec![KeyRange::ALL]);
         let pipelines = || {
             let mut sum = Counts::default();
-            for within in &ranges {
+            let spans = plan.layers.iter().flat_map(|layer| ranges.iter().map(|range| (layer.generation, *range)));
+            for (layer, within) in spans {
                 let (step, halt) = (name, &self.board.halt);
                 let prepared = &*prepared;
-                let line = Line { run, step, prepared, plan, within: *within, sizing, limits: self.limits, halt };
+                let line = Line { run, step, prepared, plan, layer, within, sizing, limits: self.limits, halt };
                 let (counts, complete) = pipeline::run(&line, rows)?;
                 sum += counts;
                 if !complete {

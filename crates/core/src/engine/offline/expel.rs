@@ -11,9 +11,10 @@ use crate::engine::run::Running;
 use crate::engine::step::{AnyStep, PreparedStep};
 use crate::storage::constraints::{self, OfflineError};
 use crate::storage::db::Db;
+use crate::storage::ledger::plan::Span;
 use crate::storage::ledger::tables::replant_quarantine as q;
 use crate::storage::ledger::{LedgerError, history, recorded, stage};
-use crate::words::{Code, Key, KeyRange};
+use crate::words::{Code, Key};
 
 /// A target row: its table and its id.
 type Row = (String, i64);
@@ -44,11 +45,11 @@ pub(crate) fn expel(
             out.insert(key, name);
             chunks.insert(chunk);
         }
-        let ranges: FxHashMap<i64, KeyRange> = recorded::chunks(db, step.name())?.into_iter().collect();
+        let spans: FxHashMap<i64, Span> = recorded::chunks(db, step.name())?.into_iter().collect();
         let mut chunks: Vec<i64> = chunks.into_iter().collect();
-        chunks.sort_unstable_by_key(|chunk| ranges.get(chunk).map(|range| range.lo));
+        chunks.sort_unstable_by_key(|chunk| spans.get(chunk).map(|span| (span.layer, span.range.lo)));
         for chunk in chunks {
-            let Some(range) = ranges.get(&chunk).copied() else { continue };
+            let Some(span) = spans.get(&chunk).copied() else { continue };
             let started = Instant::now();
             let failed = |source| match source {
                 ChunkError::Entangled { key } => {
@@ -56,9 +57,9 @@ pub(crate) fn expel(
                     let orphans = format!("the legacy row {key} against `{name}`");
                     RunError::Entangled { step: step.name(), orphans }
                 }
-                source => RunError::Chunk { step: step.name(), lo: range.lo, hi: range.hi, source },
+                source => RunError::Chunk { step: step.name(), lo: span.range.lo, hi: span.range.hi, source },
             };
-            let (rows, _) = prepared.read(&run.databases.legacy, &run.mends, range, Weight::ANY).map_err(failed)?;
+            let (rows, _) = prepared.read(&run.databases.legacy, &run.mends, span, Weight::ANY).map_err(failed)?;
             rows.transform().and_then(|judged| judged.expel(db, chunk, &out, started)).map_err(failed)?;
         }
         Ok(out)

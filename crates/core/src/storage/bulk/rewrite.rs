@@ -14,7 +14,8 @@ use super::rewritten::Conflict;
 use crate::storage::db::{Backend, Db};
 use crate::storage::failure::Told;
 use crate::storage::imprint::{Imprints, Lock, Reading, Value, has_row_triggers};
-use crate::storage::ledger::changes::Change;
+use crate::storage::ledger::LedgerError;
+use crate::storage::ledger::changes::{self, Change};
 use crate::storage::model::{Insert, Model};
 use crate::storage::sql::quoted;
 use crate::words::Key;
@@ -115,7 +116,7 @@ fn write(pass: &mut Pass<'_>, (table, known): (&'static str, &Known), due: &[Due
                 table: table.into(),
                 row: known.name(key),
                 legacy_key: Some(was.key),
-                what: "rewritten".into(),
+                what: changes::REWRITTEN.into(),
                 before: Some(reading.some_columns(&now, places())),
                 after: Some(reading.some_columns(&new, places())),
             };
@@ -123,6 +124,11 @@ fn write(pass: &mut Pass<'_>, (table, known): (&'static str, &Known), due: &[Due
             pass.rewritten.changes.push((change, !was.layered));
             pass.rewritten.units.insert(*unit);
             updates.push(Update { unit: *unit, key: key.clone(), values: update });
+        }
+        if was.layered {
+            let anew = (0..imprint.len()).filter(|place| imprint[*place] != was.values[*place]);
+            let anew = reading.some_columns(&imprint, anew);
+            changes::rebase(pass.db, table, &known.name(key), &anew).map_err(LedgerError::into_diesel)?;
         }
         pass.rewritten.imprints.insert(row(), imprint);
     }

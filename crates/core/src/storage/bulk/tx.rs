@@ -7,10 +7,11 @@ use serde::de::DeserializeOwned;
 use super::amend::{Amending, Amendment, Amends};
 use super::batch::{Batch, UnitIndex};
 use super::pass::{Mode, Pass};
-use super::{rewrite, stage, written};
+use super::{rewrite, stage, take_back, written};
 use crate::storage::by_set;
 use crate::storage::db::Db;
 use crate::storage::failure::Told;
+use crate::storage::imprint::Value;
 use crate::storage::ledger::changes::Change;
 use crate::storage::ledger::{self, LedgerError, close::NewRepair, plan::Ours};
 use crate::storage::model::{self, Insert};
@@ -62,6 +63,11 @@ impl<'a> Tx<'a> {
     /// The chunk that is being written; none when a step is finished.
     pub fn chunk(&self) -> Option<i64> {
         self.chunk
+    }
+
+    /// Whether what is written was written before: a chunk is judged again, or a step is finished once more.
+    pub fn is_again(&self) -> bool {
+        self.pass.before.is_some() || self.again.is_some()
     }
 
     /// Refuses a unit: its rows are quarantined, and nothing of it stays in the target.
@@ -132,6 +138,18 @@ impl<'a> Tx<'a> {
         let at_once = self.pass.before.is_none() && self.chunk.is_some();
         let made = Amends { step: self.step, amending, rows, change }.apply(&mut self.pass, at_once)?;
         self.changed(made)
+    }
+
+    /// Where the end of a step is done again: takes back what the step did in a word (the `what` of an [`Amending`]) to rows of a table
+    /// for which `condition` holds, SQL on the row as `t`. What somebody has changed since stays.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn take_back(&mut self, table: &str, what: &str, condition: &str) -> QueryResult<()> {
+        if self.again.is_none() {
+            return Ok(());
+        }
+        take_back::where_(self.pass.db, self.step, (table, what), condition)
     }
 
     fn insert_all<T: Insert>(&mut self, batch: &Batch<T>) -> QueryResult<()> {
@@ -241,6 +259,14 @@ impl<'a> Tx<'a> {
     /// Those of the database.
     pub fn written<T: DeserializeOwned>(&mut self, table: &TableShape, row: &mut dyn FnMut(T)) -> QueryResult<()> {
         written::each(self.pass.db, self.step, table, row)
+    }
+
+    /// Where a chunk is judged again: a text column of a row that was written for it before, as it was written. None of any other
+    /// row, and where a chunk is written for the first time.
+    pub fn text_before(&self, table: &str, id: i64, column: &str) -> Option<&str> {
+        let known = self.pass.before?.table(table)?;
+        let place = known.reading.columns().iter().position(|(name, _)| name == column)?;
+        known.rows.get(&vec![Value::Integer(id)])?.values[place].as_text()
     }
 
     /// The ids that the migration has handed out: which rows of the target are ours.

@@ -7,7 +7,6 @@
 mod found;
 mod json;
 mod packed;
-mod pointed;
 mod row;
 mod sent;
 mod value;
@@ -16,7 +15,6 @@ pub use found::Lock;
 pub(crate) use found::{PRIMARY_KEY, Reading, has_row_triggers};
 pub use json::Columns;
 pub(crate) use packed::Packed;
-pub(crate) use pointed::pointed_at;
 pub(crate) use row::row;
 pub use sent::Imprints;
 pub(crate) use sent::Table;

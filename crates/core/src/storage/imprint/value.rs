@@ -74,6 +74,11 @@ impl Value {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
+    /// The text, if it is one.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        self.text().map(CompactString::as_str)
+    }
+
     /// What stands for a text that the ledger is not to keep.
     pub(crate) fn hashed(&self) -> Self {
         match self {

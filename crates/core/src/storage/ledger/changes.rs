@@ -9,10 +9,13 @@ use diesel::prelude::*;
 use rustc_hash::FxHashMap;
 
 use super::error::{Attempt, LedgerError};
+use super::generations;
 use super::tables::replant_changes as ch;
 use crate::storage::db::Db;
 use crate::storage::imprint::Columns;
 use crate::storage::model;
+use crate::storage::sql::literal;
+use crate::words::Key;
 
 /// A row of the target that was there, and what was done to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +79,7 @@ struct NewChange {
     value_before: Option<String>,
     value_after: Option<String>,
     in_imprint: bool,
+    generation: i64,
 }
 
 crate::insert!(NewChange => ch);
@@ -91,6 +95,10 @@ pub(crate) fn record(
     in_imprint: bool,
     changes: Vec<Change>,
 ) -> QueryResult<()> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let generation = generations::number(db)?;
     let rows: Vec<NewChange> = changes
         .into_iter()
         .map(|change| {
@@ -107,6 +115,7 @@ pub(crate) fn record(
                 value_before: change.before.map(json),
                 value_after: change.after.map(json),
                 in_imprint,
+                generation,
             }
         })
         .collect();
@@ -170,6 +179,141 @@ pub(crate) fn of_rows(db: &mut Db, table: &str, rows: &[RowName]) -> Result<ByRo
         }
     }
     Ok(changes)
+}
+
+/// Something that was done to a row that was there before.
+#[derive(Debug, Clone)]
+pub(crate) struct Done {
+    pub(crate) id: i64,
+    pub(crate) table: String,
+    pub(crate) row: RowName,
+    pub(crate) before: Option<Columns>,
+    pub(crate) after: Option<Columns>,
+}
+
+type DoneRow = (i64, String, Option<i64>, Option<String>, Option<String>, Option<String>);
+type DoneColumns = (ch::id, ch::target_table, ch::target_id, ch::target_key, ch::value_before, ch::value_after);
+const DONE: DoneColumns = (ch::id, ch::target_table, ch::target_id, ch::target_key, ch::value_before, ch::value_after);
+
+fn done((id, table, target_id, key, before, after): DoneRow) -> Result<Option<Done>, LedgerError> {
+    let (before, after) = (columns(&table, before)?, columns(&table, after)?);
+    let row = target_id.map(RowName::Id).or(key.map(RowName::Key));
+    Ok(row.map(|row| Done { id, table, row, before, after }))
+}
+
+/// What became of a row that the step itself had written, in a word.
+pub(crate) const REWRITTEN: &str = "rewritten";
+
+/// What a step did for the sake of a legacy row to rows that it had not written itself, last things first.
+///
+/// # Errors
+/// The database fails, or a change cannot be read back.
+pub(crate) fn of_key(db: &mut Db, step: &str, key: Key) -> Result<Vec<Done>, LedgerError> {
+    let of_step = ch::table.filter(ch::step.eq(step.to_owned())).filter(ch::in_imprint.eq(false));
+    let of_key = of_step.filter(ch::legacy_key.eq(key)).filter(ch::what.ne(REWRITTEN));
+    let of_key = of_key.order(ch::id.desc()).select(DONE);
+    let rows: Vec<DoneRow> = of_key.load(db).attempt("read")?;
+    rows.into_iter().filter_map(|row| done(row).transpose()).collect()
+}
+
+/// What a step did in a word to a row of a table, last things first.
+///
+/// # Errors
+/// The database fails, or a change cannot be read back.
+pub(crate) fn of_target(
+    db: &mut Db,
+    step: &str,
+    (table, what): (&str, &str),
+    id: i64,
+) -> Result<Vec<Done>, LedgerError> {
+    let of_row = ch::table.filter(ch::target_table.eq(table.to_owned())).filter(ch::target_id.eq(id));
+    let of_row = of_row.filter(ch::step.eq(step.to_owned())).filter(ch::what.eq(what.to_owned()));
+    let rows: Vec<DoneRow> = of_row.order(ch::id.desc()).select(DONE).load(db).attempt("read")?;
+    rows.into_iter().filter_map(|row| done(row).transpose()).collect()
+}
+
+/// The condition that a step did something in a word to row `t` of a table, as SQL.
+pub(crate) fn is_changed(step: &str, table: &str, what: &str) -> String {
+    format!(
+        "t.id IN (SELECT target_id FROM replant_changes WHERE step = {} AND target_table = {} AND what = {})",
+        literal(step),
+        literal(table),
+        literal(what)
+    )
+}
+
+/// What was done to the columns of a change afterwards, and to no others, first things first.
+///
+/// # Errors
+/// The database fails, or a change cannot be read back.
+pub(crate) fn after(db: &mut Db, change: &Done) -> Result<Vec<Done>, LedgerError> {
+    let (target_id, key) = change.row.parts();
+    let of_table = ch::table.filter(ch::target_table.eq(change.table.clone())).filter(ch::id.gt(change.id));
+    let of_table = of_table.filter(ch::in_imprint.eq(false)).order(ch::id).select(DONE);
+    let rows: Vec<DoneRow> = match target_id {
+        Some(id) => of_table.filter(ch::target_id.eq(id)).load(db),
+        None => of_table.filter(ch::target_id.is_null()).filter(ch::target_key.eq(key)).load(db),
+    }
+    .attempt("read")?;
+    let all: Result<Vec<Done>, LedgerError> = rows.into_iter().filter_map(|row| done(row).transpose()).collect();
+    let known = |columns: &Columns| {
+        change.after.as_ref().is_some_and(|after| columns.keys().all(|column| after.contains_key(column)))
+    };
+    Ok(all?.into_iter().filter(|later| later.after.as_ref().is_some_and(known)).collect())
+}
+
+/// Tells what was done to columns of a row that the migration had written, from what it writes there now: to take it back is to
+/// come to that.
+///
+/// # Errors
+/// The database fails, or a change cannot be read back.
+pub(crate) fn rebase(db: &mut Db, table: &str, row: &RowName, columns: &Columns) -> Result<(), LedgerError> {
+    let (target_id, key) = row.parts();
+    let of_table = ch::table.filter(ch::target_table.eq(table.to_owned())).filter(ch::in_imprint.eq(false));
+    let of_table = of_table.order(ch::id).select(DONE);
+    let rows: Vec<DoneRow> = match target_id {
+        Some(id) => of_table.filter(ch::target_id.eq(id)).load(db),
+        None => of_table.filter(ch::target_id.is_null()).filter(ch::target_key.eq(key)).load(db),
+    }
+    .attempt("read")?;
+    let mut open = columns.clone();
+    for change in rows {
+        let Some(Done { id, before: Some(mut before), .. }) = done(change)? else { continue };
+        let mut is_other = false;
+        for (column, value) in &mut before {
+            if let Some(now) = open.remove(column) {
+                is_other |= *value != now;
+                *value = now;
+            }
+        }
+        if is_other {
+            let before = serde_json::Value::Object(before).to_string();
+            diesel::update(ch::table.find(id)).set(ch::value_before.eq(before)).execute(db).attempt("written")?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what was done to a row that is taken out: one that is written in its place later has none of it.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn forget_row(db: &mut Db, table: &str, row: &RowName) -> QueryResult<()> {
+    let (target_id, key) = row.parts();
+    let of_table = ch::table.filter(ch::target_table.eq(table.to_owned())).filter(ch::in_imprint.eq(false));
+    match target_id {
+        Some(id) => diesel::delete(of_table.filter(ch::target_id.eq(id))).execute(db),
+        None => diesel::delete(of_table.filter(ch::target_id.is_null()).filter(ch::target_key.eq(key))).execute(db),
+    }
+    .map(|_| ())
+}
+
+/// Removes changes that were taken back.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn forget(db: &mut Db, ids: &[i64]) -> QueryResult<()> {
+    diesel::delete(ch::table.filter(ch::id.eq_any(ids.to_vec()))).execute(db).map(|_| ())
 }
 
 /// The keys of rows without `id` that the migration added to a table, as JSON.

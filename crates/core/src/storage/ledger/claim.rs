@@ -9,7 +9,7 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use super::alive;
 use super::error::{Attempt, LedgerError};
 use super::owner::Owner;
-use super::tables::replant_chunks as c;
+use super::tables::{replant_chunks as c, replant_unread as u};
 use crate::storage::db::Db;
 use crate::storage::types::Utc;
 use crate::words::{Key, KeyRange, KeySet};
@@ -51,8 +51,10 @@ pub enum Next {
 pub struct Wish<'a> {
     /// A chunk of this step.
     pub step: &'a str,
-    /// The keys of its legacy table.
+    /// The keys of its legacy table that a state of the legacy database added.
     pub keys: &'a KeySet,
+    /// That state.
+    pub layer: i64,
     /// Those that it is to be about.
     pub within: KeyRange,
     /// About as many of them.
@@ -84,6 +86,7 @@ pub fn next(db: &mut Db, owner: &Owner, wish: Wish<'_>) -> Result<Next, LedgerEr
         }
         let open: Vec<(String, Option<String>)> = c::table
             .filter(c::step.eq(wish.step.to_owned()))
+            .filter(c::generation.eq(wish.layer))
             .filter(c::state.ne("done"))
             .filter(c::lo.le(wish.within.hi).and(c::hi.ge(wish.within.lo)))
             .select((c::state, c::owner))
@@ -106,7 +109,7 @@ type Found = (i64, i64, i64, i64, i64, String, Option<String>);
 
 /// The claim, and who held the chunk before and let its lease run out.
 fn claim(db: &mut Db, owner: &Owner, wish: Wish<'_>) -> QueryResult<Option<(Claim, Option<String>)>> {
-    let Wish { step, keys, within, rows, in_hand, lease } = wish;
+    let Wish { step, keys, layer, within, rows, in_hand, lease } = wish;
     let columns = (c::id, c::lo, c::hi, c::epoch, c::attempts, c::state, c::owner);
     let found: Option<Found> =
         match db {
@@ -115,6 +118,7 @@ fn claim(db: &mut Db, owner: &Owner, wish: Wish<'_>) -> QueryResult<Option<(Clai
                 diesel::sql_query("SET LOCAL synchronous_commit = off").execute(pg)?;
                 c::table
                     .filter(c::step.eq(step.to_owned()))
+                    .filter(c::generation.eq(layer))
                     .filter(c::state.eq("free").or(c::state.eq("claimed").and(sql::<Bool>("lease_until < now()"))).or(
                         c::owner.eq(owner.as_str().to_owned()).and(c::id.ne_all(in_hand.to_vec())).assume_not_null(),
                     ))
@@ -130,6 +134,7 @@ fn claim(db: &mut Db, owner: &Owner, wish: Wish<'_>) -> QueryResult<Option<(Clai
             }
             _ => c::table
                 .filter(c::step.eq(step.to_owned()))
+                .filter(c::generation.eq(layer))
                 .filter(c::state.eq("free"))
                 .filter(c::lo.le(within.hi).and(c::hi.ge(within.lo)))
                 .order(c::lo)
@@ -174,6 +179,7 @@ fn claim(db: &mut Db, owner: &Owner, wish: Wish<'_>) -> QueryResult<Option<(Clai
 
 /// Leaves the keys of `kept` to a chunk, and makes free ones of those before and after them.
 fn cut_out(db: &mut Db, step: &str, chunk: i64, keys: &KeySet, range: KeyRange, kept: KeyRange) -> QueryResult<()> {
+    let generation: i64 = c::table.find(chunk).select(c::generation).first(db)?;
     let count = |range| keys.count(range).cast_signed();
     diesel::update(c::table.find(chunk))
         .set((c::lo.eq(kept.lo), c::hi.eq(kept.hi), c::keys.eq(count(kept))))
@@ -181,8 +187,14 @@ fn cut_out(db: &mut Db, step: &str, chunk: i64, keys: &KeySet, range: KeyRange, 
     let before = kept.lo.checked_sub(1).map(|hi| KeyRange { lo: range.lo, hi });
     let after = kept.hi.checked_add(1).map(|lo| KeyRange { lo, hi: range.hi });
     for rest in [before, after].into_iter().flatten().filter_map(|rest| keys.narrowed(rest)) {
-        let free =
-            (c::step.eq(step), c::lo.eq(rest.lo), c::hi.eq(rest.hi), c::keys.eq(count(rest)), c::state.eq("free"));
+        let free = (
+            c::step.eq(step),
+            c::lo.eq(rest.lo),
+            c::hi.eq(rest.hi),
+            c::keys.eq(count(rest)),
+            c::state.eq("free"),
+            c::generation.eq(generation),
+        );
         diesel::insert_into(c::table).values(free).execute(db)?;
     }
     Ok(())
@@ -380,15 +392,16 @@ pub(crate) fn account(db: &mut Db, step: &str, keys: &KeySet) -> QueryResult<Acc
         "SELECT CAST(coalesce(sum(CASE WHEN state <> 'done' THEN 1 ELSE 0 END), 0) AS bigint) AS open, \
          CAST(coalesce(sum(keys), 0) AS bigint) AS keys, CAST(coalesce(sum(rows_read), 0) AS bigint) AS rows_read, \
          CAST(coalesce(sum(CASE WHEN lo <= before THEN 1 ELSE 0 END), 0) AS bigint) AS overlaps \
-         FROM (SELECT state, keys, rows_read, lo, lag(hi) OVER (ORDER BY lo) AS before \
+         FROM (SELECT state, keys, rows_read, lo, lag(hi) OVER (PARTITION BY generation ORDER BY lo) AS before \
                FROM replant_chunks WHERE step = {placeholder}) c"
     ))
     .bind::<Text, _>(step)
     .get_result(db)?;
+    let unread: i64 = u::table.filter(u::step.eq(step.to_owned())).count().get_result(db)?;
     let all = keys.len().cast_signed();
     Ok(match sums {
         Sums { open: 1.., .. } => Account::Open,
-        Sums { keys, rows_read, overlaps: 0, .. } if keys == all && rows_read == all => Account::Whole,
+        Sums { keys, rows_read, overlaps: 0, .. } if keys == all && rows_read + unread == all => Account::Whole,
         Sums { keys, rows_read: read, .. } => Account::Wrong { keys, read },
     })
 }

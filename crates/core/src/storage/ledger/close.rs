@@ -6,9 +6,10 @@ use serde::Serialize;
 use super::claim::Claim;
 use super::imprints;
 use super::owner::Owner;
-use super::record::{self, Migrated};
+use super::record::{self, CarriedBy, Migrated};
 use super::tables::{
     replant_chunks as c, replant_money, replant_money as m, replant_outcomes, replant_quarantine, replant_repairs,
+    replant_unread as u,
 };
 use crate::storage::db::Db;
 use crate::storage::imprint::Packed;
@@ -113,6 +114,10 @@ pub struct ChunkResult {
     pub quarantined: Vec<NewQuarantined>,
     /// The money. It balances, or the chunk is not closed.
     pub money: MoneyTotals,
+    /// The same, row by row.
+    pub amounts: Vec<CarriedBy>,
+    /// Planned keys of which no row was ever read.
+    pub unread: Vec<Key>,
     /// Milliseconds of reading, transforming and writing.
     pub busy_ms: u64,
     /// Whether foreign keys of its rows were checked by sets.
@@ -157,6 +162,7 @@ struct Numbers {
     reason: Option<String>,
     record: Option<Vec<u8>>,
     digest: Option<Vec<u8>>,
+    carried: Option<Vec<u8>>,
 }
 
 fn numbers(result: &ChunkResult) -> Numbers {
@@ -173,6 +179,7 @@ fn numbers(result: &ChunkResult) -> Numbers {
         reason: None,
         record: Some(record::packed(&result.migrated)),
         digest: result.digest.map(Vec::from),
+        carried: record::packed_amounts(&result.amounts),
     }
 }
 
@@ -181,6 +188,10 @@ fn rows(db: &mut Db, step: &str, chunk: i64, result: &ChunkResult) -> QueryResul
     insert_all(db, &result.outcomes)?;
     insert_all(db, &result.repairs)?;
     insert_all(db, &result.quarantined)?;
+    for key in &result.unread {
+        let row = (u::step.eq(step), u::legacy_key.eq(key), u::chunk_id.eq(chunk));
+        diesel::insert_into(u::table).values(row).execute(db)?;
+    }
     write_money(db, step, Some(chunk), &result.money)
 }
 
@@ -200,7 +211,8 @@ pub(crate) fn write_money(db: &mut Db, step: &str, chunk: Option<i64>, money: &M
 }
 
 /// Closes a chunk again: what the ledger kept of it gives way to `result`, in the transaction that wrote its rows. Rows
-/// that came from other chunks (`moved`) are forgotten there; `kept` rows keep their repairs.
+/// that came from other chunks (`moved`) are forgotten there; `kept` rows keep their repairs, and `gone` ones all that is kept of
+/// them.
 ///
 /// # Errors
 /// The database fails.
@@ -209,7 +221,7 @@ pub(crate) fn close_again(
     step: &str,
     chunk: i64,
     moved: &[Key],
-    kept: &[Key],
+    (kept, gone): (&[Key], &[Key]),
     (result, imprint): (&mut ChunkResult, &[Packed]),
 ) -> QueryResult<()> {
     use {replant_outcomes as o, replant_quarantine as q, replant_repairs as r};
@@ -222,11 +234,14 @@ pub(crate) fn close_again(
         let own = r::table.filter(r::step.eq(step.to_owned())).filter(r::chunk_id.is_not_null());
         diesel::delete(own.filter(r::legacy_key.eq_any(some()))).execute(db)?;
     }
-    diesel::delete(o::table.filter(o::chunk_id.eq(chunk))).execute(db)?;
-    diesel::delete(q::table.filter(q::chunk_id.eq(chunk))).execute(db)?;
+    let gone = || gone.to_vec();
+    diesel::delete(o::table.filter(o::chunk_id.eq(chunk)).filter(o::legacy_key.ne_all(gone()))).execute(db)?;
+    diesel::delete(q::table.filter(q::chunk_id.eq(chunk)).filter(q::legacy_key.ne_all(gone()))).execute(db)?;
+    diesel::delete(u::table.filter(u::chunk_id.eq(chunk))).execute(db)?;
     diesel::delete(m::table.filter(m::chunk_id.eq(chunk))).execute(db)?;
     let repairs = || r::table.filter(r::chunk_id.eq(chunk));
-    diesel::delete(repairs().filter(r::legacy_key.ne_all(kept.to_vec()))).execute(db)?;
+    let stay = [kept.to_vec(), gone()].concat();
+    diesel::delete(repairs().filter(r::legacy_key.ne_all(stay))).execute(db)?;
     let stayed: i64 = repairs().count().get_result(db)?;
     result.counts.repairs += stayed.cast_unsigned();
     let done = c::table.find(chunk).filter(c::state.eq("done"));

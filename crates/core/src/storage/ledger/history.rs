@@ -11,12 +11,12 @@ use super::error::{Attempt, LedgerError};
 use super::record::Migrated;
 use super::tables::{
     replant_changes as ch, replant_chunks as c, replant_outcomes as o, replant_quarantine as q, replant_repairs as r,
-    replant_steps as s,
+    replant_steps as s, replant_unread as u,
 };
 use super::{imprints, moved, plan, record};
 use crate::storage::db::Db;
 use crate::storage::ledger::standings::{Exceptions, Standings};
-use crate::words::{Key, Outcome, Root};
+use crate::words::{Key, KeyRange, Outcome, Root};
 
 /// What became of one legacy row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -160,12 +160,24 @@ pub(crate) fn standings(db: &mut Db, step: &str) -> Result<Option<Standings>, Le
         }
         Ok(last)
     })?;
+    // Whoever points to a row that was never read waits for it.
+    let unread: Vec<Key> =
+        u::table.filter(u::step.eq(step.to_owned())).select(u::legacy_key).load(db).attempt("read")?;
+    for key in unread {
+        exceptions.quarantined(key, Root { step: step.to_owned(), key });
+    }
+    // Keys that a later state has added, and that no chunk has moved yet.
+    let open = c::table.filter(c::step.eq(step.to_owned())).filter(c::state.ne("done"));
+    let open: Vec<(i64, Key, Key)> = open.select((c::generation, c::lo, c::hi)).load(db).attempt("read")?;
+    for (generation, lo, hi) in open {
+        plan.added(generation).range(KeyRange { lo, hi }).for_each(|key| exceptions.elsewhere(key));
+    }
     for (key, row) in moved::all(db, step)? {
         if let (Outcome::Migrated, None, Some(target)) = (row.outcome, row.table, row.target) {
             exceptions.other_id(key, target);
         }
     }
-    Ok(Some(Standings::new(plan.keys, plan.ids, exceptions)))
+    Ok(Some(Standings::new(plan.keys, plan.layers, exceptions)))
 }
 
 /// Rows of the ledger that are read at once.

@@ -92,15 +92,27 @@ where
     db.run_pending_migrations(migrations).map(|_| ()).map_err(|_| LedgerError::Install { hint })
 }
 
+/// Whether the ledger, which is there, knows the states of the legacy database: not where a version before wrote it.
+///
+/// # Errors
+/// The catalogue cannot be read.
+pub(crate) fn knows_generations(db: &mut Db) -> Result<bool, LedgerError> {
+    has_table(db, "replant_generations")
+}
+
 /// Whether the target has a ledger.
 ///
 /// # Errors
 /// The catalogue cannot be read.
 pub fn exists(db: &mut Db) -> Result<bool, LedgerError> {
+    has_table(db, "replant_frozen")
+}
+
+fn has_table(db: &mut Db, table: &str) -> Result<bool, LedgerError> {
     let sql = match db {
         Db::Pg(_) => "SELECT count(*) AS found FROM pg_tables WHERE schemaname = 'replant' AND tablename = $1",
         _ => "SELECT count(*) AS found FROM sqlite_master WHERE type = 'table' AND name = ?",
     };
-    let found: Found = diesel::sql_query(sql).bind::<Text, _>("replant_frozen").get_result(db).attempt("looked for")?;
+    let found: Found = diesel::sql_query(sql).bind::<Text, _>(table).get_result(db).attempt("looked for")?;
     Ok(found.found > 0)
 }

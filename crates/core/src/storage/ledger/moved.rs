@@ -2,6 +2,7 @@
 //! them, until the leader's chunk takes it. In a table, because the two chunks are two transactions.
 
 use diesel::prelude::*;
+use rustc_hash::FxHashSet;
 
 use super::error::{Attempt, LedgerError};
 use super::row::Recorded;
@@ -44,6 +45,16 @@ pub(crate) fn take(db: &mut Db, step: &str, key: Key) -> Result<Option<Moving>, 
     let Some(found) = found else { return Ok(None) };
     diesel::delete(place()).execute(db).attempt("written")?;
     postcard::from_bytes(&found).map(Some).map_err(|_| unreadable(step))
+}
+
+/// Whether one of some rows has left its chunk and is not taken yet.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn any(db: &mut Db, step: &str, mut keys: impl Iterator<Item = Key>) -> Result<bool, LedgerError> {
+    let of_step = m::table.filter(m::step.eq(step.to_owned())).select(m::legacy_key);
+    let left: FxHashSet<Key> = of_step.load(db).attempt("read")?.into_iter().collect();
+    Ok(!left.is_empty() && keys.any(|key| left.contains(&key)))
 }
 
 /// The rows of a step that have left their chunk and are not taken yet.

@@ -1,45 +1,102 @@
 //! The plan of a step: its keys, its chunks and its ids, written once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::prelude::*;
 
 use super::stage::Stage;
-use super::tables::{replant_chunks as c, replant_id_blocks as b, replant_steps as s};
+use super::tables::{
+    replant_added as a, replant_chunks as c, replant_gone as g, replant_id_blocks as b, replant_steps as s,
+};
 use super::{Attempt, LedgerError, ids};
 use crate::storage::advisory;
 use crate::storage::db::Db;
 use crate::storage::model::insert_all;
 use crate::storage::types::Instant;
-use crate::words::{KeyRange, KeySet};
+use crate::words::{Key, KeyRange, KeySet};
 
 pub use super::blocks::{IdBlock, IdRange, Ours};
 
 /// The plan of one step.
 #[derive(Debug, Clone)]
 pub struct StepPlan {
-    /// The keys of its legacy table.
-    pub keys: KeySet,
-    /// The ids of its target table.
-    pub ids: IdBlock,
-    /// The ids of further tables, by their names.
-    pub also: Vec<(String, IdBlock)>,
+    /// The keys of its legacy table: all that it ever had.
+    pub keys: Arc<KeySet>,
+    /// The keys that each state of the legacy database added, the first one's first.
+    pub(crate) layers: Vec<Layer>,
+    /// The keys that the last state has not any more.
+    pub(crate) gone: KeySet,
     /// Whether every chunk is done and the step is finished.
     pub done: bool,
 }
 
+/// Keys that one state of the legacy database added, and the ids of their rows.
+#[derive(Debug, Clone)]
+pub(crate) struct Layer {
+    /// That state.
+    pub(crate) generation: i64,
+    /// The keys.
+    pub(crate) keys: Arc<KeySet>,
+    /// The ids of the step's target table.
+    pub(crate) ids: IdBlock,
+    /// The ids of further tables, by their names.
+    pub(crate) also: Vec<(String, IdBlock)>,
+}
+
 impl StepPlan {
+    /// A plan of keys and the ids of their rows, made by hand: for tests of a `transform`.
+    pub fn of(keys: impl IntoIterator<Item = Key>, ids: IdBlock) -> Self {
+        let keys: Arc<KeySet> = Arc::new(keys.into_iter().collect());
+        let layer = Layer { generation: FIRST, keys: Arc::clone(&keys), ids, also: Vec::new() };
+        Self { keys, layers: vec![layer], gone: KeySet::default(), done: false }
+    }
+
     /// The id that is planned for the row with `key`.
-    pub fn id_of(&self, key: crate::words::Key) -> Option<i64> {
-        self.keys.rank(key).and_then(|place| self.ids.id(place))
+    pub fn id_of(&self, key: Key) -> Option<i64> {
+        self.planned(key).and_then(|(layer, place)| layer.ids.id(place))
+    }
+
+    /// Whether an id was planned for a row that is none of `rows`, and that the legacy database still has: it is that one's.
+    pub fn is_of_another(&self, id: i64, rows: &[Key]) -> bool {
+        let owner = self.layers.iter().find_map(|layer| layer.keys.at(layer.ids.place(id)?));
+        owner.is_some_and(|owner| !rows.contains(&owner) && !self.gone.contains(owner))
     }
 
     /// The id that is planned for the row with `key` in a further table of the step.
-    pub fn id_in(&self, table: &str, key: crate::words::Key) -> Option<i64> {
-        let (_, ids) = self.also.iter().find(|(name, _)| name == table)?;
-        self.keys.rank(key).and_then(|place| ids.id(place))
+    pub fn id_in(&self, table: &str, key: Key) -> Option<i64> {
+        let (layer, place) = self.planned(key)?;
+        let (_, ids) = layer.also.iter().find(|(name, _)| name == table)?;
+        ids.id(place)
+    }
+
+    fn planned(&self, key: Key) -> Option<(&Layer, u64)> {
+        self.layers.iter().find_map(|layer| Some((layer, layer.keys.rank(key)?)))
+    }
+
+    /// The state that added a key.
+    pub(crate) fn layer_of(&self, key: Key) -> i64 {
+        self.planned(key).map_or(FIRST, |(layer, _)| layer.generation)
+    }
+
+    /// The keys that a state added.
+    pub(crate) fn added(&self, generation: i64) -> &Arc<KeySet> {
+        let layer = self.layers.iter().find(|layer| layer.generation == generation);
+        layer.map_or(&self.keys, |layer| &layer.keys)
     }
 }
+
+/// Keys of a step that one state of the legacy database added, those of a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The state.
+    pub layer: i64,
+    /// The range.
+    pub range: KeyRange,
+}
+
+/// The state that a migration begins with.
+pub(crate) const FIRST: i64 = 1;
 
 /// The ids that were handed out, block by block: the target table and the ids of each step in it, in the order of the run.
 ///
@@ -109,6 +166,7 @@ struct NewChunk<'a> {
     hi: i64,
     keys: i64,
     state: &'static str,
+    generation: i64,
 }
 
 /// The plan of a step, if it was planned.
@@ -123,25 +181,47 @@ pub fn load(db: &mut Db, step: &str) -> Result<Option<StepPlan>, LedgerError> {
         .optional()
         .attempt("read")?;
     let Some((keys, state, target)) = found else { return Ok(None) };
-    let keys =
-        postcard::from_bytes(&keys).map_err(|_| LedgerError::Unreadable { what: "keys", of: step.to_owned() })?;
-    let blocks: Vec<Block> = b::table
+    let unpacked = |keys: &[u8]| -> Result<Arc<KeySet>, LedgerError> {
+        let keys = postcard::from_bytes(keys);
+        keys.map(Arc::new).map_err(|_| LedgerError::Unreadable { what: "keys", of: step.to_owned() })
+    };
+    let first = unpacked(&keys)?;
+    let of_step = a::table.filter(a::step.eq(step.to_owned())).order(a::generation);
+    let added: Vec<(i64, Vec<u8>)> = of_step.select((a::generation, a::keys)).load(db).attempt("read")?;
+    let added = added.into_iter().map(|(generation, keys)| Ok((generation, unpacked(&keys)?)));
+    let added: Vec<(i64, Arc<KeySet>)> =
+        std::iter::once(Ok((FIRST, first))).chain(added).collect::<Result<_, LedgerError>>()?;
+    let keys = match &added[..] {
+        [(_, only)] => Arc::clone(only),
+        all => Arc::new(all.iter().flat_map(|(_, keys)| keys.iter()).collect()),
+    };
+    let gone: Option<Vec<u8>> = g::table.find(step.to_owned()).select(g::keys).first(db).optional().attempt("read")?;
+    let gone = gone.map_or(Ok(Arc::default()), |gone| unpacked(&gone))?;
+    let blocks: Vec<(i64, Block)> = b::table
         .filter(b::step.eq(step.to_owned()))
         .filter(b::handed_out.eq("planned"))
-        .order(b::target_table)
-        .select(BLOCK)
+        .order((b::generation, b::target_table))
+        .select((b::generation, BLOCK))
         .load(db)
         .attempt("read")?;
-    let done = state == Stage::Done.as_str();
-    let mut plan = StepPlan { keys, ids: IdBlock::default(), also: Vec::new(), done };
-    for table in blocks.chunk_by(|a, b| a.0 == b.0) {
-        let ids = block_of(table.iter());
-        match &table[0].0 {
-            name if *name == target => plan.ids = ids,
-            name => plan.also.push((name.clone(), ids)),
+    let layer = |(generation, keys): (i64, Arc<KeySet>)| {
+        let mut layer = Layer { generation, keys, ids: IdBlock::default(), also: Vec::new() };
+        let blocks: Vec<&Block> = blocks.iter().filter(|(of, _)| *of == generation).map(|(_, block)| block).collect();
+        for table in blocks.chunk_by(|a, b| a.0 == b.0) {
+            let ids = block_of(table.iter().copied());
+            match &table[0].0 {
+                name if *name == target => layer.ids = ids,
+                name => layer.also.push((name.clone(), ids)),
+            }
         }
-    }
-    Ok(Some(plan))
+        layer
+    };
+    Ok(Some(StepPlan {
+        keys,
+        layers: added.into_iter().map(layer).collect(),
+        gone: Arc::unwrap_or_clone(gone),
+        done: state == Stage::Done.as_str(),
+    }))
 }
 
 /// Cuts keys at real keys into ranges of about `rows` keys each.
@@ -177,16 +257,22 @@ fn save(db: &mut Db, step: NewStep<'_>, reserved: &Reserved, keys: &KeySet, rows
         .execute(db)
         .attempt("written")?;
     for (table, ranges) in reserved {
-        write_blocks(db, step.name, table, ranges, "planned").attempt("written")?;
+        write_blocks(db, (step.name, FIRST), table, ranges, "planned").attempt("written")?;
     }
+    save_chunks(db, (step.name, FIRST), keys, rows)
+}
+
+/// Writes the free ranges of keys that a state added.
+fn save_chunks(db: &mut Db, (step, generation): (&str, i64), keys: &KeySet, rows: u64) -> Result<(), LedgerError> {
     let chunks: Vec<NewChunk<'_>> = cut(keys, rows)
         .into_iter()
         .map(|(range, keys)| NewChunk {
-            step: step.name,
+            step,
             lo: range.lo,
             hi: range.hi,
             keys: keys.cast_signed(),
             state: "free",
+            generation,
         })
         .collect();
     match db {
@@ -233,6 +319,61 @@ pub fn make(db: &mut Db, step: NewStep<'static>, keys: &KeySet, rows: u64) -> Re
     })
 }
 
+/// What a later state of the legacy database has of a step's table.
+#[derive(Debug, Default)]
+pub(crate) struct Later {
+    /// Keys that no earlier one had.
+    pub(crate) added: KeySet,
+    /// Keys of earlier ones that it has not.
+    pub(crate) gone: KeySet,
+}
+
+/// Plans what a later state has of a step, unless that was done: keys that it adds get ids and free ranges of their own, and those
+/// that are gone are noted.
+///
+/// # Errors
+/// The database fails, or has no ids to give.
+pub(crate) fn extend(
+    db: &mut Db,
+    step: NewStep<'static>,
+    generation: i64,
+    later: &Later,
+    rows: u64,
+) -> Result<(), LedgerError> {
+    let packed = |keys: &KeySet| {
+        let unwritable = |_| LedgerError::Unreadable { what: "keys", of: step.name.to_owned() };
+        postcard::to_stdvec(keys).map_err(unwritable)
+    };
+    alone(db, |db| {
+        let known: i64 = a::table.find((step.name.to_owned(), generation)).count().get_result(db).attempt("read")?;
+        let reserved = match later.added.is_empty() || known > 0 {
+            true => Reserved::new(),
+            false => reserve(db, step, later.added.len())?,
+        };
+        db.write(|db| {
+            let gone: Option<Vec<u8>> =
+                g::table.find(step.name.to_owned()).select(g::keys).first(db).optional().attempt("read")?;
+            let now = (!later.gone.is_empty()).then(|| packed(&later.gone)).transpose()?;
+            if gone != now {
+                diesel::delete(g::table.find(step.name.to_owned())).execute(db).attempt("written")?;
+                if let Some(now) = now {
+                    let row = (g::step.eq(step.name), g::keys.eq(now));
+                    diesel::insert_into(g::table).values(row).execute(db).attempt("written")?;
+                }
+            }
+            if reserved.is_empty() {
+                return Ok(());
+            }
+            let row = (a::step.eq(step.name), a::generation.eq(generation), a::keys.eq(packed(&later.added)?));
+            diesel::insert_into(a::table).values(row).execute(db).attempt("written")?;
+            for (table, ranges) in &reserved {
+                write_blocks(db, (step.name, generation), table, ranges, "planned").attempt("written")?;
+            }
+            save_chunks(db, (step.name, generation), &later.added, rows)
+        })
+    })
+}
+
 /// Does something while no other process plans. The lock is that of the session: ids are reserved outside of a transaction.
 /// Whoever waits for it holds nothing, and waits for as long as the other one plans.
 fn alone<T>(db: &mut Db, work: impl FnOnce(&mut Db) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
@@ -256,11 +397,18 @@ struct NewBlock {
     ids: i64,
     handed_out: &'static str,
     step_by: i64,
+    generation: i64,
 }
 
 crate::insert!(NewBlock => b);
 
-fn write_blocks(db: &mut Db, step: &str, table: &str, ranges: &[IdRange], when: &'static str) -> QueryResult<()> {
+fn write_blocks(
+    db: &mut Db,
+    (step, generation): (&str, i64),
+    table: &str,
+    ranges: &[IdRange],
+    when: &'static str,
+) -> QueryResult<()> {
     let block = |range: &IdRange| NewBlock {
         step: step.to_owned(),
         target_table: table.to_owned(),
@@ -268,6 +416,7 @@ fn write_blocks(db: &mut Db, step: &str, table: &str, ranges: &[IdRange], when: 
         ids: range.ids.cast_signed(),
         handed_out: when,
         step_by: range.step_by.cast_signed(),
+        generation,
     };
     insert_all(db, &ranges.iter().map(block).collect::<Vec<_>>())
 }
@@ -278,7 +427,7 @@ fn write_blocks(db: &mut Db, step: &str, table: &str, ranges: &[IdRange], when: 
 /// The database fails.
 pub(crate) fn hand_out(db: &mut Db, step: &str, table: &str, ids: u64) -> QueryResult<Vec<IdRange>> {
     let ranges = ids::reserve(db, table, ids)?;
-    write_blocks(db, step, table, &ranges, "finished")?;
+    write_blocks(db, (step, FIRST), table, &ranges, "finished")?;
     Ok(ranges)
 }
 

@@ -1,9 +1,10 @@
 //! The compact record of the migrated rows of a chunk.
 
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::error::LedgerError;
-use crate::words::Key;
+use crate::words::{Currency, Key};
 
 /// A migrated row, in the compact record of its chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,48 @@ fn values(distances: Vec<i64>) -> impl Iterator<Item = i64> {
         Some(*before)
     };
     distances.into_iter().scan(0_i64, sum)
+}
+
+/// An amount that a row carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CarriedBy {
+    /// The row.
+    pub key: Key,
+    /// As its target row is to carry it.
+    pub minor: i64,
+    /// Its currency.
+    pub currency: Currency,
+    /// As it was read, where that is another number.
+    pub exact: Option<Decimal>,
+}
+
+/// Packs what the rows of a chunk carry; none where they carry nothing.
+pub(super) fn packed_amounts(amounts: &[CarriedBy]) -> Option<Vec<u8>> {
+    let content = (
+        distances(amounts.iter().map(|amount| amount.key)),
+        amounts.iter().map(|amount| amount.minor).collect::<Vec<_>>(),
+        amounts.iter().map(|amount| amount.currency).collect::<Vec<_>>(),
+        amounts.iter().map(|amount| amount.exact.map(|exact| (exact.mantissa(), exact.scale()))).collect::<Vec<_>>(),
+    );
+    let bytes = postcard::to_stdvec(&content).expect("amounts have a postcard form");
+    (!amounts.is_empty()).then(|| zstd::bulk::compress(&bytes, LEVEL).expect("memory is compressed into memory"))
+}
+
+/// What the rows of a chunk of a step carry.
+///
+/// # Errors
+/// The bytes are not amounts.
+pub(super) fn unpacked_amounts(step: &str, packed: &[u8]) -> Result<Vec<CarriedBy>, LedgerError> {
+    type Content = (Vec<i64>, Vec<i64>, Vec<Currency>, Vec<Option<(i128, u32)>>);
+    let unreadable = || LedgerError::Unreadable { what: "amounts of a chunk", of: step.to_owned() };
+    let bytes = zstd::stream::decode_all(packed).map_err(|_| unreadable())?;
+    let (keys, minors, currencies, exacts): Content = postcard::from_bytes(&bytes).map_err(|_| unreadable())?;
+    let mut amounts = Vec::with_capacity(minors.len());
+    for (((key, minor), currency), exact) in values(keys).zip(minors).zip(currencies).zip(exacts) {
+        let exact = exact.map(|(mantissa, scale)| Decimal::from_i128_with_scale(mantissa, scale));
+        amounts.push(CarriedBy { key, minor, currency, exact });
+    }
+    Ok(amounts)
 }
 
 /// Packs the migrated rows of a chunk.

@@ -5,6 +5,8 @@ use rustc_hash::FxHashMap;
 
 use super::error::{Attempt, LedgerError};
 use super::history::{OUTCOME, OutcomeRow, chunk_of, outcome_of, record_of};
+use super::plan::Span;
+use super::record::{self, CarriedBy};
 use super::row::Recorded;
 use super::tables::{replant_chunks as c, replant_outcomes as o, replant_quarantine as q};
 use crate::storage::db::Db;
@@ -14,15 +16,15 @@ use crate::words::{Key, KeyRange, Root};
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn chunks(db: &mut Db, step: &str) -> Result<Vec<(i64, KeyRange)>, LedgerError> {
-    let chunks: Vec<(i64, Key, Key)> = c::table
+pub(crate) fn chunks(db: &mut Db, step: &str) -> Result<Vec<(i64, Span)>, LedgerError> {
+    let chunks: Vec<(i64, Key, Key, i64)> = c::table
         .filter(c::step.eq(step.to_owned()))
         .filter(c::state.eq("done"))
-        .order(c::lo)
-        .select((c::id, c::lo, c::hi))
+        .order((c::generation, c::lo))
+        .select((c::id, c::lo, c::hi, c::generation))
         .load(db)
         .attempt("read")?;
-    Ok(chunks.into_iter().map(|(id, lo, hi)| (id, KeyRange { lo, hi })).collect())
+    Ok(chunks.into_iter().map(|(id, lo, hi, layer)| (id, Span { layer, range: KeyRange { lo, hi } })).collect())
 }
 
 /// Recorded rows, by key.
@@ -74,6 +76,23 @@ fn other(
         root,
         legacy_row: None,
     })
+}
+
+/// Has a chunk judged in full the next time: the target does not hold what its verdicts say.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn forget_digest(db: &mut Db, chunk: i64) -> QueryResult<()> {
+    diesel::update(c::table.find(chunk)).set(c::digest.eq(None::<Vec<u8>>)).execute(db).map(|_| ())
+}
+
+/// What the rows of a chunk carry, as they were read last.
+///
+/// # Errors
+/// The database fails, or it cannot be read back.
+pub(crate) fn amounts(db: &mut Db, step: &str, chunk: i64) -> Result<Vec<CarriedBy>, LedgerError> {
+    let packed: Option<Vec<u8>> = c::table.find(chunk).select(c::carried).first(db).attempt("read")?;
+    packed.map_or(Ok(Vec::new()), |packed| record::unpacked_amounts(step, &packed))
 }
 
 /// Locks a chunk: nobody else closes it until the transaction ends.

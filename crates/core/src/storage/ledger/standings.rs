@@ -1,8 +1,10 @@
 //! What became of the rows of an earlier step, as a lookup for later ones.
 
+use std::sync::Arc;
+
 use vers_vecs::{BitVec, RsVec};
 
-use crate::storage::ledger::plan::IdBlock;
+use crate::storage::ledger::plan::Layer;
 use crate::words::{Key, KeySet, Root};
 
 /// What a legacy row that another one points to has become.
@@ -22,8 +24,8 @@ pub enum Standing {
 /// nothing but its key, and a bit.
 #[derive(Debug, Clone)]
 pub struct Standings {
-    keys: KeySet,
-    ids: IdBlock,
+    keys: Arc<KeySet>,
+    layers: Vec<Layer>,
     /// A bit for each key, by its place: whether the row is not simply in the target with the id that was planned for it.
     exceptional: BitVec,
     /// A bit for each key, by its place: whether the row has another id than the planned one.
@@ -95,13 +97,13 @@ impl Exceptions {
 
 impl Default for Standings {
     fn default() -> Self {
-        Self::new(KeySet::default(), IdBlock::default(), Exceptions::default())
+        Self::new(Arc::default(), Vec::new(), Exceptions::default())
     }
 }
 
 impl Standings {
-    /// `keys`: those of the step, with the ids that were planned for them.
-    pub(crate) fn new(keys: KeySet, ids: IdBlock, mut exceptions: Exceptions) -> Self {
+    /// `keys`: those of the step; `layers`: the ids that were planned for them.
+    pub(crate) fn new(keys: Arc<KeySet>, layers: Vec<Layer>, mut exceptions: Exceptions) -> Self {
         let mut exceptional = BitVec::from_zeros(usize::try_from(keys.len()).expect("the keys fit into memory"));
         let mut moved = exceptional.clone();
         let mut other_ids = std::mem::take(&mut exceptions.other_ids);
@@ -121,7 +123,7 @@ impl Standings {
         for place in exceptions.without_id().filter_map(|key| keys.rank(key)) {
             exceptional.set_unchecked(as_index(place), 1);
         }
-        Self { keys, ids, exceptional, moved: RsVec::from_bit_vec(moved), moved_to, exceptions }
+        Self { keys, layers, exceptional, moved: RsVec::from_bit_vec(moved), moved_to, exceptions }
     }
 
     /// Standings made by hand: for tests of a `transform`.
@@ -137,7 +139,15 @@ impl Standings {
                 Standing::Missing => exceptions.elsewhere(key),
             }
         }
-        Self::new(keys, IdBlock::default(), exceptions)
+        Self::new(Arc::new(keys), Vec::new(), exceptions)
+    }
+
+    /// The id that was planned for a key, which has a place among all.
+    fn planned(&self, key: Key, place: u64) -> Option<i64> {
+        match &self.layers[..] {
+            [only] => only.ids.id(place),
+            layers => layers.iter().find_map(|layer| layer.ids.id(layer.keys.rank(key)?)),
+        }
     }
 
     /// The migrated rows, by key, with the ids of their target rows. Rows that were merged into one are left out.
@@ -155,7 +165,7 @@ impl Standings {
             return Standing::Missing;
         };
         if !self.exceptional.is_bit_set_unchecked(as_index(place)) {
-            self.ids.id(place).map_or(Standing::Missing, Standing::Live)
+            self.planned(key, place).map_or(Standing::Missing, Standing::Live)
         } else if self.moved.get(as_index(place)) == Some(1) {
             Standing::Live(self.moved_to[self.moved.rank1(as_index(place))])
         } else {
@@ -173,7 +183,7 @@ impl Standings {
 
     /// Whether a target row was made by the step (rather than found by it).
     pub fn made(&self, id: i64) -> bool {
-        self.ids.place(id).is_some()
+        self.layers.iter().any(|layer| layer.ids.place(id).is_some())
     }
 }
 
@@ -185,6 +195,7 @@ fn as_index(place: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::ledger::plan::IdBlock;
 
     #[test]
     fn every_row_is_found_among_many() {
@@ -212,7 +223,10 @@ mod tests {
                 Standing::Missing => exceptions.elsewhere(key),
             }
         }
-        let standings = Standings::new(keys, IdBlock::new(vec![(1_000, 1_000)]), exceptions);
+        let keys = Arc::new(keys);
+        let ids = IdBlock::new(vec![(1_000, 1_000)]);
+        let layer = Layer { generation: 1, keys: Arc::clone(&keys), ids, also: Vec::new() };
+        let standings = Standings::new(keys, vec![layer], exceptions);
         for key in 0..3_000 {
             assert_eq!(standings.of(Some(key)), expected(key), "{key}");
         }

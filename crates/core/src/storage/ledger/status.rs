@@ -8,10 +8,11 @@ use serde::Serialize;
 use super::error::{Attempt, LedgerError};
 use super::tables::{
     replant_chunks as c, replant_outcomes as o, replant_repairs as r, replant_runs as runs, replant_steps as s,
+    replant_unread as u,
 };
 use crate::storage::db::Db;
 use crate::storage::types::Instant;
-use crate::words::Counts;
+use crate::words::{Code, Counts};
 
 /// How far a step is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,7 +44,7 @@ pub struct StepStatus {
 pub struct CodeCount {
     /// The step.
     pub step: String,
-    /// `merged`, `skipped`, `quarantined` or `repaired`.
+    /// `merged`, `skipped`, `quarantined`, `repaired` or `unread`.
     pub what: String,
     /// The code.
     pub code: String,
@@ -202,6 +203,12 @@ pub fn codes(db: &mut Db) -> Result<Vec<CodeCount>, LedgerError> {
             count: count.cast_unsigned(),
         }))
         .collect();
+    let unread: Vec<(String, i64)> =
+        u::table.group_by(u::step).select((u::step, count_star())).load(db).attempt("read")?;
+    codes.extend(unread.into_iter().map(|(step, count)| {
+        let (what, code) = ("unread".to_owned(), Code::GONE_UNREAD.as_str().to_owned());
+        CodeCount { step, what, code, count: count.cast_unsigned() }
+    }));
     codes.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.cmp(b)));
     Ok(codes)
 }

@@ -47,6 +47,41 @@ diesel::table! {
         ids -> BigInt,
         handed_out -> Text,
         step_by -> BigInt,
+        generation -> BigInt,
+    }
+}
+
+diesel::table! {
+    replant_added (step, generation) {
+        step -> Text,
+        generation -> BigInt,
+        keys -> Binary,
+    }
+}
+
+diesel::table! {
+    replant_unread (step, legacy_key) {
+        step -> Text,
+        legacy_key -> BigInt,
+        chunk_id -> BigInt,
+    }
+}
+
+diesel::table! {
+    replant_gone (step) {
+        step -> Text,
+        keys -> Binary,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::Utc;
+    replant_generations (n) {
+        n -> BigInt,
+        snapshot_at -> Utc,
+        begun_at -> Utc,
+        ended_at -> Nullable<Utc>,
     }
 }
 
@@ -77,6 +112,8 @@ diesel::table! {
         by_set -> Bool,
         token -> Nullable<Text>,
         digest -> Nullable<Binary>,
+        generation -> BigInt,
+        carried -> Nullable<Binary>,
     }
 }
 
@@ -163,6 +200,29 @@ diesel::table! {
         value_before -> Nullable<Text>,
         value_after -> Nullable<Text>,
         in_imprint -> Bool,
+        generation -> BigInt,
+    }
+}
+
+diesel::table! {
+    replant_first (step, legacy_key) {
+        step -> Text,
+        legacy_key -> BigInt,
+        generation -> BigInt,
+    }
+}
+
+diesel::table! {
+    replant_conflicts (id) {
+        id -> BigInt,
+        step -> Text,
+        chunk_id -> Nullable<BigInt>,
+        legacy_key -> Nullable<BigInt>,
+        target_table -> Text,
+        target_id -> Nullable<BigInt>,
+        target_key -> Nullable<Text>,
+        column_names -> Text,
+        generation -> BigInt,
     }
 }
 

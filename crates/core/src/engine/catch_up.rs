@@ -1,0 +1,146 @@
+//! A catch-up: the target is brought to a later state of the legacy database.
+//!
+//! Keys that were added get chunks and ids of their own, keys that have gone are noted, and every row is judged anew, in the order
+//! of the steps, with all that later rows change about earlier ones. What customers have changed since stays theirs, as in a replay.
+
+use serde::Serialize;
+
+use super::chunk::Rejudged;
+use super::error::RunError;
+use super::event::Event;
+use super::replay::{self, Pass};
+use super::report::Moved;
+use super::run::{self, Running};
+use super::step::AnyStep;
+use crate::storage::ledger::generations;
+use crate::storage::ledger::plan::{self, Later, NewStep, StepPlan};
+use crate::words::{Counts, KeySet};
+
+/// More keys than this many of a hundred, and than this many, do not go by themselves: the legacy database is half-restored, say.
+const GONE_OF_A_HUNDRED: u64 = 1;
+const GONE: u64 = 100;
+
+/// What a catch-up did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatchUp {
+    /// Whether it came to its end.
+    pub complete: bool,
+    /// The state to which the target was brought, as states are counted.
+    pub generation: i64,
+    /// By step.
+    pub steps: Vec<(&'static str, CaughtUp)>,
+}
+
+/// What a catch-up did with the rows of a step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct CaughtUp {
+    /// Rows that no earlier state had.
+    pub added: u64,
+    /// Rows that are not there any more, and were in the state before.
+    pub gone: u64,
+    /// Rows that are there again.
+    pub back: u64,
+    /// What became of those that were added.
+    pub moved: Counts,
+    /// What became of all others.
+    pub rejudged: Rejudged,
+}
+
+/// What the legacy table of a step, which was planned, has become.
+pub(crate) fn moved(plan: &StepPlan, now: &KeySet) -> Moved {
+    let added = now.iter().filter(|key| !plan.keys.contains(*key)).count() as u64;
+    let gone = plan.keys.iter().filter(|key| !now.contains(*key) && !plan.gone.contains(*key)).count() as u64;
+    Moved { added, gone }
+}
+
+/// Of how many keys a table may lose more than it does by itself: the table, and how many.
+pub type Expected = Vec<(String, u64)>;
+
+/// Brings the target to the state of the legacy database.
+///
+/// # Errors
+/// More keys have gone than go by themselves; why it cannot begin or go on.
+pub(crate) fn catch_up(run: &Running<'_>, steps: &[&dyn AnyStep], expected: &Expected) -> Result<CatchUp, RunError> {
+    let mut found = Vec::new();
+    for step in steps {
+        let state = differences(run, *step)?;
+        guard(*step, &state, expected)?;
+        found.push(state);
+    }
+    let (generation, goes_on) = open(run, steps, &found)?;
+    for (step, state) in steps.iter().zip(&found) {
+        if state.later.added.is_empty() && state.later.gone == state.gone_before {
+            continue;
+        }
+        let new = NewStep {
+            name: step.name(),
+            position: 0,
+            legacy_table: step.legacy_table(),
+            target_table: step.target_table(),
+            also: step.also(),
+        };
+        let rows = run.settings.range_rows(state.later.added.len());
+        plan::extend(&mut *run.databases.target.get()?, new, generation, &state.later, rows)?;
+    }
+    let passes = replay::passes(run, steps)?;
+    if passes.complete {
+        let mut target = run.databases.target.get()?;
+        if generations::current(&mut target)?.is_some_and(|current| current.ended_at.is_none()) {
+            generations::end(&mut target)?;
+        }
+    }
+    let caught_up = passes.steps.into_iter().zip(found).map(|((step, Pass { moved, rejudged }), state)| {
+        let gone = state.later.gone.iter().filter(|key| !state.gone_before.contains(*key)).count() as u64;
+        let back = state.gone_before.iter().filter(|key| !state.later.gone.contains(*key)).count() as u64;
+        // One that goes on planned them before it was killed.
+        let planned =
+            state.layers.iter().filter(|(layer, _)| goes_on && *layer == generation).map(|(_, keys)| keys).sum::<u64>();
+        (step, CaughtUp { added: state.later.added.len() + planned, gone, back, moved, rejudged })
+    });
+    Ok(CatchUp { complete: passes.complete, generation, steps: caught_up.collect() })
+}
+
+/// What the legacy table of a step has become.
+struct State {
+    /// All that it ever had.
+    keys: u64,
+    later: Later,
+    /// Keys that had gone before.
+    gone_before: KeySet,
+    /// The states that added keys, and how many.
+    layers: Vec<(i64, u64)>,
+}
+
+fn differences(run: &Running<'_>, step: &dyn AnyStep) -> Result<State, RunError> {
+    run.reporter.event(&Event::Planning { step: step.name() });
+    let plan = plan::load(&mut *run.databases.target.get()?, step.name())?.ok_or(RunError::NotDone(step.name()))?;
+    let now = run.patiently(step.name(), || run::keys(step, &run.databases.legacy))?;
+    let added = now.iter().filter(|key| !plan.keys.contains(*key)).collect();
+    let gone = plan.keys.iter().filter(|key| !now.contains(*key)).collect();
+    let layers = plan.layers.iter().map(|layer| (layer.generation, layer.keys.len())).collect();
+    Ok(State { keys: plan.keys.len(), later: Later { added, gone }, gone_before: plan.gone, layers })
+}
+
+/// A legacy database that is half-restored must not look like one whose rows were deleted.
+fn guard(step: &dyn AnyStep, state: &State, expected: &Expected) -> Result<(), RunError> {
+    let gone = state.later.gone.iter().filter(|key| !state.gone_before.contains(*key)).count() as u64;
+    let table = step.legacy_table();
+    let is_expected = expected.iter().any(|(of, rows)| of == table && *rows >= gone);
+    if gone > GONE && gone * 100 > state.keys * GONE_OF_A_HUNDRED && !is_expected {
+        return Err(RunError::ManyGone { table, gone, of: state.keys });
+    }
+    Ok(())
+}
+
+/// The state that the target is brought to: a new one where the legacy database is later than that of the last, or has keys that
+/// cannot be of it any more. And whether it was begun before.
+fn open(run: &Running<'_>, steps: &[&dyn AnyStep], found: &[State]) -> Result<(i64, bool), RunError> {
+    let mut target = run.databases.target.get()?;
+    let current = generations::current(&mut target)?.ok_or_else(|| RunError::NotDone(steps[0].name()))?;
+    let taken = found
+        .iter()
+        .any(|state| !state.later.added.is_empty() && state.layers.iter().any(|(layer, _)| *layer == current.n));
+    let generation = if run.snapshot > current.snapshot_at || taken { current.n + 1 } else { current.n };
+    generations::begin(&mut target, generation, run.snapshot)?;
+    Ok((generation, generation == current.n && current.ended_at.is_none()))
+}

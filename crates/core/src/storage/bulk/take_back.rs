@@ -1,0 +1,205 @@
+//! Taking back what was done for a unit to rows that were there before: they stand again as if it had never been.
+//!
+//! Column by column it is compared and set: what somebody has changed since stays. What is taken back leaves the ledger, which
+//! tells what the migration has done to a row, and not what it had done for a while.
+
+use diesel::prelude::*;
+use serde_json::Value as Json;
+
+use crate::storage::db::{Backend, Db};
+use crate::storage::failure::{Failure, Told, caught};
+use crate::storage::imprint::{Columns, Value};
+use crate::storage::ledger::LedgerError;
+use crate::storage::ledger::changes::{self, Done, RowName};
+use crate::storage::shape::Kind;
+use crate::storage::sql::{literal, quoted};
+use crate::storage::types::Instant;
+use crate::words::Key;
+
+/// Takes back what a step did for the sake of a legacy row to rows that were there before, last things first: all of it, but for what
+/// somebody has changed since. `false`: the target refuses it, and nothing is taken back.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn of_row(db: &mut Db, step: &str, key: Key) -> QueryResult<bool> {
+    let done = changes::of_key(db, step, key).map_err(LedgerError::into_diesel)?;
+    all(db, &done)
+}
+
+/// Likewise, what it did to rows of a table, in a word (`became_brand`), for the sake of no one legacy row: to those for which a
+/// condition on `t` holds.
+///
+/// # Errors
+/// The database fails.
+pub(super) fn where_(db: &mut Db, step: &str, (table, what): (&str, &str), condition: &str) -> QueryResult<()> {
+    let sql = format!(
+        "SELECT t.id FROM {} t WHERE {condition} AND {}",
+        quoted(table),
+        changes::is_changed(step, table, what)
+    );
+    let rows: Vec<Named> = diesel::sql_query(sql).load(db)?;
+    for Named { id } in rows {
+        let done = changes::of_target(db, step, (table, what), id).map_err(LedgerError::into_diesel)?;
+        all(db, &done)?;
+    }
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Named {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    id: i64,
+}
+
+/// Takes back all of some changes, but for what somebody has changed since, or nothing: `false`.
+fn all(db: &mut Db, done: &[Done]) -> QueryResult<bool> {
+    if done.is_empty() {
+        return Ok(true);
+    }
+    match db.write(|db| done.iter().try_for_each(|done| one(db, done))) {
+        Err(error) if Failure::of(&error).blames_a_row() => Ok(false),
+        taken => taken.map(|()| true),
+    }
+}
+
+/// Takes back one change, unless the row is not any more what was made of it.
+fn one(db: &mut Db, done: &Done) -> QueryResult<()> {
+    // What is done to it since, by whichever rule, goes with it: it was done to what this had made of it.
+    let later = changes::after(db, done).map_err(LedgerError::into_diesel)?;
+    let last = later.iter().rev().find_map(|later| later.after.as_ref());
+    let table = quoted(&done.table);
+    let key = row_condition(db, done)?;
+    let sql = match (&done.before, &done.after) {
+        (Some(before), Some(after)) => {
+            let mut stands = after.clone();
+            stands.extend(last.into_iter().flatten().filter(|(column, _)| after.contains_key(*column)).map(owned));
+            let mut set = Vec::new();
+            let mut same = Vec::new();
+            for (column, was) in before {
+                let name = quoted(column);
+                let mut now = stands.get(column).unwrap_or(&Json::Null).clone();
+                if is_hash(was) {
+                    continue;
+                }
+                if is_hash(&now) {
+                    // Of a secret the ledger has a hash: that of what stands there tells whether it is the same.
+                    let stood = text_of(db, &table, column, &key)?;
+                    now = stood.filter(|stood| hashed(stood) == now).map_or(now, Json::String);
+                }
+                let (was, now) = (sql(db, &done.table, column, was)?, sql(db, &done.table, column, &now)?);
+                let is = |now: &str| match db.backend() {
+                    Backend::Postgres => format!("t.{name} IS NOT DISTINCT FROM {now}"),
+                    Backend::Sqlite | Backend::MariaDb => format!("t.{name} IS {now}"),
+                };
+                // A time that somebody has set again says that something else has changed.
+                let is_time = stands.get(column).is_some_and(is_time);
+                set.push(format!("{name} = CASE WHEN {} THEN {was} ELSE t.{name} END", is(&now)));
+                if !is_time {
+                    same.push(is(&now));
+                }
+            }
+            same.push(key);
+            format!("UPDATE {table} AS t SET {} WHERE {}", set.join(", "), same.join(" AND "))
+        }
+        (None, Some(after)) => {
+            let mut same = vec![key];
+            for (column, value) in after {
+                same.push(format!("t.{} = {}", quoted(column), sql(db, &done.table, column, value)?));
+            }
+            format!("DELETE FROM {table} AS t WHERE {}", same.join(" AND "))
+        }
+        // What was taken out was ours.
+        (_, None) => return Ok(()),
+    };
+    let rows = match &mut *db {
+        Db::Pg(pg) => caught::execute(pg, &sql)?,
+        db => diesel::sql_query(sql).execute(db)?,
+    };
+    if rows > 1 {
+        return Err(Told::not_taken(&done.table));
+    }
+    if rows == 1 {
+        let ids: Vec<i64> = std::iter::once(done.id).chain(later.iter().map(|later| later.id)).collect();
+        changes::forget(db, &ids)?;
+    }
+    Ok(())
+}
+
+fn owned((column, value): (&String, &Json)) -> (String, Json) {
+    (column.clone(), value.clone())
+}
+
+/// What stands in the place of a secret.
+fn hashed(secret: &str) -> Json {
+    Value::Text(secret.into()).hashed().to_json(Kind::Text)
+}
+
+fn is_hash(value: &Json) -> bool {
+    let is_hex = |text: &str| text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    value.as_str().is_some_and(is_hex)
+}
+
+#[derive(QueryableByName)]
+struct Stands {
+    #[diesel(sql_type = diesel::sql_types::Nullable<diesel::sql_types::Text>)]
+    value: Option<String>,
+}
+
+fn text_of(db: &mut Db, table: &str, column: &str, condition: &str) -> QueryResult<Option<String>> {
+    let sql = format!("SELECT CAST(t.{} AS text) AS value FROM {table} t WHERE {condition}", quoted(column));
+    let stands: Option<Stands> = diesel::sql_query(sql).get_result(db).optional()?;
+    Ok(stands.and_then(|stands| stands.value))
+}
+
+fn is_time(value: &Json) -> bool {
+    value.as_str().is_some_and(|text| text.parse::<jiff::Timestamp>().is_ok())
+}
+
+/// The condition that names the row, as `t`.
+fn row_condition(db: &mut Db, done: &Done) -> QueryResult<String> {
+    match &done.row {
+        RowName::Id(id) => Ok(format!("t.id = {id}")),
+        RowName::Key(key) => {
+            let key: Columns = serde_json::from_str(key).unwrap_or_default();
+            let mut same = Vec::new();
+            for (column, value) in &key {
+                same.push(format!("t.{} = {}", quoted(column), sql(db, &done.table, column, value)?));
+            }
+            Ok(if same.is_empty() { "1 = 0".to_owned() } else { same.join(" AND ") })
+        }
+    }
+}
+
+#[derive(QueryableByName)]
+struct Declared {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    kind: String,
+}
+
+/// A value as SQL, of the type of its column.
+fn sql(db: &mut Db, table: &str, column: &str, value: &Json) -> QueryResult<String> {
+    if db.backend() == Backend::Postgres {
+        let row: Columns = std::iter::once((column.to_owned(), value.clone())).collect();
+        let json = literal(&Json::Object(row).to_string());
+        return Ok(format!("(jsonb_populate_record(NULL::{}, {json})).{}", quoted(table), quoted(column)));
+    }
+    Ok(match value {
+        Json::Null => "NULL".to_owned(),
+        Json::Bool(value) => u8::from(*value).to_string(),
+        Json::Number(number) => number.to_string(),
+        Json::String(text) => {
+            let asked = format!(
+                "SELECT type AS kind FROM pragma_table_info({}) WHERE name = {}",
+                literal(table),
+                literal(column)
+            );
+            let declared: Option<Declared> = diesel::sql_query(asked).get_result(db).optional()?;
+            let is_instant = declared.is_some_and(|declared| declared.kind.eq_ignore_ascii_case("timestamptz"));
+            match text.parse::<jiff::Timestamp>() {
+                Ok(at) if is_instant => literal(&Instant(at).as_sql()),
+                _ => literal(text),
+            }
+        }
+        Json::Array(_) | Json::Object(_) => literal(&value.to_string()),
+    })
+}

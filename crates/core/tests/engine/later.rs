@@ -1,0 +1,178 @@
+//! Later states of the legacy database: the target ends as if the last one had been the first, with all that has gone.
+
+use jiff::Timestamp;
+use replant_core::ledger::generations;
+use replant_core::ledger::history;
+use replant_core::{CatchUp, RunError, Settings, Silent, Stop};
+use replant_testkit::conformance::Target;
+
+use crate::world::{World, chunks_of, count, on_both, ordinary, part, site, texts, thing, totals};
+
+const AT: fn(i64) -> Timestamp = |n| Timestamp::from_second(n * 86_400).unwrap();
+
+/// Catches up with the legacy database as it is, which is of the nth day.
+fn catch_up(world: &World, target: &Target, chunk: u64, later: bool) -> Result<CatchUp, RunError> {
+    let mut migration = world.migration(&target.url, chunks_of(chunk));
+    if later {
+        migration.snapshot = |_| Ok(AT(1));
+    }
+    migration.catch_up(&Vec::new(), &Stop::default(), &Silent)
+}
+
+/// What stands in the target, by names, and what became of each legacy row.
+fn told(target: &Target) -> Vec<String> {
+    let mut told = Vec::new();
+    for sql in [
+        "SELECT 'item ' || i.name || ' ' || i.qty || ' ' || coalesce(i.colour, '-') || ' of ' || coalesce(p.name, '-') AS value
+           FROM items i LEFT JOIN items p ON p.id = i.parent_id",
+        "SELECT 'label ' || i.name || ' ' || l.label AS value FROM labels l JOIN items i ON i.id = l.item_id",
+        "SELECT 'part ' || i.name || ' ' || p.amount_minor || ' ' || p.currency AS value FROM parts p JOIN items i ON i.id = p.item_id",
+        "SELECT 'repair ' || step || ' ' || legacy_key || ' ' || code || ' ' || coalesce(value_after, '-') AS value FROM replant_repairs",
+        "SELECT 'waits ' || step || ' ' || legacy_key || ' ' || root_step || ' ' || root_key || ' ' || legacy_row AS value FROM replant_quarantine",
+    ] {
+        told.extend(texts(target, sql));
+    }
+    let mut db = target.open();
+    for step in history::known_steps(&mut db).unwrap() {
+        history::lineage(&mut db, &step, |row| {
+            told.push(format!("{} {} {} {:?}", row.legacy_table, row.legacy_id, row.outcome, row.code));
+            Ok::<_, replant_core::LedgerError>(())
+        })
+        .unwrap();
+    }
+    told.sort();
+    told
+}
+
+const LATER: &str = "
+    UPDATE thing SET name = 'renamed 2', qty = '9' WHERE id = 2;
+    UPDATE thing SET note = 'label:a;label:c' WHERE id = 27;
+    UPDATE thing SET name = NULL WHERE id = 28;
+    UPDATE thing SET qty = 1 WHERE id = 11;
+    UPDATE thing SET name = 'thing 1~joined', note = 'label:joined' WHERE id = 44;
+    UPDATE thing SET name = 'thing 23 alone' WHERE id = 23;
+    UPDATE part SET amount = '77.5' WHERE id = 8;
+    UPDATE part SET thing_id = 4 WHERE id = 10;
+    DELETE FROM part WHERE id = 12;
+    DELETE FROM thing WHERE id = 47;";
+
+fn added() -> String {
+    [
+        thing(-7, "before all", "1", "label:first"),
+        thing(1_000, "after all", "2", ""),
+        thing(1_001, "thing 42~new", "1", "label:by a new one"),
+        part(1_000, "1000", "5", "GBP"),
+        part(1_001, "2", "6", "EUR"),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_later_state_ends_as_if_it_had_been_the_first() {
+    for chunk in [7, 500] {
+        on_both(|fresh| {
+            let (world, target) = (World::new(&ordinary(60)), fresh());
+            world.complete(&target, chunks_of(chunk));
+            assert_eq!(count(&target, "items WHERE name = 'thing 47'"), 1);
+            world.change(&(LATER.to_owned() + &added()));
+            let done = catch_up(&world, &target, chunk, true).unwrap();
+            assert!(done.complete && done.generation == 2, "{done:?}");
+            let things = done.steps[0].1;
+            assert_eq!((things.added, things.gone, things.back, things.moved.read), (3, 1, 0, 2), "{things:?}");
+
+            // What has gone is there in the other one.
+            let other = World::new(&(ordinary(60) + &LATER.replace("DELETE", "-- DELETE") + "\n" + &added()));
+            let expected = fresh();
+            other.complete(&expected, chunks_of(chunk));
+            let (expected, found) = (told(&expected), told(&target));
+            let only =
+                |a: &[String], b: &[String]| a.iter().filter(|line| !b.contains(line)).cloned().collect::<Vec<_>>();
+            assert_eq!((only(&expected, &found), only(&found, &expected)), (vec![], vec![]));
+            for step in ["toy.things", "toy.parts"] {
+                assert!(totals(&target, step).1.imbalance().is_none());
+            }
+
+            // The same state again changes nothing.
+            let again = catch_up(&world, &target, chunk, true).unwrap();
+            assert!(
+                again.steps.iter().all(|(_, done)| !done.rejudged.changed() && done.added + done.gone == 0),
+                "{again:?}"
+            );
+            assert_eq!(told(&target), found);
+            let generations = generations::all(&mut target.open()).unwrap();
+            assert!(generations.len() == 2 && generations.iter().all(|one| one.ended_at.is_some()), "{generations:?}");
+
+            // What has gone comes back, and what was refused is good again.
+            let good = "UPDATE thing SET name = 'thing 28 again' WHERE id = 28;";
+            world.change(&(thing(47, "  thing 47 ", "5", "label:a;label:b") + &part(12, "12", "12.084", "EUR") + good));
+            let back = catch_up(&world, &target, chunk, true).unwrap();
+            assert_eq!((back.steps[0].1.back, back.steps[1].1.back), (1, 1), "{back:?}");
+            assert_eq!(count(&target, "items WHERE name = 'thing 47' AND qty = 5"), 1);
+            assert_eq!(count(&target, "parts p JOIN items i ON i.id = p.item_id WHERE i.name = 'thing 28 again'"), 1);
+        });
+    }
+}
+
+#[test]
+fn an_older_state_is_refused_and_so_is_a_run_on_a_later_one() {
+    let world = World::new(&ordinary(20));
+    on_both(|fresh| {
+        let target = fresh();
+        world.complete(&target, chunks_of(10));
+        catch_up(&world, &target, 10, true).unwrap();
+        let older = catch_up(&world, &target, 10, false).expect_err("an older state");
+        assert!(matches!(older, RunError::OtherSnapshot { .. }), "{older}");
+        let mut migration = world.migration(&target.url, Settings::default());
+        migration.snapshot = |_| Ok(AT(2));
+        let run = migration.run(&Stop::default(), &Silent).expect_err("a later state");
+        assert!(matches!(run, RunError::OtherSnapshot { .. }), "{run}");
+    });
+}
+
+#[test]
+fn a_table_that_is_half_there_stops_a_catch_up() {
+    let world = World::new(&ordinary(400));
+    on_both(|fresh| {
+        let target = fresh();
+        world.complete(&target, chunks_of(100));
+        world.change("CREATE TABLE IF NOT EXISTS away AS SELECT * FROM part; DELETE FROM part WHERE id > 250");
+        let stopped = catch_up(&world, &target, 100, true).expect_err("half a table");
+        assert!(matches!(stopped, RunError::ManyGone { table: "part", .. }), "{stopped}");
+        assert_eq!(generations::all(&mut target.open()).unwrap().len(), 1);
+        let mut migration = world.migration(&target.url, chunks_of(100));
+        migration.snapshot = |_| Ok(AT(1));
+        let before = count(&target, "parts");
+        let expected = vec![("part".to_owned(), 1_000)];
+        assert!(migration.catch_up(&expected, &Stop::default(), &Silent).unwrap().complete);
+        assert_eq!(count(&target, "parts"), before);
+        world.change("DELETE FROM part; INSERT INTO part SELECT * FROM away; DROP TABLE away");
+    });
+}
+
+#[test]
+fn what_customers_changed_since_stays_in_later_states() {
+    on_both(|fresh| {
+        let (world, target) = (
+            World::new(&(1..=9).map(|id| thing(id, &format!("thing {id}"), "3", "label:mine")).collect::<String>()),
+            fresh(),
+        );
+        world.complete(&target, chunks_of(4));
+        site(
+            &target.url,
+            "UPDATE items SET qty = 70 WHERE name = 'thing 1'; DELETE FROM labels WHERE item_id IN (SELECT id FROM items WHERE name = 'thing 2')",
+        );
+        world.change("UPDATE thing SET name = 'other ' || id, qty = 4");
+        let done = catch_up(&world, &target, 4, true).unwrap();
+        assert!(done.steps[0].1.rejudged.conflicts > 0, "{done:?}");
+        assert_eq!(
+            texts(
+                &target,
+                "SELECT name || ' ' || qty AS value FROM items WHERE name LIKE 'other%' ORDER BY name LIMIT 2"
+            ),
+            ["other 1 70", "other 2 4"]
+        );
+        assert_eq!(count(&target, "labels l JOIN items i ON i.id = l.item_id WHERE i.name = 'other 2'"), 0);
+        let again = catch_up(&world, &target, 4, true).unwrap();
+        assert!(again.steps.iter().all(|(_, done)| !done.rejudged.changed()), "{again:?}");
+    });
+}

@@ -1,0 +1,199 @@
+//! A company that goes on while its history is migrated: later and later states of its legacy database, and customers on the new site.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::float_arithmetic,
+    reason = "helpers of tests are tests, say what they did, and draw random moments"
+)]
+
+#[path = "../../src/registry.rs"]
+mod registry;
+#[path = "../world/mod.rs"]
+mod world;
+
+mod customers;
+mod known;
+mod legacy;
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use replant_core::{CatchUp, Rejudged, Settings, Silent, Stop};
+use replant_testkit::postgres;
+
+use known::{Known, Names, Theirs, assert_same, assert_same_but_for, tables};
+use legacy::Legacy;
+use world::{Target, program};
+
+/// What a test varies.
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    seed: u64,
+    chunk: u64,
+    workers: usize,
+}
+
+/// Legacy rows of the company.
+const ROWS: u64 = 3_000;
+
+/// Small chunks and large ones, one worker and four.
+const CASES: [Case; 4] = [
+    Case { seed: 1, chunk: 50, workers: 1 },
+    Case { seed: 2, chunk: 50, workers: 4 },
+    Case { seed: 3, chunk: 5_000, workers: 1 },
+    Case { seed: 4, chunk: 5_000, workers: 4 },
+];
+
+/// Kills on each backend. `REPLANT_KILLS` asks for others.
+const KILLS: usize = 25;
+
+impl Case {
+    fn settings(self) -> Settings {
+        let (readers, writers) = (self.workers, self.workers);
+        Settings { chunk_rows: self.chunk, readers, writers, legacy_pool: 8, target_pool: 12, ..Settings::default() }
+    }
+}
+
+/// An empty platform of a company.
+type Fresh<'a> = &'a dyn Fn(&Legacy) -> Target;
+
+/// In SQLite and in PostgreSQL.
+fn on_both(story: &dyn Fn(Fresh<'_>)) {
+    story(&Legacy::platform_in_sqlite);
+    if postgres::database().is_some() {
+        story(&|legacy| legacy.platform_in_postgres().unwrap());
+    }
+}
+
+fn migrate(case: Case, legacy: &Legacy, target: &Target) {
+    assert!(legacy.migration(target, case.settings()).run(&Stop::default(), &Silent).unwrap().complete);
+}
+
+fn catch_up(case: Case, legacy: &Legacy, target: &Target) -> CatchUp {
+    let done = legacy.migration(target, case.settings()).catch_up(&Vec::new(), &Stop::default(), &Silent).unwrap();
+    assert!(done.complete);
+    done
+}
+
+/// The platform of a company to which a migration of its last state alone comes.
+fn alone(case: Case, legacy: &Legacy, fresh: Fresh<'_>) -> Known {
+    let target = fresh(legacy);
+    migrate(case, legacy, &target);
+    Known::of(&target)
+}
+
+#[test]
+fn a_later_state_ends_as_if_it_had_been_the_first() {
+    on_both(&|fresh| {
+        for case in CASES {
+            let now = Legacy::simulated(ROWS, case.seed);
+            let target = fresh(&now);
+            migrate(case, &now.before(case.seed, 1), &target);
+            catch_up(case, &now, &target);
+            let found = Known::of(&target);
+            assert_same(&format!("{case:?}"), &alone(case, &now, fresh), &found);
+
+            // The same state again has nothing to say.
+            let again = catch_up(case, &now, &target);
+            for (step, done) in again.steps {
+                let nothing = Rejudged { read: done.rejudged.read, ..Rejudged::default() };
+                assert_eq!((step, done.rejudged, done.added > 0), (step, nothing, done.moved.read > 0));
+            }
+            assert_same(&format!("{case:?} again"), &found, &Known::of(&target));
+        }
+    });
+}
+
+#[test]
+fn three_later_states_in_a_row_do_too() {
+    on_both(&|fresh| {
+        for case in CASES {
+            let now = Legacy::simulated(ROWS, case.seed + 10);
+            let target = fresh(&now);
+            migrate(case, &now.before(case.seed, 3), &target);
+            catch_up(case, &now.before(case.seed + 1, 2), &target);
+            catch_up(case, &now.before(case.seed + 2, 1), &target);
+            catch_up(case, &now, &target);
+            assert_same(&format!("{case:?}"), &alone(case, &now, fresh), &Known::of(&target));
+        }
+    });
+}
+
+#[test]
+fn what_customers_changed_meanwhile_is_theirs() {
+    on_both(&|fresh| {
+        for case in CASES {
+            let now = Legacy::simulated(ROWS, case.seed + 20);
+            let before = now.before(case.seed, 1);
+            let target = fresh(&now);
+            migrate(case, &before, &target);
+            let migrated = tables(&target);
+            let addresses = customers::addresses(&mut now.db(), &mut before.db(), &mut target.open());
+            customers::go_on(&mut target.open());
+            customers::sign_up(&mut target.open(), &addresses);
+            let changed = tables(&target);
+            catch_up(case, &now, &target);
+
+            // Whoever signed up had done so before a migration of that state alone.
+            let expected = fresh(&now);
+            customers::sign_up(&mut expected.open(), &addresses);
+            migrate(case, &now, &expected);
+            let names = Names::of(&target);
+            let theirs =
+                Theirs { migrated: &Known::named(&names, &migrated), changed: &Known::named(&names, &changed) };
+            assert_same_but_for(&format!("{case:?}"), &theirs, &Known::of(&expected), &Known::of(&target));
+        }
+    });
+}
+
+#[test]
+fn a_catch_up_that_is_killed_ends_as_others() {
+    let wanted = std::env::var("REPLANT_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
+    on_both(&|fresh| {
+        let case = CASES[0];
+        let now = Legacy::simulated(ROWS, 30);
+        let before = now.before(30, 1);
+        let expected = alone(case, &now, fresh);
+        let seed = fastrand::u64(..);
+        let mut random = fastrand::Rng::with_seed(seed);
+        let begun = || {
+            let target = fresh(&now);
+            migrate(case, &before, &target);
+            target
+        };
+        let again = |target: &Target| program(&["catch-up", "--env", "local"], now.path(), target).spawn().unwrap();
+        let (target, clock) = (begun(), Instant::now());
+        assert!(again(&target).wait().unwrap().success());
+        let whole = clock.elapsed();
+        let (mut kills, mut ends) = (0, 0);
+        while kills < wanted {
+            let target = begun();
+            loop {
+                let mut run = again(&target);
+                let wait = if kills < wanted { whole.mul_f64(random.f64()) } else { Duration::MAX };
+                if ended_within(&mut run, wait) {
+                    assert!(run.wait().unwrap().success(), "a catch-up after {kills} kills fails (seed {seed})");
+                    break;
+                }
+                run.kill().unwrap();
+                run.wait().unwrap();
+                kills += 1;
+            }
+            ends += 1;
+            assert_same(&format!("after {kills} kills, seed {seed}"), &expected, &Known::of(&target));
+        }
+        println!("{kills} kills, {ends} catch-ups came to their end");
+    });
+}
+
+fn ended_within(run: &mut Child, wait: Duration) -> bool {
+    let clock = Instant::now();
+    while clock.elapsed() < wait {
+        if run.try_wait().unwrap().is_some() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    false
+}
