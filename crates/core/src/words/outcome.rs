@@ -61,6 +61,8 @@ impl Code {
     pub const CONSTRAINT_VIOLATED: Self = Self("constraint_violated");
     /// It was planned, and had gone before it was read.
     pub const GONE_UNREAD: Self = Self("gone_unread");
+    /// It was migrated, merged, skipped or quarantined, and has gone from the legacy database since: rules, Catch-up.
+    pub const SOURCE_GONE: Self = Self("source_gone");
     /// The target row that this one was to change is gone, or was merged away by the live site.
     pub const TARGET_ROW_GONE: Self = Self("target_row_gone");
 

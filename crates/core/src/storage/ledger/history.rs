@@ -16,7 +16,7 @@ use super::tables::{
 use super::{imprints, moved, plan, record};
 use crate::storage::db::Db;
 use crate::storage::ledger::standings::{Exceptions, Standings};
-use crate::words::{Key, KeyRange, Outcome, Root};
+use crate::words::{Code, Key, KeyRange, Outcome, Root};
 
 /// What became of one legacy row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,7 +27,7 @@ pub struct Lineage {
     pub legacy_id: Key,
     /// The outcome.
     pub outcome: Outcome,
-    /// The code of a row that was not migrated.
+    /// The code of a row that was not migrated; `source_gone` of any that the legacy database has not any more.
     pub code: Option<String>,
     /// Its target rows, the primary one first: table and id.
     pub targets: Vec<(String, i64)>,
@@ -105,17 +105,23 @@ pub(super) fn record_of(db: &mut Db, step: &str, chunk: i64) -> Result<Vec<Migra
     record::unpacked(step, &record.ok_or_else(unreadable)?)
 }
 
-/// The committed chunk in whose range a key lies.
-pub(super) fn chunk_of(db: &mut Db, step: &str, key: Key) -> Result<Option<i64>, LedgerError> {
-    c::table
+/// The record of a migrated row, and the committed chunk that has it. The ranges of what later states added lie among those of
+/// earlier ones.
+pub(super) fn record_of_key(db: &mut Db, step: &str, key: Key) -> Result<Option<(i64, Migrated)>, LedgerError> {
+    let around: Vec<i64> = c::table
         .filter(c::step.eq(step.to_owned()))
         .filter(c::lo.le(key))
         .filter(c::hi.ge(key))
         .filter(c::state.eq("done"))
         .select(c::id)
-        .first(db)
-        .optional()
-        .attempt("read")
+        .load(db)
+        .attempt("read")?;
+    for chunk in around {
+        if let Some(row) = record_of(db, step, chunk)?.into_iter().find(|row| row.key == key) {
+            return Ok(Some((chunk, row)));
+        }
+    }
+    Ok(None)
 }
 
 /// What became of every row of a step; `None` where the step is not done.
@@ -206,6 +212,7 @@ pub fn lineage<E: From<LedgerError>>(
     step: &KnownStep,
     mut each: impl FnMut(Lineage) -> Result<(), E>,
 ) -> Result<(), E> {
+    let gone = plan::load(db, &step.name)?.map(|plan| plan.gone).unwrap_or_default();
     for chunk in chunks(db, &step.name)? {
         let mut repairs: Vec<(Key, String)> = r::table
             .filter(r::chunk_id.eq(chunk))
@@ -232,6 +239,9 @@ pub fn lineage<E: From<LedgerError>>(
                 row.repairs.extend(late);
                 row.repairs.sort_unstable();
                 row.repairs.dedup();
+            }
+            if gone.contains(row.legacy_id) {
+                row.code = Some(Code::SOURCE_GONE.as_str().to_owned());
             }
             each(row)?;
         }
@@ -333,19 +343,16 @@ pub fn of_legacy(db: &mut Db, step: &KnownStep, key: Key) -> Result<Option<Linea
         o::table.find((step.name.clone(), key)).select((o::chunk_id, OUTCOME)).first(db).optional().attempt("read")?;
     let mut found = match other {
         Some((chunk, row)) => Some(other_row(step, chunk, row)?),
-        None => match chunk_of(db, &step.name, key)? {
-            None => None,
-            Some(chunk) => record_of(db, &step.name, chunk)?
-                .into_iter()
-                .find(|row| row.key == key)
-                .map(|row| migrated(step, chunk, row)),
-        },
+        None => record_of_key(db, &step.name, key)?.map(|(chunk, row)| migrated(step, chunk, row)),
     };
     if let Some(found) = &mut found {
         imprint(db, found.chunk, std::slice::from_mut(found))?;
         found.repairs = repairs(db, &step.name, key)?.into_iter().map(|repair| repair.code).collect();
         found.repairs.sort_unstable();
         found.repairs.dedup();
+        if plan::load(db, &step.name)?.is_some_and(|plan| plan.gone.contains(key)) {
+            found.code = Some(Code::SOURCE_GONE.as_str().to_owned());
+        }
     }
     Ok(found)
 }

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use rustc_hash::FxHashMap;
 
 use super::error::{Attempt, LedgerError};
-use super::history::{OUTCOME, OutcomeRow, chunk_of, outcome_of, record_of};
+use super::history::{OUTCOME, OutcomeRow, outcome_of, record_of, record_of_key};
 use super::plan::Span;
 use super::record::{self, CarriedBy};
 use super::row::Recorded;
@@ -122,10 +122,5 @@ pub(crate) fn of_row(db: &mut Db, step: &str, key: Key) -> Result<Option<(i64, R
             .attempt("read")?;
         return other(step, found, root.map(|(step, key)| Root { step, key })).map(|row| Some((chunk, row)));
     }
-    match chunk_of(db, step, key)? {
-        None => Ok(None),
-        Some(chunk) => {
-            Ok(record_of(db, step, chunk)?.into_iter().find(|row| row.key == key).map(|row| (chunk, row.into())))
-        }
-    }
+    Ok(record_of_key(db, step, key)?.map(|(chunk, row)| (chunk, row.into())))
 }
