@@ -348,14 +348,15 @@ SELECT format('%I.%I', schemaname, tablename) || ' ' || (xpath('/row/n/text()', 
   FROM pg_tables WHERE schemaname IN ('public', 'replant') AND tablename <> 'replant_runs' ORDER BY 1";
 
 #[test]
-fn a_replay_of_nothing_writes_and_locks_nothing() {
+fn what_brings_nothing_new_writes_and_locks_nothing() {
     let Some(target) = fixtures::PLATFORM.postgres_target() else { return };
     let folder = tempfile::tempdir().unwrap();
     let registry = registry::registry();
+    let legacy = fixtures::LEGACY.in_sqlite(folder.path());
     let migration = Migration {
         registry: &registry,
         snapshot: reference::snapshot,
-        legacy: fixtures::LEGACY.in_sqlite(folder.path()),
+        legacy: legacy.clone(),
         target: target.url.clone(),
         settings: Settings { chunk_rows: 700, ..Settings::default() },
     };
@@ -364,9 +365,20 @@ fn a_replay_of_nothing_writes_and_locks_nothing() {
         let lines: Vec<Line> = diesel::sql_query(sql).load(&mut target.open()).unwrap();
         lines.into_iter().filter_map(|line| line.line).collect()
     };
-    let mark = lines("SELECT (pg_current_xact_id()::xid)::text AS line").remove(0);
-    assert!(migration.replay(&[], &Stop::default(), &Silent).unwrap().complete);
-    let touched: Vec<String> =
-        lines(&TOUCHED.replace("MARK", &mark)).into_iter().filter(|line| !line.ends_with(" 0")).collect();
-    assert!(touched.is_empty(), "{touched:?}");
+    let touched = |does: &dyn Fn()| -> Vec<String> {
+        let mark = lines("SELECT (pg_current_xact_id()::xid)::text AS line").remove(0);
+        does();
+        lines(&TOUCHED.replace("MARK", &mark)).into_iter().filter(|line| !line.ends_with(" 0")).collect()
+    };
+    let replayed = touched(&|| assert!(migration.replay(&[], &Stop::default(), &Silent).unwrap().complete));
+    assert!(replayed.is_empty(), "{replayed:?}");
+
+    // A later state that says the same.
+    let later = "UPDATE meta SET value = strftime('%Y-%m-%dT%H:%M:%SZ', value, '+1 second') WHERE name = 'snapshot_at'";
+    Db::open(&legacy, Role::Target).unwrap().batch_execute(later).unwrap();
+    let caught_up = touched(&|| {
+        let done = migration.catch_up(&Vec::new(), &Stop::default(), &Silent).unwrap();
+        assert!(done.complete && done.steps.iter().all(|(_, done)| !done.rejudged.changed()), "{done:?}");
+    });
+    assert_eq!(caught_up, ["replant.replant_generations 1"]);
 }
