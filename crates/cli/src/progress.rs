@@ -263,6 +263,9 @@ impl Reporter for Progress {
                 tracing::debug!(step, chunk, rows = counts.read, refused, "a chunk is done");
                 self.advance(step, *counts);
             }
+            Event::Looked { step, rows, changed } => {
+                info!(step, "has judged {} rows: {} come out otherwise", grouped(*rows), grouped(*changed));
+            }
             Event::SourceMoves { step, absent } => warn!(
                 step,
                 absent,

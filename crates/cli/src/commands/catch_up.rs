@@ -24,7 +24,8 @@ use crate::typed::typed;
 pub(crate) struct CatchUp {
     #[command(flatten)]
     on: On,
-    /// So many rows of a legacy table may have gone, which would stop it otherwise: more than 1% and more than 100
+    /// So many rows of a legacy table may have gone, or come out otherwise, which would stop it: more than 1% and more than 100 that
+    /// have gone, more than 10% and more than 1,000 that have changed
     #[arg(long, value_name = "TABLE=N", value_parser = expectation)]
     expect: Vec<(String, u64)>,
     /// The name of the environment, for scripts: where it is protected, as `prod` is, it is asked for otherwise

@@ -181,6 +181,8 @@ struct StandingsOf<S>(PhantomData<fn() -> S>);
 pub(crate) enum Again {
     /// A run.
     Not,
+    /// To see what would come out otherwise: nothing is written.
+    Looking,
     /// The first pass of a replay: readings of the live target are extended.
     Extending,
     /// A further pass.
@@ -294,6 +296,12 @@ impl Prepare<'_> {
         if self.again == Again::Rereading {
             return ledger::frozen::load(&mut target, T::NAME)?.ok_or(PrepareError::NotDone(self.step));
         }
+        if self.again == Again::Looking {
+            let mut reading: T = ledger::frozen::load(&mut target, T::NAME)?.ok_or(PrepareError::NotDone(self.step))?;
+            let ours = ledger::plan::ours(&mut target)?;
+            reading.extend(T::read(&mut target, &ours).map_err(|source| self.query(T::NAME, source))?);
+            return Ok(reading);
+        }
         target.write(|db| {
             // Of two processes of a run the second finds the reading of the first. Nobody replays beside another one.
             if self.again == Again::Not {
@@ -340,7 +348,7 @@ impl Prepare<'_> {
     pub fn before(&self) -> Result<Standings, PrepareError> {
         match self.again {
             Again::Not => Ok(Standings::default()),
-            Again::Extending | Again::Rereading => {
+            Again::Looking | Again::Extending | Again::Rereading => {
                 Ok(ledger::history::standings(&mut *self.target.get()?, self.step)?.unwrap_or_default())
             }
         }
@@ -354,7 +362,7 @@ impl Prepare<'_> {
     pub fn first_written(&self) -> Result<FirstWritten, PrepareError> {
         match self.again {
             Again::Not => Ok(FirstWritten::at(self.snapshot)),
-            Again::Extending | Again::Rereading => {
+            Again::Looking | Again::Extending | Again::Rereading => {
                 Ok(ledger::first::read(&mut *self.target.get()?, self.step, self.plan, self.snapshot)?)
             }
         }

@@ -12,13 +12,17 @@ use super::replay::{self, Pass};
 use super::report::Moved;
 use super::run::{self, Running};
 use super::step::AnyStep;
-use crate::storage::ledger::generations;
 use crate::storage::ledger::plan::{self, Later, NewStep, StepPlan};
+use crate::storage::ledger::{claim, generations};
 use crate::words::{Counts, KeySet};
 
 /// More keys than this many of a hundred, and than this many, do not go by themselves: the legacy database is half-restored, say.
 const GONE_OF_A_HUNDRED: u64 = 1;
 const GONE: u64 = 100;
+
+/// Likewise, rows that come out otherwise.
+const CHANGED_OF_A_HUNDRED: u64 = 10;
+const CHANGED: u64 = 1_000;
 
 /// What a catch-up did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,13 +57,13 @@ pub(crate) fn moved(plan: &StepPlan, now: &KeySet) -> Moved {
     Moved { added, gone }
 }
 
-/// Of how many keys a table may lose more than it does by itself: the table, and how many.
+/// Of how many rows a table may lose more than it does by itself, or change: the table, and how many.
 pub type Expected = Vec<(String, u64)>;
 
 /// Brings the target to the state of the legacy database.
 ///
 /// # Errors
-/// More keys have gone than go by themselves; why it cannot begin or go on.
+/// More keys have gone than go by themselves, or more rows have changed; why it cannot begin or go on.
 pub(crate) fn catch_up(run: &Running<'_>, steps: &[&dyn AnyStep], expected: &Expected) -> Result<CatchUp, RunError> {
     let mut found = Vec::new();
     for step in steps {
@@ -67,22 +71,19 @@ pub(crate) fn catch_up(run: &Running<'_>, steps: &[&dyn AnyStep], expected: &Exp
         guard(*step, &state, expected)?;
         found.push(state);
     }
-    let (generation, goes_on) = open(run, steps, &found)?;
-    for (step, state) in steps.iter().zip(&found) {
-        if state.later.added.is_empty() && state.later.gone == state.gone_before {
-            continue;
-        }
-        let new = NewStep {
-            name: step.name(),
-            position: 0,
-            legacy_table: step.legacy_table(),
-            target_table: step.target_table(),
-            also: step.also(),
-        };
-        let rows = run.settings.range_rows(state.later.added.len());
-        plan::extend(&mut *run.databases.target.get()?, new, generation, &state.later, rows)?;
+    let Some(looked) = replay::look(run, steps)? else { return stopped(run) };
+    for (step, (state, changed)) in steps.iter().zip(found.iter().zip(&looked.changed)) {
+        guard_changed(*step, state, *changed, expected)?;
     }
-    let passes = replay::passes(run, steps)?;
+    let (generation, goes_on) = open(run, steps, &found)?;
+    let passes = match looked.changed.iter().all(|changed| *changed == 0) && found.iter().all(State::is_same) {
+        true => replay::ends(run, steps, &looked)?,
+        false => {
+            drop(looked);
+            steps.iter().zip(&found).try_for_each(|(step, state)| extend(run, *step, generation, state))?;
+            replay::passes(run, steps)?
+        }
+    };
     if passes.complete {
         let mut target = run.databases.target.get()?;
         if generations::current(&mut target)?.is_some_and(|current| current.ended_at.is_none()) {
@@ -100,6 +101,28 @@ pub(crate) fn catch_up(run: &Running<'_>, steps: &[&dyn AnyStep], expected: &Exp
     Ok(CatchUp { complete: passes.complete, generation, steps: caught_up.collect() })
 }
 
+/// It was asked to stop before anything was written.
+fn stopped(run: &Running<'_>) -> Result<CatchUp, RunError> {
+    let generation = generations::current(&mut *run.databases.target.get()?)?.map_or(plan::FIRST, |current| current.n);
+    Ok(CatchUp { complete: false, generation, steps: Vec::new() })
+}
+
+/// Plans what the state has of a step that earlier ones had not, and what it has not any more.
+fn extend(run: &Running<'_>, step: &dyn AnyStep, generation: i64, state: &State) -> Result<(), RunError> {
+    if state.later.added.is_empty() && state.later.gone == state.gone_before {
+        return Ok(());
+    }
+    let new = NewStep {
+        name: step.name(),
+        position: 0,
+        legacy_table: step.legacy_table(),
+        target_table: step.target_table(),
+        also: step.also(),
+    };
+    let rows = run.settings.range_rows(state.later.added.len());
+    Ok(plan::extend(&mut *run.databases.target.get()?, new, generation, &state.later, rows)?)
+}
+
 /// What the legacy table of a step has become.
 struct State {
     /// All that it ever had.
@@ -109,6 +132,15 @@ struct State {
     gone_before: KeySet,
     /// The states that added keys, and how many.
     layers: Vec<(i64, u64)>,
+    /// Whether some of them are not moved yet.
+    is_open: bool,
+}
+
+impl State {
+    /// Whether it has the keys that the state before had, and they are moved.
+    fn is_same(&self) -> bool {
+        self.later.added.is_empty() && self.later.gone == self.gone_before && !self.is_open
+    }
 }
 
 fn differences(run: &Running<'_>, step: &dyn AnyStep) -> Result<State, RunError> {
@@ -118,18 +150,32 @@ fn differences(run: &Running<'_>, step: &dyn AnyStep) -> Result<State, RunError>
     let added = now.iter().filter(|key| !plan.keys.contains(*key)).collect();
     let gone = plan.keys.iter().filter(|key| !now.contains(*key)).collect();
     let layers = plan.layers.iter().map(|layer| (layer.generation, layer.keys.len())).collect();
-    Ok(State { keys: plan.keys.len(), later: Later { added, gone }, gone_before: plan.gone, layers })
+    let is_open = !claim::open(&mut *run.databases.target.get()?, step.name())?.is_empty();
+    Ok(State { keys: plan.keys.len(), later: Later { added, gone }, gone_before: plan.gone, layers, is_open })
 }
 
 /// A legacy database that is half-restored must not look like one whose rows were deleted.
 fn guard(step: &dyn AnyStep, state: &State, expected: &Expected) -> Result<(), RunError> {
     let gone = state.later.gone.iter().filter(|key| !state.gone_before.contains(*key)).count() as u64;
     let table = step.legacy_table();
-    let is_expected = expected.iter().any(|(of, rows)| of == table && *rows >= gone);
-    if gone > GONE && gone * 100 > state.keys * GONE_OF_A_HUNDRED && !is_expected {
+    if gone > GONE && gone * 100 > state.keys * GONE_OF_A_HUNDRED && !is_expected(expected, table, gone) {
         return Err(RunError::ManyGone { table, gone, of: state.keys });
     }
     Ok(())
+}
+
+/// Nor must one of another company, or with a column emptied by mistake, look like one that was kept up.
+fn guard_changed(step: &dyn AnyStep, state: &State, changed: u64, expected: &Expected) -> Result<(), RunError> {
+    let table = step.legacy_table();
+    if changed > CHANGED && changed * 100 > state.keys * CHANGED_OF_A_HUNDRED && !is_expected(expected, table, changed)
+    {
+        return Err(RunError::ManyChanged { table, changed, of: state.keys });
+    }
+    Ok(())
+}
+
+fn is_expected(expected: &Expected, table: &str, rows: u64) -> bool {
+    expected.iter().any(|(of, most)| of == table && *most >= rows)
 }
 
 /// The state that the target is brought to: a new one where the legacy database is later than that of the last, or has keys that

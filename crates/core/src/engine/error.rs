@@ -66,6 +66,18 @@ pub enum RunError {
         /// Of how many.
         of: u64,
     },
+    /// More legacy rows come out otherwise than do by themselves.
+    #[error(
+        "{changed} of {of} rows of the legacy table `{table}` would come out otherwise than in the last state, so nothing was written"
+    )]
+    ManyChanged {
+        /// The table.
+        table: &'static str,
+        /// How many come out otherwise.
+        changed: u64,
+        /// Of how many.
+        of: u64,
+    },
     /// Another process works on the target.
     #[error(transparent)]
     Held(HeldError),
@@ -154,9 +166,11 @@ impl RunError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Order(_) | Self::Settings(_) => Kind::Usage,
-            Self::Preflight { .. } | Self::OtherSnapshot { .. } | Self::CatchingUp { .. } | Self::ManyGone { .. } => {
-                Kind::Refused
-            }
+            Self::Preflight { .. }
+            | Self::OtherSnapshot { .. }
+            | Self::CatchingUp { .. }
+            | Self::ManyGone { .. }
+            | Self::ManyChanged { .. } => Kind::Refused,
             Self::Unchecked { failure, .. } => of(failure),
             Self::Held(_) => Kind::Held,
             // What waiting does not mend is a mistake in an address or a right.
@@ -241,9 +255,9 @@ impl RunError {
                 return "a target is never taken back: name the legacy database of the last state, or of a later one";
             }
             Self::CatchingUp { .. } => return "`catch-up` goes on with it",
-            Self::ManyGone { .. } => {
-                return "if the legacy database is half-restored, restore it; if it is so, `catch-up --expect TABLE=N` says so: N is \
-                        how many rows may have gone";
+            Self::ManyGone { .. } | Self::ManyChanged { .. } => {
+                return "if the legacy database is half-restored or damaged, restore it; if it is so, `catch-up --expect TABLE=N` says so: N is \
+                        how many rows may have gone or changed";
             }
             _ => {}
         }

@@ -104,6 +104,15 @@ pub enum Event {
         /// Units that the target refused.
         refused: usize,
     },
+    /// A catch-up has judged the rows of a step, and written nothing yet.
+    Looked {
+        /// The step.
+        step: &'static str,
+        /// Its rows.
+        rows: u64,
+        /// Those that would come out otherwise.
+        changed: u64,
+    },
     /// Rows that were planned had gone before they were read: the legacy database changes while it is migrated.
     SourceMoves {
         /// The step.

@@ -1,11 +1,12 @@
 //! A replay: every row judged again, in the order of the steps, and what comes out otherwise written.
 
+use std::ops::AddAssign;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use super::chunk::{Rejudged, Weight};
+use super::chunk::{ChunkError, ReadyChunk, Rejudged, Weight};
 use super::error::RunError;
 use super::event::Event;
 use super::live::{finish_again, move_added};
@@ -126,15 +127,35 @@ struct Chunks<'a> {
 }
 
 impl Chunks<'_> {
-    /// Judges all chunks again, some at once where the target has room for more than one writer. None: the run was asked to stop.
+    /// Judges all chunks again, and writes what has changed. None: the run was asked to stop.
     fn rejudge(&self) -> Result<Option<Rejudged>, RunError> {
+        self.each(&|chunk| {
+            let done = self.judge(chunk, &|judged, started| {
+                judged.commit_again(&mut *self.run.databases.target.get()?, chunk.0, started)
+            })?;
+            self.run.reporter.event(&Event::ChunkRejudged { step: self.step.name(), chunk: chunk.0, done });
+            Ok(done)
+        })
+    }
+
+    /// How many rows would come out otherwise. None: the run was asked to stop.
+    fn look(&self) -> Result<Option<u64>, RunError> {
+        self.each(&|chunk| self.judge(chunk, &|judged, _| judged.look(&mut *self.run.databases.target.get()?, chunk.0)))
+    }
+
+    /// Does something with each chunk, with some at once where the target has room for more than one writer, and adds up. None: the
+    /// run was asked to stop.
+    fn each<T: Default + AddAssign + Send>(
+        &self,
+        work: &(dyn Fn((i64, Span)) -> Result<T, RunError> + Sync),
+    ) -> Result<Option<T>, RunError> {
         let workers = if self.run.one_writer() { 1 } else { self.run.settings.readers.max(self.run.settings.writers) };
         let (next, halt) = (AtomicUsize::new(0), AtomicBool::new(false));
         let work = || {
-            let mut sum = Rejudged::default();
+            let mut sum = T::default();
             while !halt.load(Ordering::Relaxed) && !self.run.stop.requested() {
                 let Some(chunk) = self.chunks.get(next.fetch_add(1, Ordering::Relaxed)) else { return Ok(Some(sum)) };
-                match self.chunk(*chunk) {
+                match work(*chunk) {
                     Ok(done) => sum += done,
                     Err(error) => {
                         halt.store(true, Ordering::Relaxed);
@@ -144,11 +165,11 @@ impl Chunks<'_> {
             }
             Ok(None)
         };
-        let ended: Vec<Result<Option<Rejudged>, RunError>> = std::thread::scope(|scope| {
+        let ended: Vec<Result<Option<T>, RunError>> = std::thread::scope(|scope| {
             let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
             workers.into_iter().map(|worker| worker.join().unwrap_or_else(|defect| resume_unwind(defect))).collect()
         });
-        let mut sum = Some(Rejudged::default());
+        let mut sum = Some(T::default());
         let mut failed = None;
         for end in ended {
             match end {
@@ -164,16 +185,64 @@ impl Chunks<'_> {
         failed.map_or(Ok(sum), Err)
     }
 
-    fn chunk(&self, (chunk, span): (i64, Span)) -> Result<Rejudged, RunError> {
+    /// Reads and judges a chunk.
+    fn judge<T>(
+        &self,
+        (_, span): (i64, Span),
+        then: &dyn Fn(&dyn ReadyChunk, Instant) -> Result<T, ChunkError>,
+    ) -> Result<T, RunError> {
         let Self { run, step, prepared, .. } = self;
         let failed = |source| RunError::Chunk { step: step.name(), lo: span.range.lo, hi: span.range.hi, source };
-        let done = run.patiently(step.name(), || {
+        run.patiently(step.name(), || {
             let started = Instant::now();
             let (rows, _) = prepared.read(&run.databases.legacy, &run.mends, span, Weight::ANY).map_err(failed)?;
             let judged = rows.transform().map_err(failed)?;
-            judged.commit_again(&mut *run.databases.target.get()?, chunk, started).map_err(failed)
-        })?;
-        run.reporter.event(&Event::ChunkRejudged { step: step.name(), chunk, done });
-        Ok(done)
+            then(&*judged, started).map_err(failed)
+        })
     }
+}
+
+/// Steps as they are judged, to see what would come out otherwise.
+pub(crate) struct Looked {
+    steps: Vec<Box<dyn PreparedStep>>,
+    /// Their rows.
+    rows: Vec<u64>,
+    /// Rows that would come out otherwise, by step.
+    pub(crate) changed: Vec<u64>,
+}
+
+/// Judges every row of every step, and writes nothing. None: the run was asked to stop.
+///
+/// # Errors
+/// Why it cannot go on.
+pub(crate) fn look(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<Option<Looked>, RunError> {
+    let cache = LookupCache::keeping();
+    let mut looked = Looked { steps: Vec::new(), rows: Vec::new(), changed: Vec::new() };
+    for step in steps {
+        let plan = plan::load(&mut *run.databases.target.get()?, step.name())?;
+        let plan = Arc::new(plan.ok_or(RunError::NotDone(step.name()))?);
+        let prepared = run.prepare(*step, &plan, &cache, Again::Looking, &|_| true)?;
+        let chunks = recorded::chunks(&mut *run.databases.target.get()?, step.name())?;
+        let chunks = Chunks { run, step: *step, prepared: &*prepared, chunks: &chunks };
+        let Some(changed) = chunks.look()? else { return Ok(None) };
+        run.reporter.event(&Event::Looked { step: step.name(), rows: plan.keys.len(), changed });
+        looked.rows.push(plan.keys.len() - plan.gone.len());
+        looked.changed.push(changed);
+        looked.steps.push(prepared);
+    }
+    Ok(Some(looked))
+}
+
+/// The ends of steps of which no row comes out otherwise: what customers have done since may want something of them.
+///
+/// # Errors
+/// Why it cannot go on.
+pub(crate) fn ends(run: &Running<'_>, steps: &[&dyn AnyStep], looked: &Looked) -> Result<Passes, RunError> {
+    let mut passes = Passes { complete: true, steps: Vec::new() };
+    for (step, (prepared, rows)) in steps.iter().zip(looked.steps.iter().zip(&looked.rows)) {
+        passes.complete = passes.complete && finish_again(run, *step, &**prepared)?;
+        let rejudged = Rejudged { read: *rows, ..Rejudged::default() };
+        passes.steps.push((step.name(), Pass { rejudged, ..Pass::default() }));
+    }
+    Ok(passes)
 }

@@ -182,3 +182,24 @@ fn what_customers_changed_since_stays_in_later_states() {
         assert!(again.steps.iter().all(|(_, done)| !done.rejudged.changed()), "{again:?}");
     });
 }
+
+#[test]
+fn a_table_of_which_much_says_something_else_stops_a_catch_up() {
+    let world = World::new(&ordinary(1_800));
+    on_both(|fresh| {
+        let target = fresh();
+        world.complete(&target, chunks_of(600));
+        world.change("UPDATE part SET amount = amount + 1");
+        let before = texts(&target, "SELECT CAST(sum(amount_minor) AS text) AS value FROM parts");
+        let stopped = catch_up(&world, &target, 600, true).expect_err("all amounts are others");
+        assert!(matches!(stopped, RunError::ManyChanged { table: "part", .. }), "{stopped}");
+        assert_eq!(generations::all(&mut target.open()).unwrap().len(), 1);
+        assert_eq!(texts(&target, "SELECT CAST(sum(amount_minor) AS text) AS value FROM parts"), before);
+        let mut migration = world.migration(&target.url, chunks_of(600));
+        migration.snapshot = |_| Ok(AT(1));
+        let expected = vec![("part".to_owned(), 5_000)];
+        assert!(migration.catch_up(&expected, &Stop::default(), &Silent).unwrap().complete);
+        assert_ne!(texts(&target, "SELECT CAST(sum(amount_minor) AS text) AS value FROM parts"), before);
+        world.change("UPDATE part SET amount = amount - 1");
+    });
+}

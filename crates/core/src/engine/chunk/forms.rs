@@ -53,6 +53,12 @@ pub trait ReadyChunk: Send {
     /// The database fails, or the chunk does not balance. Nothing is written then.
     fn commit_again(&self, db: &mut Db, chunk: i64, started: Instant) -> Result<Rejudged, ChunkError>;
 
+    /// How many rows would come out otherwise than they did when the chunk was closed. Writes and locks nothing.
+    ///
+    /// # Errors
+    /// The database fails.
+    fn look(&self, db: &mut Db, chunk: i64) -> Result<u64, ChunkError>;
+
     /// Its units with their verdicts, to be looked at.
     fn shown(&self) -> Vec<Trial>;
 

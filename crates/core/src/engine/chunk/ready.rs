@@ -8,7 +8,7 @@ use super::error::ChunkError;
 use super::expel::expel;
 use super::forms::{Committed, Expelled, ReadyChunk, Trial, TrialRow, Writer};
 use super::judged::Judged;
-use super::rejudge::rejudge;
+use super::rejudge::{look, rejudge};
 use super::rejudged::Rejudged;
 use crate::contract::legacy::LegacyRow;
 use crate::contract::step::Step;
@@ -59,6 +59,13 @@ impl<S: Step> ReadyChunk for Judged<S> {
             by_set::guarded(db)?;
             rejudge(self, db, chunk, started).map(|(done, _)| done)
         })
+    }
+
+    fn look(&self, db: &mut Db, chunk: i64) -> Result<u64, ChunkError> {
+        match recorded::digest(db, chunk)?.is_some_and(|digest| digest == self.digest()) {
+            true => Ok(0),
+            false => look(self, db, chunk),
+        }
     }
 
     fn shown(&self) -> Vec<Trial> {

@@ -115,6 +115,25 @@ pub(crate) fn rejudge<S: Step>(
     Ok((done, counts))
 }
 
+/// How many rows of a chunk come out otherwise than they are recorded. Rows that have left it, or come to it, are counted where they
+/// go.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn look<S: Step>(judged: &Judged<S>, db: &mut Db, chunk: i64) -> Result<u64, ChunkError> {
+    let recorded = recorded::rows(db, S::NAME, chunk)?;
+    let own: FxHashSet<Key> = judged.rows.iter().map(LegacyRow::key).collect();
+    let mut imprint = imprints::of_chunk(db, chunk)?;
+    imprint.iter_mut().for_each(|table| table.retain(|key| own.contains(&key)));
+    let before = Before::new(db, &S::Rows::models(), imprint)?;
+    let unit_of = (0..judged.units()).flat_map(|unit| judged.unit(unit).iter().map(move |row| (row.key(), unit)));
+    let gone = Gone::default();
+    let rejudging = Rejudging { judged, chunk, recorded, gone, before, unit_of: unit_of.collect() };
+    let due = rejudging.due()?;
+    let units: RoaringBitmap = due.out.into_iter().chain(due.write).collect();
+    Ok(units.into_iter().map(|unit| judged.unit(unit).len() as u64).sum())
+}
+
 /// What is known of a row that another chunk has, or has left. That chunk may be judged again at the same time: it is locked, and then
 /// it has left the row, or leaves it no more.
 fn elsewhere_recorded<S: Step>(db: &mut Db, key: Key) -> Result<Option<Moving>, ChunkError> {

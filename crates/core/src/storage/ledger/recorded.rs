@@ -44,6 +44,14 @@ pub(crate) fn digest(db: &mut Db, chunk: i64) -> QueryResult<Option<Vec<u8>>> {
 /// The database fails.
 pub(crate) fn of_chunk(db: &mut Db, step: &str, chunk: i64) -> Result<(ByKey, Option<Vec<u8>>), LedgerError> {
     lock(db, chunk)?;
+    Ok((rows(db, step, chunk)?, digest(db, chunk).attempt("read")?))
+}
+
+/// The rows that a chunk has closed, by key.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn rows(db: &mut Db, step: &str, chunk: i64) -> Result<ByKey, LedgerError> {
     let mut rows: FxHashMap<Key, Recorded> =
         record_of(db, step, chunk)?.into_iter().map(|row| (row.key, row.into())).collect();
     let roots: Vec<(Key, String, Key, String)> = q::table
@@ -58,7 +66,7 @@ pub(crate) fn of_chunk(db: &mut Db, step: &str, chunk: i64) -> Result<(ByKey, Op
         let (root, legacy_row) = roots.remove(&row.0).unzip();
         rows.insert(row.0, Recorded { legacy_row, ..other(step, row, root)? });
     }
-    Ok((rows, digest(db, chunk).attempt("read")?))
+    Ok(rows)
 }
 
 fn other(
