@@ -58,7 +58,7 @@ pub(crate) fn read(
     now: Timestamp,
 ) -> Result<FirstWritten, LedgerError> {
     let states = generations::all(db)?;
-    if states.len() < 2 {
+    if states.iter().all(|state| state.snapshot_at == now) {
         return Ok(FirstWritten::at(now));
     }
     let Some(standings) = history::standings(db, step)? else { return Ok(FirstWritten::at(now)) };
