@@ -86,16 +86,6 @@ pub fn end(db: &mut Db, owner: &Owner, end: End, reason: Option<&str>) -> Result
     Ok(())
 }
 
-/// The snapshot that the first run read, if there was one.
-///
-/// # Errors
-/// The database fails.
-pub fn snapshot(db: &mut Db) -> Result<Option<Timestamp>, LedgerError> {
-    let first: Option<Instant> =
-        r::table.order(r::started_at).select(r::snapshot_at).first(db).optional().attempt("read")?;
-    Ok(first.map(|at| at.0))
-}
-
 /// What a run is to do.
 ///
 /// # Errors
