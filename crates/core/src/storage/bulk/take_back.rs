@@ -62,67 +62,73 @@ fn all(db: &mut Db, done: &[Done]) -> QueryResult<bool> {
     }
 }
 
-/// Takes back one change, unless the row is not any more what was made of it.
+/// Takes back one change, but for columns that are not any more what was made of them.
 fn one(db: &mut Db, done: &Done) -> QueryResult<()> {
     // What is done to it since, by whichever rule, goes with it: it was done to what this had made of it.
     let later = changes::after(db, done).map_err(LedgerError::into_diesel)?;
-    let last = later.iter().rev().find_map(|later| later.after.as_ref());
-    let table = quoted(&done.table);
+    let (Some(before), Some(after)) = (&done.before, &done.after) else { return remove(db, done) };
+    let mut stands = after.clone();
+    for later in &later {
+        stands.extend(later.after.iter().flatten().map(owned));
+    }
+    let (table, key) = (quoted(&done.table), row_condition(db, done)?);
+    let (mut set, mut back) = (Vec::new(), Vec::new());
+    for (column, was) in before.iter().filter(|(_, was)| !is_hash(was)) {
+        let mut now = stands.get(column).unwrap_or(&Json::Null).clone();
+        if is_hash(&now) {
+            // Of a secret the ledger has a hash: that of what stands there tells whether it is the same.
+            let stood = text_of(db, &table, column, &key)?;
+            now = stood.filter(|stood| hashed(stood) == now).map_or(now, Json::String);
+        }
+        if stands_there(db, done, column, &now, &key)? {
+            set.push(format!("{} = {}", quoted(column), sql(db, &done.table, column, was)?));
+            back.push(column.clone());
+        }
+    }
+    if set.is_empty() {
+        return Ok(());
+    }
+    execute_on_one(db, &done.table, &format!("UPDATE {table} AS t SET {} WHERE {key}", set.join(", ")))?;
+    let ids: Vec<i64> = std::iter::once(done.id).chain(later.iter().map(|later| later.id)).collect();
+    changes::forget_columns(db, &ids, &back).map_err(LedgerError::into_diesel)
+}
+
+/// Removes a row that was added, unless it is not any more what it was.
+fn remove(db: &mut Db, done: &Done) -> QueryResult<()> {
+    // What was taken out was ours.
+    let Some(after) = &done.after else { return Ok(()) };
     let key = row_condition(db, done)?;
-    let sql = match (&done.before, &done.after) {
-        (Some(before), Some(after)) => {
-            let mut stands = after.clone();
-            stands.extend(last.into_iter().flatten().filter(|(column, _)| after.contains_key(*column)).map(owned));
-            let mut set = Vec::new();
-            let mut same = Vec::new();
-            for (column, was) in before {
-                let name = quoted(column);
-                let mut now = stands.get(column).unwrap_or(&Json::Null).clone();
-                if is_hash(was) {
-                    continue;
-                }
-                if is_hash(&now) {
-                    // Of a secret the ledger has a hash: that of what stands there tells whether it is the same.
-                    let stood = text_of(db, &table, column, &key)?;
-                    now = stood.filter(|stood| hashed(stood) == now).map_or(now, Json::String);
-                }
-                let (was, now) = (sql(db, &done.table, column, was)?, sql(db, &done.table, column, &now)?);
-                let is = |now: &str| match db.backend() {
-                    Backend::Postgres => format!("t.{name} IS NOT DISTINCT FROM {now}"),
-                    Backend::Sqlite | Backend::MariaDb => format!("t.{name} IS {now}"),
-                };
-                // A time that somebody has set again says that something else has changed.
-                let is_time = stands.get(column).is_some_and(is_time);
-                set.push(format!("{name} = CASE WHEN {} THEN {was} ELSE t.{name} END", is(&now)));
-                if !is_time {
-                    same.push(is(&now));
-                }
-            }
-            same.push(key);
-            format!("UPDATE {table} AS t SET {} WHERE {}", set.join(", "), same.join(" AND "))
+    for (column, value) in after {
+        if !stands_there(db, done, column, value, &key)? {
+            return Ok(());
         }
-        (None, Some(after)) => {
-            let mut same = vec![key];
-            for (column, value) in after {
-                same.push(format!("t.{} = {}", quoted(column), sql(db, &done.table, column, value)?));
-            }
-            format!("DELETE FROM {table} AS t WHERE {}", same.join(" AND "))
-        }
-        // What was taken out was ours.
-        (_, None) => return Ok(()),
+    }
+    execute_on_one(db, &done.table, &format!("DELETE FROM {} AS t WHERE {key}", quoted(&done.table)))?;
+    changes::forget(db, &[done.id])
+}
+
+/// Whether a column of the row of a change holds a value.
+fn stands_there(db: &mut Db, done: &Done, column: &str, value: &Json, key: &str) -> QueryResult<bool> {
+    let value = sql(db, &done.table, column, value)?;
+    let is = match db.backend() {
+        Backend::Postgres => "IS NOT DISTINCT FROM",
+        Backend::Sqlite | Backend::MariaDb => "IS",
     };
-    let rows = match &mut *db {
-        Db::Pg(pg) => caught::execute(pg, &sql)?,
+    let lock = if matches!(db, Db::Pg(_)) { " FOR NO KEY UPDATE" } else { "" };
+    let sql = format!(
+        "SELECT CAST(t.{0} AS text) AS value FROM {1} t WHERE {key} AND t.{0} {is} {value}{lock}",
+        quoted(column),
+        quoted(&done.table)
+    );
+    Ok(diesel::sql_query(sql).get_result::<Stands>(db).optional()?.is_some())
+}
+
+fn execute_on_one(db: &mut Db, table: &str, sql: &str) -> QueryResult<()> {
+    let rows = match db {
+        Db::Pg(pg) => caught::execute(pg, sql)?,
         db => diesel::sql_query(sql).execute(db)?,
     };
-    if rows > 1 {
-        return Err(Told::not_taken(&done.table));
-    }
-    if rows == 1 {
-        let ids: Vec<i64> = std::iter::once(done.id).chain(later.iter().map(|later| later.id)).collect();
-        changes::forget(db, &ids)?;
-    }
-    Ok(())
+    if rows == 1 { Ok(()) } else { Err(Told::not_taken(table)) }
 }
 
 fn owned((column, value): (&String, &Json)) -> (String, Json) {
@@ -149,10 +155,6 @@ fn text_of(db: &mut Db, table: &str, column: &str, condition: &str) -> QueryResu
     let sql = format!("SELECT CAST(t.{} AS text) AS value FROM {table} t WHERE {condition}", quoted(column));
     let stands: Option<Stands> = diesel::sql_query(sql).get_result(db).optional()?;
     Ok(stands.and_then(|stands| stands.value))
-}
-
-fn is_time(value: &Json) -> bool {
-    value.as_str().is_some_and(|text| text.parse::<jiff::Timestamp>().is_ok())
 }
 
 /// The condition that names the row, as `t`.

@@ -308,6 +308,29 @@ pub(crate) fn forget_row(db: &mut Db, table: &str, row: &RowName) -> QueryResult
     .map(|_| ())
 }
 
+/// Removes columns of changes that were taken back, and changes of which nothing is left.
+///
+/// # Errors
+/// The database fails, or a change cannot be read back.
+pub(crate) fn forget_columns(db: &mut Db, ids: &[i64], back: &[String]) -> Result<(), LedgerError> {
+    let rows: Vec<DoneRow> = ch::table.filter(ch::id.eq_any(ids.to_vec())).select(DONE).load(db).attempt("read")?;
+    for row in rows {
+        let Some(Done { id, before, after, .. }) = done(row)? else { continue };
+        let left = |columns: Option<Columns>| -> Columns {
+            columns.into_iter().flatten().filter(|(column, _)| !back.contains(column)).collect()
+        };
+        let (before, after) = (left(before), left(after));
+        if after.is_empty() {
+            forget(db, &[id]).attempt("written")?;
+            continue;
+        }
+        let json = |columns| serde_json::Value::Object(columns).to_string();
+        let values = (ch::value_before.eq(json(before)), ch::value_after.eq(json(after)));
+        diesel::update(ch::table.find(id)).set(values).execute(db).attempt("written")?;
+    }
+    Ok(())
+}
+
 /// Removes changes that were taken back.
 ///
 /// # Errors
