@@ -9,14 +9,13 @@
 
 mod world;
 
-use std::process::Child;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use replant_testkit::catalog;
 use replant_testkit::state::assert_same_state;
 
-use world::{Target, catalogue, migrate, offline_postgres, postgres, sqlite, state};
+use world::{Target, catalogue, ended_within, migrate, offline_postgres, postgres, sqlite, state};
 
 /// Kills on each backend. `REPLANT_KILLS` asks for others.
 const KILLS: usize = 100;
@@ -62,17 +61,6 @@ fn killed_runs_end_as_others(name: &str, undisturbed: &dyn Fn() -> Target, fresh
         catalog::assert_same_constraints(&what, &constraints, &catalogue(&target));
     }
     println!("{name}: {kills} kills, {ends} runs came to their end");
-}
-
-fn ended_within(run: &mut Child, wait: Duration) -> bool {
-    let clock = Instant::now();
-    while clock.elapsed() < wait {
-        if run.try_wait().unwrap().is_some() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    false
 }
 
 #[test]

@@ -8,6 +8,8 @@ use replant_core::Stop;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use crate::error::Error;
+
 /// How often it is looked whether a signal came, to tell the operator.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -15,9 +17,15 @@ const LOOK: Duration = Duration::from_millis(20);
 const RUN: &str =
     "asked to stop: the chunks under way are finished first; a second signal ends at once, and loses nothing";
 
-/// Ties the signals to `stop`. Ending at once is safe: what is not committed is rolled back, and its chunk done again.
-pub(crate) fn install(stop: &Stop) -> io::Result<()> {
-    install_saying(stop, RUN)
+/// What a run is asked to stop by, tied to the signals. Ending at once is safe: what is not committed is rolled back, and its chunk done
+/// again.
+///
+/// # Errors
+/// The system refuses.
+pub(crate) fn stop() -> Result<Stop, Error> {
+    let stop = Stop::default();
+    install_saying(&stop, RUN).map_err(Error::io("listen for signals"))?;
+    Ok(stop)
 }
 
 /// Ties the signals to `stop`, and says `what` when the first one came. A second one ends the program at once.

@@ -64,7 +64,14 @@ impl Step for Entries {
         let currencies = cx.lookup::<Currencies>()?;
         let snapshot = Snapshot(cx.snapshot());
         let doubles = Doubles::read(cx, &users, &currencies.0, snapshot)?;
-        Ok(Lookups { users, currencies, doubles, plan: cx.plan(), snapshot, first_written: cx.first_written()? })
+        Ok(Lookups {
+            users,
+            currencies,
+            doubles,
+            plan: cx.plan(),
+            snapshot,
+            first_written: cx.first_written(|| cx.before())?,
+        })
     }
 
     fn transform(

@@ -34,7 +34,7 @@ pub struct Lookups {
     followers: Followers,
     plan: Arc<StepPlan>,
     /// In a replay: what became of the projects before.
-    before: Standings,
+    before: Arc<Standings>,
 }
 
 /// The projects that the platform had: slug and id.

@@ -216,7 +216,7 @@ mod tests {
             platform: [("knepp-wildland".to_owned(), 7)].into_iter().collect(),
             followers: Followers::default(),
             plan: Arc::new(StepPlan::of(1..=9, IdBlock::new(vec![(101, 9)]))),
-            before: Standings::default(),
+            before: Arc::default(),
         }
     }
 

@@ -110,14 +110,15 @@ impl Step for Accounts {
     }
 
     fn prepare(cx: &Prepare<'_>) -> Result<Lookups, PrepareError> {
+        let before = cx.before()?;
         Ok(Lookups {
             followed: cx.followed("accounts")?.into(),
             identity: Identity::build(cx)?,
             countries: cx.lookup::<Countries>()?,
             plan: cx.plan(),
             snapshot: Snapshot(cx.snapshot()),
-            first_written: cx.first_written()?,
-            before: cx.before()?,
+            first_written: cx.first_written(|| Ok(Arc::clone(&before)))?,
+            before,
             closed: cx.target("replant_changes", |db| Closing::before(db, Self::NAME))?,
         })
     }

@@ -28,7 +28,7 @@ pub struct Lookups {
     pub(crate) snapshot: Snapshot,
     pub(crate) first_written: FirstWritten,
     /// In a replay: the accounts that users had before.
-    pub(crate) before: Standings,
+    pub(crate) before: Arc<Standings>,
     /// Accounts that were closed before, by the users for whose sake.
     pub(crate) closed: FxHashMap<Key, Vec<i64>>,
 }

@@ -16,7 +16,6 @@ mod customers;
 mod known;
 mod legacy;
 
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 use replant_core::{CatchUp, Rejudged, Settings, Silent, Stop};
@@ -24,7 +23,7 @@ use replant_testkit::postgres;
 
 use known::{Known, Names, Theirs, assert_same, assert_same_but_for, tables};
 use legacy::Legacy;
-use world::{Target, program};
+use world::{Target, ended_within, program};
 
 /// What a test varies.
 #[derive(Debug, Clone, Copy)]
@@ -185,15 +184,4 @@ fn a_catch_up_that_is_killed_ends_as_others() {
         }
         println!("{kills} kills, {ends} catch-ups came to their end");
     });
-}
-
-fn ended_within(run: &mut Child, wait: Duration) -> bool {
-    let clock = Instant::now();
-    while clock.elapsed() < wait {
-        if run.try_wait().unwrap().is_some() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    false
 }

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use replant_core::db::{Db, DbUrl, Role};
@@ -81,6 +82,18 @@ pub(crate) fn program(args: &[&str], legacy: &Path, target: &Target) -> Command 
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     program
+}
+
+/// Whether a process ends within a time.
+pub(crate) fn ended_within(run: &mut Child, wait: Duration) -> bool {
+    let clock = Instant::now();
+    while clock.elapsed() < wait {
+        if run.try_wait().unwrap().is_some() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    false
 }
 
 pub(crate) fn state(target: &Target, began: Timestamp) -> State {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use replant_core::ledger::{conflicts, quarantine};
-use replant_core::{CaughtUp, Registry, Stop};
+use replant_core::{CaughtUp, Registry};
 use serde::Serialize;
 
 use crate::app::App;
 use crate::arguments::{Form, On};
 use crate::command::Command;
-use crate::commands::{conflicts::Conflicts, migrate};
+use crate::commands::conflicts::noted;
+use crate::commands::migrate;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -79,8 +80,7 @@ Stop it at any time with Ctrl-C or SIGTERM; the same command goes on.
         let registry = cx.registry();
         known(&registry, &self.expect)?;
         migrate::confirm(cx, &environment, self.confirm.as_deref(), false)?;
-        let stop = Stop::default();
-        signals::install(&stop).map_err(Error::io("listen for signals"))?;
+        let stop = signals::stop()?;
         let (legacy, target) = (environment.legacy()?, environment.target()?);
         tracing::info!("from {}, into {}", legacy.place(), target.place());
         let migration = cx.migration(&registry, legacy, target, environment.settings(Vec::new(), false, None));
@@ -147,13 +147,7 @@ impl Account {
                 typed("trace TABLE ID", env)
             ));
         }
-        if self.conflicts > 0 {
-            parts.push(format!(
-                "Conflicts: of {} rows customers keep what the legacy database says otherwise: `{}`",
-                grouped(self.conflicts),
-                typed(Conflicts::NAME, env)
-            ));
-        }
+        parts.extend(noted(self.conflicts, env));
         parts.push(match self.complete {
             true => format!("State {} is in the target. Quarantined: {}", self.generation, grouped(self.quarantined)),
             false => format!("Stopped; to go on: {}", typed(CatchUp::NAME, env)),

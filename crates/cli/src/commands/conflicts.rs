@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::{grouped, json, print, render, table};
+use crate::typed::typed;
 
 /// List rows of which customers keep columns that the legacy database says otherwise now; shows no values
 #[derive(Debug, Args)]
@@ -50,6 +51,16 @@ impl Command for Conflicts {
         print(format!("{}{more}", render(table, 0..0)));
         Ok(Exit::Done)
     }
+}
+
+/// That there are some, and how to see them; none where there are none.
+pub(crate) fn noted(rows: u64, env: &str) -> Option<String> {
+    let command = typed(Conflicts::NAME, env);
+    let noted = format!(
+        "Conflicts: of {} rows customers keep what the legacy database says otherwise: `{command}`",
+        grouped(rows)
+    );
+    (rows > 0).then_some(noted)
 }
 
 fn cells(conflict: &Conflict) -> [String; 6] {

@@ -3,7 +3,7 @@
 use clap::Args;
 use replant_core::db::{Backend, Db, DbUrl, Role};
 use replant_core::ledger::runs;
-use replant_core::{KeyRange, Migration, Registry, Settings, Stop, Subset, ledger};
+use replant_core::{KeyRange, Migration, Registry, Settings, Subset, ledger};
 
 use crate::app::App;
 use crate::arguments::{Form, On, key_range};
@@ -102,8 +102,7 @@ pub(super) struct Running {
 pub(super) fn carry_out(cx: &Context, running: Running, as_json: bool) -> Result<Exit, Error> {
     let Running { legacy, target, settings, again } = running;
     let (environment, dry_run) = (settings.environment.clone(), settings.dry_run);
-    let stop = Stop::default();
-    signals::install(&stop).map_err(Error::io("listen for signals"))?;
+    let stop = signals::stop()?;
     let registry = cx.registry();
     let migration = cx.migration(&registry, legacy, target.clone(), settings);
     let account = if !dry_run && is_done(&migration, &registry, &target)? {

@@ -12,6 +12,7 @@ use replant_core::ledger::{alive, conflicts};
 use replant_core::{Instant, ledger};
 use serde::Serialize;
 
+use super::conflicts::noted;
 use super::constraints::{missing, warning};
 use crate::arguments::{Form, On};
 use crate::command::Command;
@@ -243,14 +244,7 @@ impl State {
                 ended,
             ]);
         }
-        let conflicts = match self.conflicts {
-            0 => String::new(),
-            rows => format!(
-                "\nConflicts: of {} rows customers keep what the legacy database says otherwise: {}",
-                grouped(rows),
-                typed("conflicts", &self.environment)
-            ),
-        };
+        let conflicts = noted(self.conflicts, &self.environment).map(|noted| format!("\n{noted}")).unwrap_or_default();
         format!("{}{conflicts}", render(table, 0..0))
     }
 

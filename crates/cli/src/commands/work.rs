@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clap::Args;
-use replant_core::Stop;
 use replant_core::db::{Db, Role};
 
 use super::migrate;
@@ -67,8 +66,7 @@ Examples:
         tracing::info!("from {}, into {}", legacy.place(), target.place());
         migrate::confirm(cx, &environment, self.confirm.as_deref(), false)?;
         let settings = environment.settings(self.only.clone(), false, self.workers.map(usize::from));
-        let stop = Stop::default();
-        signals::install(&stop).map_err(Error::io("listen for signals"))?;
+        let stop = signals::stop()?;
         let registry = cx.registry();
         let migration = cx.migration(&registry, legacy, target.clone(), settings);
         let only: String = self.only.iter().map(|only| format!(" --only {only}")).collect();

@@ -293,38 +293,43 @@ impl Prepare<'_> {
             self.wait_for(step)?;
         }
         let mut target = self.target.get()?;
-        if self.again == Again::Rereading {
-            return ledger::frozen::load(&mut target, T::NAME)?.ok_or(PrepareError::NotDone(self.step));
-        }
-        if self.again == Again::Looking {
-            let mut reading: T = ledger::frozen::load(&mut target, T::NAME)?.ok_or(PrepareError::NotDone(self.step))?;
-            let ours = ledger::plan::ours(&mut target)?;
-            reading.extend(T::read(&mut target, &ours).map_err(|source| self.query(T::NAME, source))?);
-            return Ok(reading);
-        }
-        target.write(|db| {
-            // Of two processes of a run the second finds the reading of the first. Nobody replays beside another one.
-            if self.again == Again::Not {
-                ledger::stage::lock(db, self.step).map_err(LedgerError::from)?;
+        let known = |first: Option<T>| first.ok_or(PrepareError::NotDone(self.step));
+        match self.again {
+            Again::Rereading => known(ledger::frozen::load(&mut target, T::NAME)?),
+            Again::Looking => {
+                let first = known(ledger::frozen::load(&mut target, T::NAME)?)?;
+                self.extended(&mut target, Some(first))
             }
-            let first: Option<T> = ledger::frozen::load(db, T::NAME)?;
-            match first {
-                Some(first) if self.again != Again::Extending => Ok(first),
-                first => {
-                    let ours = ledger::plan::ours(db)?;
-                    let now = T::read(db, &ours).map_err(|source| self.query(T::NAME, source))?;
-                    let reading = match first {
-                        None => now,
-                        Some(mut first) => {
-                            first.extend(now);
-                            first
-                        }
-                    };
-                    ledger::frozen::save(db, T::NAME, &reading)?;
-                    Ok(reading)
-                }
+            // Nobody replays beside another one.
+            Again::Extending => target.write(|db| {
+                let first = ledger::frozen::load(db, T::NAME)?;
+                self.freeze(db, first)
+            }),
+            Again::Not => target.write(|db| {
+                // Of two processes of a run the second finds the reading of the first.
+                ledger::stage::lock(db, self.step).map_err(LedgerError::from)?;
+                ledger::frozen::load(db, T::NAME)?.map_or_else(|| self.freeze(db, None), Ok)
+            }),
+        }
+    }
+
+    /// What stands in the target, or the first reading with what was added since.
+    fn extended<T: Frozen>(&self, db: &mut Db, first: Option<T>) -> Result<T, PrepareError> {
+        let ours = ledger::plan::ours(db)?;
+        let now = T::read(db, &ours).map_err(|source| self.query(T::NAME, source))?;
+        Ok(match first {
+            None => now,
+            Some(mut first) => {
+                first.extend(now);
+                first
             }
         })
+    }
+
+    fn freeze<T: Frozen>(&self, db: &mut Db, first: Option<T>) -> Result<T, PrepareError> {
+        let reading = self.extended(db, first)?;
+        ledger::frozen::save(db, T::NAME, &reading)?;
+        Ok(reading)
     }
 
     /// The columns that point to `table` and that the settings let follow a row which is merged into another one.
@@ -345,27 +350,35 @@ impl Prepare<'_> {
     ///
     /// # Errors
     /// The ledger fails.
-    pub fn before(&self) -> Result<Standings, PrepareError> {
+    pub fn before(&self) -> Result<Arc<Standings>, PrepareError> {
         match self.again {
-            Again::Not => Ok(Standings::default()),
+            Again::Not => Ok(Arc::default()),
             Again::Looking | Again::Extending | Again::Rereading => {
-                Ok(ledger::history::standings(&mut *self.target.get()?, self.step)?.unwrap_or_default())
+                let standings = ledger::history::standings(&mut *self.target.get()?, self.step)?;
+                Ok(Arc::new(standings.unwrap_or_default()))
             }
         }
     }
 
     /// In which state of the legacy database each row of the step was first written: a value that a rule takes from that, such as the
-    /// time at which it was frozen, stays what it was in later ones.
+    /// time at which it was frozen, stays what it was in later ones. `before` is asked for what [`before`](Self::before) says, where
+    /// there are later ones.
     ///
     /// # Errors
-    /// The ledger fails.
-    pub fn first_written(&self) -> Result<FirstWritten, PrepareError> {
-        match self.again {
-            Again::Not => Ok(FirstWritten::at(self.snapshot)),
-            Again::Looking | Again::Extending | Again::Rereading => {
-                Ok(ledger::first::read(&mut *self.target.get()?, self.step, self.plan, self.snapshot)?)
-            }
+    /// The ledger fails, or `before` does.
+    pub fn first_written(
+        &self,
+        before: impl FnOnce() -> Result<Arc<Standings>, PrepareError>,
+    ) -> Result<FirstWritten, PrepareError> {
+        if self.again == Again::Not {
+            return Ok(FirstWritten::at(self.snapshot));
         }
+        let states = ledger::generations::all(&mut *self.target.get()?)?;
+        if states.iter().all(|state| state.snapshot_at == self.snapshot) {
+            return Ok(FirstWritten::at(self.snapshot));
+        }
+        let (before, plan) = (before()?, Arc::clone(self.plan));
+        Ok(ledger::first::read(&mut *self.target.get()?, self.step, (before, plan), &states, self.snapshot)?)
     }
 
     /// A lookup, built at the first call in this process.

@@ -16,13 +16,11 @@ use crate::storage::ledger::plan::{self, Later, NewStep, StepPlan};
 use crate::storage::ledger::{claim, generations};
 use crate::words::{Counts, KeySet};
 
-/// More keys than this many of a hundred, and than this many, do not go by themselves: the legacy database is half-restored, say.
-const GONE_OF_A_HUNDRED: u64 = 1;
-const GONE: u64 = 100;
+/// More keys of a table than so many, and than so many of a hundred, do not go by themselves: the legacy database is half-restored, say.
+const MOST_GONE: (u64, u64) = (100, 1);
 
 /// Likewise, rows that come out otherwise.
-const CHANGED_OF_A_HUNDRED: u64 = 10;
-const CHANGED: u64 = 1_000;
+const MOST_CHANGED: (u64, u64) = (1_000, 10);
 
 /// What a catch-up did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,9 +50,8 @@ pub struct CaughtUp {
 
 /// What the legacy table of a step, which was planned, has become.
 pub(crate) fn moved(plan: &StepPlan, now: &KeySet) -> Moved {
-    let added = now.iter().filter(|key| !plan.keys.contains(*key)).count() as u64;
-    let gone = plan.keys.iter().filter(|key| !now.contains(*key) && !plan.gone.contains(*key)).count() as u64;
-    Moved { added, gone }
+    let Later { added, gone } = Later::of(plan, now);
+    Moved { added: added.len(), gone: gone.without(&plan.gone).len() }
 }
 
 /// Of how many rows a table may lose more than it does by itself, or change: the table, and how many.
@@ -68,7 +65,7 @@ pub(crate) fn catch_up(run: &Running<'_>, steps: &[&dyn AnyStep], expected: &Exp
     let mut found = Vec::new();
     for step in steps {
         let state = differences(run, *step)?;
-        guard(*step, &state, expected)?;
+        guard_gone(*step, &state, expected)?;
         found.push(state);
     }
     let Some(looked) = replay::look(run, steps)? else { return stopped(run) };
@@ -76,7 +73,9 @@ pub(crate) fn catch_up(run: &Running<'_>, steps: &[&dyn AnyStep], expected: &Exp
         guard_changed(*step, state, *changed, expected)?;
     }
     let (generation, goes_on) = open(run, steps, &found)?;
-    let passes = match looked.changed.iter().all(|changed| *changed == 0) && found.iter().all(State::is_same) {
+    let passes = match looked.changed.iter().all(|changed| *changed == 0)
+        && found.iter().all(|state| state.has_same_keys() && !state.is_open)
+    {
         true => replay::ends(run, steps, &looked)?,
         false => {
             drop(looked);
@@ -85,14 +84,10 @@ pub(crate) fn catch_up(run: &Running<'_>, steps: &[&dyn AnyStep], expected: &Exp
         }
     };
     if passes.complete {
-        let mut target = run.databases.target.get()?;
-        if generations::current(&mut target)?.is_some_and(|current| current.ended_at.is_none()) {
-            generations::end(&mut target)?;
-        }
+        generations::end(&mut *run.databases.target.get()?)?;
     }
     let caught_up = passes.steps.into_iter().zip(found).map(|((step, Pass { moved, rejudged }), state)| {
-        let gone = state.later.gone.iter().filter(|key| !state.gone_before.contains(*key)).count() as u64;
-        let back = state.gone_before.iter().filter(|key| !state.later.gone.contains(*key)).count() as u64;
+        let (gone, back) = (state.newly_gone(), state.gone_before.without(&state.later.gone).len());
         // One that goes on planned them before it was killed.
         let planned =
             state.layers.iter().filter(|(layer, _)| goes_on && *layer == generation).map(|(_, keys)| keys).sum::<u64>();
@@ -109,7 +104,7 @@ fn stopped(run: &Running<'_>) -> Result<CatchUp, RunError> {
 
 /// Plans what the state has of a step that earlier ones had not, and what it has not any more.
 fn extend(run: &Running<'_>, step: &dyn AnyStep, generation: i64, state: &State) -> Result<(), RunError> {
-    if state.later.added.is_empty() && state.later.gone == state.gone_before {
+    if state.has_same_keys() {
         return Ok(());
     }
     let new = NewStep {
@@ -137,9 +132,20 @@ struct State {
 }
 
 impl State {
-    /// Whether it has the keys that the state before had, and they are moved.
-    fn is_same(&self) -> bool {
-        self.later.added.is_empty() && self.later.gone == self.gone_before && !self.is_open
+    /// Whether it has the keys that the state before had.
+    fn has_same_keys(&self) -> bool {
+        self.later.added.is_empty() && self.later.gone == self.gone_before
+    }
+
+    /// How many keys the state before had, and it has not.
+    fn newly_gone(&self) -> u64 {
+        self.later.gone.without(&self.gone_before).len()
+    }
+
+    /// Whether so many of its rows are more than `most` and more than `of_a_hundred` of a hundred, and nobody has said that it is so.
+    fn is_too_much(&self, table: &str, rows: u64, (most, of_a_hundred): (u64, u64), expected: &Expected) -> bool {
+        let is_expected = expected.iter().any(|(of, most)| of == table && *most >= rows);
+        rows > most && rows * 100 > self.keys * of_a_hundred && !is_expected
     }
 }
 
@@ -147,35 +153,28 @@ fn differences(run: &Running<'_>, step: &dyn AnyStep) -> Result<State, RunError>
     run.reporter.event(&Event::Planning { step: step.name() });
     let plan = plan::load(&mut *run.databases.target.get()?, step.name())?.ok_or(RunError::NotDone(step.name()))?;
     let now = run.patiently(step.name(), || run::keys(step, &run.databases.legacy))?;
-    let added = now.iter().filter(|key| !plan.keys.contains(*key)).collect();
-    let gone = plan.keys.iter().filter(|key| !now.contains(*key)).collect();
+    let later = Later::of(&plan, &now);
     let layers = plan.layers.iter().map(|layer| (layer.generation, layer.keys.len())).collect();
     let is_open = !claim::open(&mut *run.databases.target.get()?, step.name())?.is_empty();
-    Ok(State { keys: plan.keys.len(), later: Later { added, gone }, gone_before: plan.gone, layers, is_open })
+    Ok(State { keys: plan.keys.len(), later, gone_before: plan.gone, layers, is_open })
 }
 
 /// A legacy database that is half-restored must not look like one whose rows were deleted.
-fn guard(step: &dyn AnyStep, state: &State, expected: &Expected) -> Result<(), RunError> {
-    let gone = state.later.gone.iter().filter(|key| !state.gone_before.contains(*key)).count() as u64;
-    let table = step.legacy_table();
-    if gone > GONE && gone * 100 > state.keys * GONE_OF_A_HUNDRED && !is_expected(expected, table, gone) {
-        return Err(RunError::ManyGone { table, gone, of: state.keys });
+fn guard_gone(step: &dyn AnyStep, state: &State, expected: &Expected) -> Result<(), RunError> {
+    let (table, gone) = (step.legacy_table(), state.newly_gone());
+    match state.is_too_much(table, gone, MOST_GONE, expected) {
+        true => Err(RunError::ManyGone { table, gone, of: state.keys }),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 /// Nor must one of another company, or with a column emptied by mistake, look like one that was kept up.
 fn guard_changed(step: &dyn AnyStep, state: &State, changed: u64, expected: &Expected) -> Result<(), RunError> {
     let table = step.legacy_table();
-    if changed > CHANGED && changed * 100 > state.keys * CHANGED_OF_A_HUNDRED && !is_expected(expected, table, changed)
-    {
-        return Err(RunError::ManyChanged { table, changed, of: state.keys });
+    match state.is_too_much(table, changed, MOST_CHANGED, expected) {
+        true => Err(RunError::ManyChanged { table, changed, of: state.keys }),
+        false => Ok(()),
     }
-    Ok(())
-}
-
-fn is_expected(expected: &Expected, table: &str, rows: u64) -> bool {
-    expected.iter().any(|(of, most)| of == table && *most >= rows)
 }
 
 /// The state that the target is brought to: a new one where the legacy database is later than that of the last, or has keys that

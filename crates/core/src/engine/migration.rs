@@ -29,7 +29,7 @@ use crate::storage::ledger::mends::{self, Mend};
 use crate::storage::ledger::owner::Owner;
 use crate::storage::ledger::plan;
 use crate::storage::ledger::runs::{self, End};
-use crate::storage::ledger::{self, LedgerError};
+use crate::storage::ledger::{self, LedgerError, stage};
 use crate::storage::pool::PoolError;
 
 /// Reads when the legacy database was frozen.
@@ -114,9 +114,7 @@ impl Migration<'_> {
         let work = |run: &Running<'_>| {
             let report = live::steps(run, &steps)?;
             let mut target = run.databases.target.get()?;
-            if all_done(&mut target, &all).is_ok()
-                && generations::current(&mut target)?.is_some_and(|now| now.ended_at.is_none())
-            {
+            if all_done(&mut target, &all).is_ok() {
                 generations::end(&mut target)?;
             }
             Ok(report)
@@ -134,9 +132,7 @@ impl Migration<'_> {
         let steps = self.registry.ordered()?;
         let mut alone = None;
         let begin = |databases: &Databases, db: &mut Db| {
-            all_done(db, &steps)?;
-            let session = databases.target.dedicated().map_err(PoolError::from)?;
-            alone = Some(runs::replay_alone(session).map_err(RunError::Held)?);
+            alone = Some(done_and_alone(databases, db, &steps)?);
             Ok(mends::save(db, mends)?)
         };
         let work = |run: &Running<'_>| replay::replay(run, &steps);
@@ -158,9 +154,7 @@ impl Migration<'_> {
         let steps = self.registry.ordered()?;
         let mut alone = None;
         let begin = |databases: &Databases, db: &mut Db| {
-            all_done(db, &steps)?;
-            let session = databases.target.dedicated().map_err(PoolError::from)?;
-            alone = Some(runs::replay_alone(session).map_err(RunError::Held)?);
+            alone = Some(done_and_alone(databases, db, &steps)?);
             Ok(())
         };
         let work = |run: &Running<'_>| catch_up::catch_up(run, &steps, expected);
@@ -373,12 +367,16 @@ impl Migration<'_> {
 }
 
 fn all_done(db: &mut Db, steps: &[&dyn AnyStep]) -> Result<(), RunError> {
-    for step in steps {
-        if !plan::load(db, step.name())?.is_some_and(|plan| plan.done) {
-            return Err(RunError::NotDone(step.name()));
-        }
-    }
-    Ok(())
+    let done = stage::done(db)?;
+    let open = steps.iter().map(|step| step.name()).find(|name| !done.iter().any(|done| done == name));
+    open.map_or(Ok(()), |name| Err(RunError::NotDone(name)))
+}
+
+/// Makes sure that every step is done, and that nobody else judges rows again for as long as the connection that comes back is kept.
+fn done_and_alone(databases: &Databases, db: &mut Db, steps: &[&dyn AnyStep]) -> Result<Db, RunError> {
+    all_done(db, steps)?;
+    let session = databases.target.dedicated().map_err(PoolError::from)?;
+    runs::replay_alone(session).map_err(RunError::Held)
 }
 
 /// What a run does: its steps, in order, and the domains or steps to which its operator limited it (none: all).

@@ -213,7 +213,7 @@ impl<S: Step> AnyStep for Erased<S> {
 }
 
 impl<S: Step> Prepared<S> {
-    /// The rows of a span, page by page, until they weigh too much. Rows that came since the keys were read are left out.
+    /// The rows of a span, page by page, until they weigh too much.
     fn pages(
         &self,
         legacy: &Pool,
@@ -251,12 +251,14 @@ impl<S: Step> Prepared<S> {
                 goes_on();
             }
         })?;
-        let read: QueryResult<(Vec<S::Legacy>, KeyRange)> = read;
-        let (mut rows, range) = read?;
-        let keys = self.plan.added(layer);
-        rows.retain(|row| keys.contains(row.key()));
-        Ok((rows, range))
+        Ok(read?)
     }
+}
+
+/// The keys of which there is no row.
+fn missing<L: LegacyRow>(keys: impl Iterator<Item = Key>, rows: &[L]) -> Vec<Key> {
+    let there: FxHashSet<Key> = rows.iter().map(L::key).collect();
+    keys.filter(|key| !there.contains(key)).collect()
 }
 
 /// Keys that are asked for at once.
@@ -272,8 +274,12 @@ impl<S: Step> PreparedStep for Prepared<S> {
     ) -> Result<(Box<dyn ReadRows>, KeyRange), ChunkError> {
         let (mut rows, range) = self.pages(legacy, span, weight)?;
         let keys = self.plan.added(span.layer);
-        let there: FxHashSet<Key> = rows.iter().map(S::Legacy::key).collect();
-        let mut absent: Vec<Key> = keys.range(range).filter(|key| !there.contains(key)).collect();
+        let mut absent = Vec::new();
+        // The legacy database may have changed since the keys were read.
+        if !keys.range(range).eq(rows.iter().map(S::Legacy::key)) {
+            rows.retain(|row| keys.contains(row.key()));
+            absent = missing(keys.range(range), &rows);
+        }
         let (mut starts, mut waiting) = (None, FxHashMap::default());
         if let Some(followers) = S::followers(&self.lookups).filter(|followers| !followers.is_empty()) {
             // A unit stands together: by its leader, then by key. Rows that follow a leader elsewhere go there.
@@ -284,8 +290,7 @@ impl<S: Step> PreparedStep for Prepared<S> {
             let joining = followers.joining(keys, range);
             let wanted = joining.clone();
             let joined = legacy.ask(move |db, _| S::Legacy::with_keys(db, &wanted))??;
-            let there: FxHashSet<Key> = joined.iter().map(S::Legacy::key).collect();
-            absent.extend(joining.into_iter().filter(|key| !there.contains(key)));
+            absent.extend(missing(joining.into_iter(), &joined));
             rows.extend(joined);
             let leaders: FxHashSet<Key> = absent.iter().copied().collect();
             let follows = rows.iter().filter_map(|row| Some((row.key(), followers.leader_of(row.key())?)));

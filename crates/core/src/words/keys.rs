@@ -166,6 +166,12 @@ impl KeySet {
         self.keys.range_cardinality(ordered(range.lo)..=ordered(range.hi))
     }
 
+    /// Those that `other` has not.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        Self { keys: &self.keys - &other.keys, ranks: OnceLock::new() }
+    }
+
     /// The keys, ascending.
     pub fn iter(&self) -> impl Iterator<Item = Key> + '_ {
         self.keys.iter().map(key)

@@ -7,7 +7,7 @@ use clap::Args;
 use replant_core::db::Db;
 use replant_core::ledger::mends::{self, Mend};
 use replant_core::ledger::{history, quarantine};
-use replant_core::{AnyStep, Key, Registry, Rejudged, Stop};
+use replant_core::{AnyStep, Key, Registry, Rejudged};
 use serde::Serialize;
 
 use super::problems::Problems;
@@ -81,8 +81,7 @@ impl Replay {
             Some(folder) => read(&mut db, &registry, folder, self.exact, &mut mended)?,
         };
         migrate::confirm(cx, &environment, self.confirm.as_deref(), false)?;
-        let stop = Stop::default();
-        signals::install(&stop).map_err(Error::io("listen for signals"))?;
+        let stop = signals::stop()?;
         let (legacy, target) = (environment.legacy()?, environment.target()?);
         tracing::info!("from {}, into {}", legacy.place(), target.place());
         let migration = cx.migration(&registry, legacy, target, environment.settings(Vec::new(), false, None));

@@ -1,9 +1,10 @@
 //! A chunk of one step: its rows are read ([`rows`]), judged ([`judged`]), written and closed in one transaction ([`ready`]).
 //!
 //! The engine knows it by its [`forms`], whatever its step. What becomes of its rows is counted in one place ([`closing`]): for the
-//! first time, judged again ([`rejudge`]), or without what foreign keys refuse ([`expel`]).
+//! first time, judged again ([`due`], [`rejudge`]), or without what foreign keys refuse ([`expel`]).
 
 mod closing;
+mod due;
 mod ends;
 mod error;
 mod expel;

@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashSet;
+
 use super::closing::{Closing, close};
+use super::due::look;
 use super::ends::{ByTarget, Kept};
 use super::error::ChunkError;
 use super::expel::expel;
 use super::forms::{Committed, Expelled, ReadyChunk, Trial, TrialRow, Writer};
 use super::judged::Judged;
-use super::rejudge::{look, rejudge};
+use super::rejudge::{Beside, rejudge};
 use super::rejudged::Rejudged;
 use crate::contract::legacy::LegacyRow;
 use crate::contract::step::Step;
@@ -35,12 +38,13 @@ impl<S: Step> ReadyChunk for Judged<S> {
             let Writer { owner, by_set } = writer;
             by_set::guarded(db)?;
             alive::name_work(db, owner, S::NAME, claim.chunk)?;
-            if self.starts.is_some() && moved::any(db, S::NAME, self.rows.iter().map(LegacyRow::key))? {
+            let left = if self.starts.is_some() { moved::keys(db, S::NAME)? } else { FxHashSet::default() };
+            if self.rows.iter().any(|row| left.contains(&row.key())) {
                 // Rows of it stood in other chunks: it begins as one that has none, and is judged again.
                 if !ledger::close::close(db, S::NAME, owner, claim, (&ChunkResult::default(), &[]))? {
                     return Err(ChunkError::LeaseLost);
                 }
-                let (done, counts) = rejudge(self, db, claim.chunk, began)?;
+                let (done, counts) = rejudge(self, db, claim.chunk, (began, Beside::Left(&left)))?;
                 let refused = usize::try_from(done.refused).unwrap_or(usize::MAX);
                 return Ok(Committed { counts: counts.unwrap_or_default(), refused, absent: self.absent.len() });
             }
@@ -57,7 +61,7 @@ impl<S: Step> ReadyChunk for Judged<S> {
         }
         db.write(|db| {
             by_set::guarded(db)?;
-            rejudge(self, db, chunk, started).map(|(done, _)| done)
+            rejudge(self, db, chunk, (started, Beside::Any)).map(|(done, _)| done)
         })
     }
 

@@ -7,44 +7,31 @@ use roaring::RoaringBitmap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::closing::{Closing, Gone, close};
-use super::ends::{ByTarget, Kept, RowEnd};
+use super::due::{Due, Rejudging, is_same};
+use super::ends::{ByTarget, Kept};
 use super::error::ChunkError;
 use super::judged::Judged;
 use super::rejudged::Rejudged;
 use super::take_out::{TakenOut, Written, deleted, is_in, take_out_all, written};
 use crate::contract::legacy::LegacyRow;
 use crate::contract::step::Step;
-use crate::storage::bulk::{Before, Conflict, RowKey, Rows as _, Settled, UnitIndex, Writing, settle, take_back};
+use crate::storage::bulk::{Conflict, RowKey, Rows as _, Settled, UnitIndex, Writing, settle, take_back};
 use crate::storage::db::Db;
 use crate::storage::imprint::{Packed, Table, Value};
 use crate::storage::ledger::changes::RowName;
 use crate::storage::ledger::moved::Moving;
 use crate::storage::ledger::plan::{self, Ours};
-use crate::storage::ledger::recorded::{self, ByKey};
-use crate::storage::ledger::row::Recorded;
+use crate::storage::ledger::recorded;
 use crate::storage::ledger::{changes, conflicts, first, imprints, moved};
-use crate::words::{Counts, Key, Outcome, Root};
+use crate::words::{Counts, Key, Outcome};
 
-/// What is to be done about the units of a chunk.
-#[derive(Default)]
-struct Due {
-    /// Units that are written: they are new, or come out otherwise.
-    write: RoaringBitmap,
-    /// Units that were written and are refused now.
-    out: Vec<UnitIndex>,
-    /// Rows that were written for units which come in still, and do not belong to them any more.
-    surplus: Vec<RowKey>,
-}
-
-/// A chunk that is judged again, beside what is recorded of its rows.
-struct Rejudging<'a, S: Step> {
-    judged: &'a Judged<S>,
-    chunk: i64,
-    recorded: ByKey,
-    gone: Gone,
-    before: Before,
-    /// The unit of each row.
-    unit_of: FxHashMap<Key, UnitIndex>,
+/// Where rows may stand that come to a chunk.
+#[derive(Clone, Copy)]
+pub(crate) enum Beside<'a> {
+    /// In any other chunk: some are judged at the same time.
+    Any,
+    /// In none any more: these were left for whoever takes them.
+    Left(&'a FxHashSet<Key>),
 }
 
 /// See [`ReadyChunk::commit_again`](super::forms::ReadyChunk::commit_again): the chunk in its transaction, once it is known that it
@@ -58,7 +45,7 @@ pub(crate) fn rejudge<S: Step>(
     judged: &Judged<S>,
     db: &mut Db,
     chunk: i64,
-    started: Instant,
+    (started, beside): (Instant, Beside<'_>),
 ) -> Result<(Rejudged, Option<Counts>), ChunkError> {
     let (mut recorded, digest) = recorded::of_chunk(db, S::NAME, chunk)?;
     let mut imprint = imprints::of_chunk(db, chunk)?;
@@ -74,19 +61,21 @@ pub(crate) fn rejudge<S: Step>(
         let row = recorded.remove(key).map(|recorded| (recorded, only(&imprint, *key)));
         row.map_or(Ok(()), |row| moved::leave(db, S::NAME, chunk, *key, &row))?;
     }
-    let mut elsewhere = Vec::new();
-    for key in judged.rows.iter().map(LegacyRow::key).filter(|key| !recorded.contains_key(key)).collect::<Vec<_>>() {
-        if let Some((found, tables)) = elsewhere_recorded::<S>(db, key)? {
-            recorded.insert(key, found);
+    let elsewhere: Vec<Key> = own.iter().filter(|key| !recorded.contains_key(key)).copied().collect();
+    for key in &elsewhere {
+        let found = match beside {
+            Beside::Any => elsewhere_recorded::<S>(db, *key)?,
+            Beside::Left(left) if left.contains(key) => moved::take(db, S::NAME, *key)?,
+            Beside::Left(_) => None,
+        };
+        if let Some((found, tables)) = found {
+            recorded.insert(*key, found);
             imprint.extend(tables);
         }
-        elsewhere.push(key);
     }
     let stays = |key| own.contains(&key) || gone.rows.contains_key(&key);
     imprint.iter_mut().for_each(|table| table.retain(stays));
-    let before = Before::new(db, &S::Rows::models(), imprint)?;
-    let unit_of = (0..judged.units()).flat_map(|unit| judged.unit(unit).iter().map(move |row| (row.key(), unit)));
-    let rejudging = Rejudging { judged, chunk, recorded, gone, before, unit_of: unit_of.collect() };
+    let rejudging = Rejudging::new(db, (judged, chunk), (recorded, gone), imprint)?;
 
     let due = rejudging.due()?;
     let mut done = Rejudged { read: judged.rows.len() as u64, ..Rejudged::default() };
@@ -113,25 +102,6 @@ pub(crate) fn rejudge<S: Step>(
         }
     }
     Ok((done, counts))
-}
-
-/// How many rows of a chunk come out otherwise than they are recorded. Rows that have left it, or come to it, are counted where they
-/// go.
-///
-/// # Errors
-/// The database fails.
-pub(crate) fn look<S: Step>(judged: &Judged<S>, db: &mut Db, chunk: i64) -> Result<u64, ChunkError> {
-    let recorded = recorded::rows(db, S::NAME, chunk)?;
-    let own: FxHashSet<Key> = judged.rows.iter().map(LegacyRow::key).collect();
-    let mut imprint = imprints::of_chunk(db, chunk)?;
-    imprint.iter_mut().for_each(|table| table.retain(|key| own.contains(&key)));
-    let before = Before::new(db, &S::Rows::models(), imprint)?;
-    let unit_of = (0..judged.units()).flat_map(|unit| judged.unit(unit).iter().map(move |row| (row.key(), unit)));
-    let gone = Gone::default();
-    let rejudging = Rejudging { judged, chunk, recorded, gone, before, unit_of: unit_of.collect() };
-    let due = rejudging.due()?;
-    let units: RoaringBitmap = due.out.into_iter().chain(due.write).collect();
-    Ok(units.into_iter().map(|unit| judged.unit(unit).len() as u64).sum())
 }
 
 /// What is known of a row that another chunk has, or has left. That chunk may be judged again at the same time: it is locked, and then
@@ -212,83 +182,6 @@ impl<S: Step> Rejudging<'_, S> {
         Ok(Wrote { settled, kept, surplus, cleared, changed: changed - refused, entangled })
     }
 
-    fn was_in(&self, unit: UnitIndex) -> bool {
-        self.judged.unit(unit).iter().any(|row| self.recorded.get(&row.key()).is_some_and(is_in))
-    }
-
-    /// The rows of a unit that are in the target, as they were recorded.
-    fn stays(&self, unit: UnitIndex) -> Vec<(Key, Recorded)> {
-        let keys = self.judged.unit(unit).iter().map(LegacyRow::key);
-        keys.filter_map(|key| Some((key, self.recorded.get(&key).filter(|row| is_in(row))?.clone()))).collect()
-    }
-
-    fn due(&self) -> Result<Due, ChunkError> {
-        let mut due = Due::default();
-        let nothing_refused = ByTarget::new(&[]);
-        for unit in 0..self.judged.units() {
-            let verdict = &self.judged.draft.verdicts[unit as usize];
-            match verdict.result {
-                Err(_) if self.was_in(unit) => due.out.push(unit),
-                Err(_) => {}
-                Ok(_) => {
-                    let mut ends = self.judged.ends(unit, &nothing_refused);
-                    let same = |(key, end): (Key, RowEnd)| {
-                        self.recorded.get(&key).is_some_and(|was| is_same::<S>(was, key, &end))
-                    };
-                    let deeds = self.recorded.get(&self.judged.unit(unit)[0].key()).map_or(0, |was| was.deeds);
-                    if deeds != verdict.deeds || !ends.all(same) {
-                        due.write.insert(unit);
-                    }
-                }
-            }
-        }
-        let mut seen: FxHashSet<RowKey> = FxHashSet::default();
-        for table in self.judged.imprint_of(&self.judged.draft.rows)? {
-            let known = self.before.table(&table.name);
-            for (place, key) in table.keys.iter().enumerate() {
-                let unit = self.unit_of[key];
-                let Some(known) = known else {
-                    due.write.insert(unit);
-                    continue;
-                };
-                let values = known.reading.arranged(&table.columns, |column| table.values[column][place].clone());
-                let row = known.reading.key(&values);
-                if known.rows.get(&row).is_none_or(|was| was.values != values) {
-                    due.write.insert(unit);
-                }
-                seen.insert((known.model.shape.name, row));
-            }
-        }
-        for known in &self.before.tables {
-            let name = known.model.shape.name;
-            let rows = known.rows.iter().filter(|(row, _)| !seen.contains(&(name, (*row).clone())));
-            for (row, was) in rows {
-                // Those of a unit that is refused, and was in, go with it.
-                let stays_or_went =
-                    |unit: UnitIndex| self.judged.draft.verdicts[unit as usize].result.is_ok() || !self.was_in(unit);
-                if self.unit_of.get(&was.key).is_some_and(|unit| stays_or_went(*unit)) {
-                    due.surplus.push((name, row.clone()));
-                }
-            }
-        }
-        Ok(due)
-    }
-
-    /// Whether a row comes out otherwise than it was recorded, were it but for its reason, or as it was mended in vain.
-    fn ledger_differs(&self) -> bool {
-        let nothing_refused = ByTarget::new(&[]);
-        (0..self.judged.units()).any(|unit| {
-            self.judged.unit(unit).iter().zip(self.judged.ends(unit, &nothing_refused)).any(|(row, (key, end))| {
-                !self.recorded.get(&key).is_some_and(|was| {
-                    let whole = || was.legacy_row.is_none() || was.legacy_row == serde_json::to_string(row).ok();
-                    // One that the target refused is written again, and refused again.
-                    let refused = was.outcome == Outcome::Quarantined && end.outcome != Outcome::Quarantined;
-                    (refused || is_same::<S>(was, key, &end)) && whole()
-                })
-            })
-        })
-    }
-
     /// Counts what became of the rows. Returns those that have come in.
     fn count(&self, settled: &Settled, kept: &Kept, changed: &RoaringBitmap, done: &mut Rejudged) -> Vec<Key> {
         let mut came_in = Vec::new();
@@ -328,19 +221,11 @@ impl<S: Step> Rejudging<'_, S> {
         settled.rewritten.conflicts.iter().map(found).collect()
     }
 
-    fn keys_of(&self, unit: UnitIndex) -> FxHashSet<Key> {
-        self.judged.unit(unit).iter().map(LegacyRow::key).collect()
-    }
-
     /// Deletes what was written for a unit that is refused now.
     fn take_out(&self, db: &mut Db, unit: UnitIndex, ours: &Ours) -> Result<TakenOut, ChunkError> {
         let rows = written(&self.before, &self.keys_of(unit));
         // One that went into another one's row, or into one that was there before, has none: what was done to that is taken back.
         self.delete(db, &rows, ours)
-    }
-
-    fn has_deeds(&self, key: Key) -> bool {
-        self.recorded.get(&key).is_some_and(|was| was.deeds != 0)
     }
 
     /// Takes back what was done to rows that were there before for units of which that comes out otherwise: it is done anew. Where the
@@ -463,14 +348,4 @@ fn by_id(key: &[Value]) -> RowName {
 
 fn row_key((known, key, _): Written<'_>) -> RowKey {
     (known.model.shape.name, key.clone())
-}
-
-/// Whether a row comes out as it was recorded.
-fn is_same<S: Step>(was: &Recorded, key: Key, end: &RowEnd) -> bool {
-    let own = || Root { step: S::NAME.to_owned(), key };
-    was.outcome == end.outcome
-        && was.code.as_deref() == end.code.map(|code| code.as_str())
-        && was.target == end.target
-        && was.table.as_deref() == end.table
-        && (end.outcome != Outcome::Quarantined || was.root == Some(end.root.clone().unwrap_or_else(own)))
 }

@@ -7,8 +7,9 @@ use super::error::ChunkError;
 use super::pointed::{PointedBy, pointed_by};
 use crate::storage::bulk::{Before, Known, UnitIndex, Was, whole_row};
 use crate::storage::db::Db;
-use crate::storage::failure::{Failure, Told, caught};
+use crate::storage::failure::{Failure, Told};
 use crate::storage::imprint::{Lock, Value};
+use crate::storage::ledger::LedgerError;
 use crate::storage::ledger::changes::{self, Change};
 use crate::storage::ledger::plan::Ours;
 use crate::storage::ledger::row::Recorded;
@@ -115,14 +116,10 @@ fn delete(db: &mut Db, known: &Known, key: &Vec<Value>, was: &Was, stands: &[Val
         whole.and_then(|whole| serde_json::from_str(&whole).ok()).unwrap_or_default();
     before.extend(known.reading.some_columns(&known.hashed(stands), 0..stands.len()));
     let sql = format!("DELETE FROM {} AS t WHERE {condition}", quoted(table));
-    let gone = match &mut *db {
-        Db::Pg(pg) => caught::execute(pg, &sql)?,
-        db => diesel::sql_query(sql).execute(db)?,
-    };
-    if gone == 0 {
+    if db.execute_caught(&sql)? == 0 {
         return Err(Told::not_taken(table));
     }
-    changes::forget_row(db, table, &known.name(key))?;
+    changes::forget_row(db, table, &known.name(key)).map_err(LedgerError::into_diesel)?;
     Ok(Change {
         table: table.into(),
         row: known.name(key),

@@ -277,7 +277,7 @@ impl Shared<'_> {
             let held = self.retried(|| {
                 let shorter = claim::shorten(
                     &mut *line.run.databases.target.get()?,
-                    line.step,
+                    (line.step, line.layer),
                     line.run.owner,
                     claim,
                     keys,
@@ -420,7 +420,7 @@ impl Shared<'_> {
     fn cut(&self, claim: &Claim, reason: &str) -> bool {
         let line = self.line;
         let Ok(mut target) = line.run.databases.target.get() else { return false };
-        claim::split(&mut target, line.step, line.run.owner, claim, line.keys(), reason).unwrap_or(false)
+        claim::split(&mut target, (line.step, line.layer), line.run.owner, claim, line.keys(), reason).unwrap_or(false)
     }
 
     /// Gives a chunk back. Where even that fails, its lease runs out or its owner is found dead.

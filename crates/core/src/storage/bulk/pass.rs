@@ -99,10 +99,9 @@ impl<'a> Pass<'a> {
     /// Executes a statement of ours; how many rows it touched.
     pub(super) fn execute(&mut self, sql: &str) -> QueryResult<usize> {
         match &mut *self.db {
+            Db::Pg(pg) if !self.finishing => self.mode.execute(pg, sql),
             // Nobody finds a unit where a step is finished, but the operator is told what was refused.
-            Db::Pg(pg) if self.finishing => caught::execute(pg, sql),
-            Db::Pg(pg) => self.mode.execute(pg, sql),
-            db => diesel::sql_query(sql).execute(db),
+            db => db.execute_caught(sql),
         }
     }
 

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use serde_json::Value as Json;
 
 use crate::storage::db::{Backend, Db};
-use crate::storage::failure::{Failure, Told, caught};
+use crate::storage::failure::{Failure, Told};
 use crate::storage::imprint::{Columns, Value};
 use crate::storage::ledger::LedgerError;
 use crate::storage::ledger::changes::{self, Done, RowName};
@@ -124,11 +124,7 @@ fn stands_there(db: &mut Db, done: &Done, column: &str, value: &Json, key: &str)
 }
 
 fn execute_on_one(db: &mut Db, table: &str, sql: &str) -> QueryResult<()> {
-    let rows = match db {
-        Db::Pg(pg) => caught::execute(pg, sql)?,
-        db => diesel::sql_query(sql).execute(db)?,
-    };
-    if rows == 1 { Ok(()) } else { Err(Told::not_taken(table)) }
+    if db.execute_caught(sql)? == 1 { Ok(()) } else { Err(Told::not_taken(table)) }
 }
 
 fn owned((column, value): (&String, &Json)) -> (String, Json) {

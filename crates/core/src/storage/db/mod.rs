@@ -14,7 +14,9 @@ mod url;
 use std::fmt;
 
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
-use diesel::{Connection, PgConnection, QueryResult, SqliteConnection};
+use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl, SqliteConnection};
+
+use crate::storage::failure::caught;
 
 pub use open::OpenError;
 pub use url::{DbUrl, UrlError};
@@ -107,6 +109,17 @@ impl Db {
             Db::My(_) => Backend::MariaDb,
             Db::Pg(_) => Backend::Postgres,
             Db::Lite(_) => Backend::Sqlite,
+        }
+    }
+
+    /// Executes a statement without parameters, in a block in which PostgreSQL tells what refuses it; how many rows it touched.
+    ///
+    /// # Errors
+    /// Whatever refuses it.
+    pub(crate) fn execute_caught(&mut self, sql: &str) -> QueryResult<usize> {
+        match self {
+            Db::Pg(pg) => caught::execute(pg, sql),
+            db => diesel::sql_query(sql).execute(db),
         }
     }
 

@@ -242,32 +242,8 @@ pub(crate) fn is_changed(step: &str, table: &str, what: &str) -> String {
     )
 }
 
-/// What was done to the columns of a change afterwards, and to no others, first things first.
-///
-/// # Errors
-/// The database fails, or a change cannot be read back.
-pub(crate) fn after(db: &mut Db, change: &Done) -> Result<Vec<Done>, LedgerError> {
-    let (target_id, key) = change.row.parts();
-    let of_table = ch::table.filter(ch::target_table.eq(change.table.clone())).filter(ch::id.gt(change.id));
-    let of_table = of_table.filter(ch::in_imprint.eq(false)).order(ch::id).select(DONE);
-    let rows: Vec<DoneRow> = match target_id {
-        Some(id) => of_table.filter(ch::target_id.eq(id)).load(db),
-        None => of_table.filter(ch::target_id.is_null()).filter(ch::target_key.eq(key)).load(db),
-    }
-    .attempt("read")?;
-    let all: Result<Vec<Done>, LedgerError> = rows.into_iter().filter_map(|row| done(row).transpose()).collect();
-    let known = |columns: &Columns| {
-        change.after.as_ref().is_some_and(|after| columns.keys().all(|column| after.contains_key(column)))
-    };
-    Ok(all?.into_iter().filter(|later| later.after.as_ref().is_some_and(known)).collect())
-}
-
-/// Tells what was done to columns of a row that the migration had written, from what it writes there now: to take it back is to
-/// come to that.
-///
-/// # Errors
-/// The database fails, or a change cannot be read back.
-pub(crate) fn rebase(db: &mut Db, table: &str, row: &RowName, columns: &Columns) -> Result<(), LedgerError> {
+/// What was done to a row that its imprint does not tell, first things first.
+fn of_row(db: &mut Db, table: &str, row: &RowName) -> Result<Vec<Done>, LedgerError> {
     let (target_id, key) = row.parts();
     let of_table = ch::table.filter(ch::target_table.eq(table.to_owned())).filter(ch::in_imprint.eq(false));
     let of_table = of_table.order(ch::id).select(DONE);
@@ -276,9 +252,31 @@ pub(crate) fn rebase(db: &mut Db, table: &str, row: &RowName, columns: &Columns)
         None => of_table.filter(ch::target_id.is_null()).filter(ch::target_key.eq(key)).load(db),
     }
     .attempt("read")?;
+    rows.into_iter().filter_map(|row| done(row).transpose()).collect()
+}
+
+/// What was done to the columns of a change afterwards, and to no others, first things first.
+///
+/// # Errors
+/// The database fails, or a change cannot be read back.
+pub(crate) fn after(db: &mut Db, change: &Done) -> Result<Vec<Done>, LedgerError> {
+    let known = |columns: &Columns| {
+        change.after.as_ref().is_some_and(|after| columns.keys().all(|column| after.contains_key(column)))
+    };
+    let mut all = of_row(db, &change.table, &change.row)?;
+    all.retain(|later| later.id > change.id && later.after.as_ref().is_some_and(known));
+    Ok(all)
+}
+
+/// Tells what was done to columns of a row that the migration had written, from what it writes there now: to take it back is to
+/// come to that.
+///
+/// # Errors
+/// The database fails, or a change cannot be read back.
+pub(crate) fn rebase(db: &mut Db, table: &str, row: &RowName, columns: &Columns) -> Result<(), LedgerError> {
     let mut open = columns.clone();
-    for change in rows {
-        let Some(Done { id, before: Some(mut before), .. }) = done(change)? else { continue };
+    for change in of_row(db, table, row)? {
+        let Done { id, before: Some(mut before), .. } = change else { continue };
         let mut is_other = false;
         for (column, value) in &mut before {
             if let Some(now) = open.remove(column) {
@@ -297,15 +295,10 @@ pub(crate) fn rebase(db: &mut Db, table: &str, row: &RowName, columns: &Columns)
 /// Removes what was done to a row that is taken out: one that is written in its place later has none of it.
 ///
 /// # Errors
-/// The database fails.
-pub(crate) fn forget_row(db: &mut Db, table: &str, row: &RowName) -> QueryResult<()> {
-    let (target_id, key) = row.parts();
-    let of_table = ch::table.filter(ch::target_table.eq(table.to_owned())).filter(ch::in_imprint.eq(false));
-    match target_id {
-        Some(id) => diesel::delete(of_table.filter(ch::target_id.eq(id))).execute(db),
-        None => diesel::delete(of_table.filter(ch::target_id.is_null()).filter(ch::target_key.eq(key))).execute(db),
-    }
-    .map(|_| ())
+/// The database fails, or a change cannot be read back.
+pub(crate) fn forget_row(db: &mut Db, table: &str, row: &RowName) -> Result<(), LedgerError> {
+    let ids: Vec<i64> = of_row(db, table, row)?.into_iter().map(|change| change.id).collect();
+    forget(db, &ids).attempt("written")
 }
 
 /// Removes columns of changes that were taken back, and changes of which nothing is left.
@@ -336,6 +329,9 @@ pub(crate) fn forget_columns(db: &mut Db, ids: &[i64], back: &[String]) -> Resul
 /// # Errors
 /// The database fails.
 pub(crate) fn forget(db: &mut Db, ids: &[i64]) -> QueryResult<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     diesel::delete(ch::table.filter(ch::id.eq_any(ids.to_vec()))).execute(db).map(|_| ())
 }
 

@@ -148,7 +148,7 @@ fn claim(db: &mut Db, owner: &Owner, wish: Wish<'_>) -> QueryResult<Option<(Clai
     if wished != range
         && let Some(wished) = keys.narrowed(wished)
     {
-        cut_out(db, step, chunk, keys, range, wished)?;
+        cut_out(db, (step, layer), chunk, keys, (range, wished))?;
         range = wished;
     }
     // A rest that is not worth a claim of its own goes along.
@@ -156,7 +156,7 @@ fn claim(db: &mut Db, owner: &Owner, wish: Wish<'_>) -> QueryResult<Option<(Clai
         && let Some((last, _)) = keys.cut(range, rows)
     {
         let first = KeyRange { lo: range.lo, hi: last };
-        cut_out(db, step, chunk, keys, range, first)?;
+        cut_out(db, (step, layer), chunk, keys, (range, first))?;
         range = first;
     }
     let token = format!("{:016x}", fastrand::u64(..));
@@ -178,8 +178,13 @@ fn claim(db: &mut Db, owner: &Owner, wish: Wish<'_>) -> QueryResult<Option<(Clai
 }
 
 /// Leaves the keys of `kept` to a chunk, and makes free ones of those before and after them.
-fn cut_out(db: &mut Db, step: &str, chunk: i64, keys: &KeySet, range: KeyRange, kept: KeyRange) -> QueryResult<()> {
-    let generation: i64 = c::table.find(chunk).select(c::generation).first(db)?;
+fn cut_out(
+    db: &mut Db,
+    (step, layer): (&str, i64),
+    chunk: i64,
+    keys: &KeySet,
+    (range, kept): (KeyRange, KeyRange),
+) -> QueryResult<()> {
     let count = |range| keys.count(range).cast_signed();
     diesel::update(c::table.find(chunk))
         .set((c::lo.eq(kept.lo), c::hi.eq(kept.hi), c::keys.eq(count(kept))))
@@ -193,7 +198,7 @@ fn cut_out(db: &mut Db, step: &str, chunk: i64, keys: &KeySet, range: KeyRange, 
             c::hi.eq(rest.hi),
             c::keys.eq(count(rest)),
             c::state.eq("free"),
-            c::generation.eq(generation),
+            c::generation.eq(layer),
         );
         diesel::insert_into(c::table).values(free).execute(db)?;
     }
@@ -248,13 +253,13 @@ pub fn release(db: &mut Db, owner: &Owner, claim: &Claim, reason: &str) -> Resul
     Ok(())
 }
 
-/// Cuts a chunk that is too much at once into two free ones. `false` where it has one key and cannot be cut.
+/// Cuts a chunk of a step, whose keys a state of the legacy database added, into two free ones: it is too much at once. `false` where it has one key and cannot be cut.
 ///
 /// # Errors
 /// The database fails.
 pub fn split(
     db: &mut Db,
-    step: &str,
+    of: (&str, i64),
     owner: &Owner,
     claim: &Claim,
     keys: &KeySet,
@@ -270,7 +275,8 @@ pub fn split(
             .set((c::state.eq("free"), c::reason.eq(reason)))
             .execute(db)?;
         if given_back == 1 {
-            cut_out(db, step, claim.chunk, keys, claim.range, KeyRange { lo: claim.range.lo, hi: last })?;
+            let first = KeyRange { lo: claim.range.lo, hi: last };
+            cut_out(db, of, claim.chunk, keys, (claim.range, first))?;
         }
         Ok::<_, diesel::result::Error>(())
     })
@@ -284,7 +290,7 @@ pub fn split(
 /// The database fails.
 pub fn shorten(
     db: &mut Db,
-    step: &str,
+    of: (&str, i64),
     owner: &Owner,
     claim: &mut Claim,
     keys: &KeySet,
@@ -299,7 +305,7 @@ pub fn shorten(
             let mine = claim.held().filter(c::owner.eq(owner.as_str().to_owned()));
             let held = diesel::update(mine).set(c::lease_until.eq(c::lease_until)).execute(db)? == 1;
             if held {
-                cut_out(db, step, claim.chunk, keys, claim.range, kept)?;
+                cut_out(db, of, claim.chunk, keys, (claim.range, kept))?;
             }
             Ok::<_, diesel::result::Error>(held)
         })

@@ -1,14 +1,16 @@
 //! In which state of the legacy database a row was first written: a value that a rule takes from that state stays what it was.
 
+use std::sync::Arc;
+
 use diesel::prelude::*;
 use jiff::Timestamp;
 use rustc_hash::FxHashMap;
 
 use super::error::{Attempt, LedgerError};
+use super::generations::{self, Generation};
 use super::plan::StepPlan;
 use super::standings::{Standing, Standings};
 use super::tables::replant_first as f;
-use super::{generations, history};
 use crate::storage::db::Db;
 use crate::words::Key;
 
@@ -22,9 +24,9 @@ pub struct FirstWritten {
 /// What is known of earlier states.
 #[derive(Debug, Clone)]
 struct Earlier {
-    standings: Standings,
-    /// The states that added keys, each with its keys' plan, in `plan`.
-    plan: std::sync::Arc<StepPlan>,
+    before: Arc<Standings>,
+    /// It knows which state added a key.
+    plan: Arc<StepPlan>,
     /// Rows that came in in a later state than that which added them.
     later: FxHashMap<Key, i64>,
     snapshots: FxHashMap<i64, Timestamp>,
@@ -38,8 +40,8 @@ impl FirstWritten {
 
     /// That of a row; of one that is not in the target, the last one.
     pub fn of(&self, key: Key) -> Timestamp {
-        let Some(Earlier { standings, plan, later, snapshots }) = &self.earlier else { return self.now };
-        if !matches!(standings.of(Some(key)), Standing::Live(_)) {
+        let Some(Earlier { before, plan, later, snapshots }) = &self.earlier else { return self.now };
+        if !matches!(before.of(Some(key)), Standing::Live(_)) {
             return self.now;
         }
         let generation = later.get(&key).copied().unwrap_or_else(|| plan.layer_of(key));
@@ -47,25 +49,21 @@ impl FirstWritten {
     }
 }
 
-/// Reads them.
+/// Reads them. `before`: what became of the step's rows before.
 ///
 /// # Errors
 /// The database fails.
 pub(crate) fn read(
     db: &mut Db,
     step: &str,
-    plan: &std::sync::Arc<StepPlan>,
+    (before, plan): (Arc<Standings>, Arc<StepPlan>),
+    states: &[Generation],
     now: Timestamp,
 ) -> Result<FirstWritten, LedgerError> {
-    let states = generations::all(db)?;
-    if states.iter().all(|state| state.snapshot_at == now) {
-        return Ok(FirstWritten::at(now));
-    }
-    let Some(standings) = history::standings(db, step)? else { return Ok(FirstWritten::at(now)) };
-    let snapshots = states.into_iter().map(|state| (state.n, state.snapshot_at)).collect();
+    let snapshots = states.iter().map(|state| (state.n, state.snapshot_at)).collect();
     let later = f::table.filter(f::step.eq(step.to_owned())).select((f::legacy_key, f::generation));
     let later = later.load(db).attempt("read")?.into_iter().collect();
-    Ok(FirstWritten { now, earlier: Some(Earlier { standings, plan: std::sync::Arc::clone(plan), later, snapshots }) })
+    Ok(FirstWritten { now, earlier: Some(Earlier { before, plan, later, snapshots }) })
 }
 
 /// Notes rows that have come in, unless there is but one state.

@@ -17,6 +17,7 @@ pub mod history;
 mod ids;
 pub(crate) mod imprints;
 mod install;
+mod layers;
 pub mod mends;
 pub(crate) mod moved;
 pub mod owner;

@@ -47,14 +47,13 @@ pub(crate) fn take(db: &mut Db, step: &str, key: Key) -> Result<Option<Moving>, 
     postcard::from_bytes(&found).map(Some).map_err(|_| unreadable(step))
 }
 
-/// Whether one of some rows has left its chunk and is not taken yet.
+/// The keys of the rows of a step that have left their chunk and are not taken yet.
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn any(db: &mut Db, step: &str, mut keys: impl Iterator<Item = Key>) -> Result<bool, LedgerError> {
+pub(crate) fn keys(db: &mut Db, step: &str) -> Result<FxHashSet<Key>, LedgerError> {
     let of_step = m::table.filter(m::step.eq(step.to_owned())).select(m::legacy_key);
-    let left: FxHashSet<Key> = of_step.load(db).attempt("read")?.into_iter().collect();
-    Ok(!left.is_empty() && keys.any(|key| left.contains(&key)))
+    Ok(of_step.load(db).attempt("read")?.into_iter().collect())
 }
 
 /// The rows of a step that have left their chunk and are not taken yet.
