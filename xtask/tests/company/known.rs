@@ -124,6 +124,19 @@ impl Known {
         Self::named(&Names::of(target), &tables(target))
     }
 
+    /// The same with rows that are gone.
+    pub(crate) fn without(mut self, gone: &BTreeSet<String>) -> Self {
+        let line = |line: String| {
+            let mut words: Vec<&str> = line.split(' ').collect();
+            if gone.contains(words[0]) {
+                words[2] = "source_gone";
+            }
+            words.join(" ")
+        };
+        self.ledger = self.ledger.into_iter().map(line).collect();
+        self
+    }
+
     /// Tables as they stood, told by names that were given later.
     pub(crate) fn named(names: &Names, tables: &[TableDump]) -> Self {
         Self { rows: names.rows(tables), ledger: names.ledger() }

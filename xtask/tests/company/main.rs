@@ -22,7 +22,7 @@ use replant_core::{CatchUp, Rejudged, Settings, Silent, Stop};
 use replant_testkit::postgres;
 
 use known::{Known, Names, Theirs, assert_same, assert_same_but_for, tables};
-use legacy::Legacy;
+use legacy::{Legacy, Vanished};
 use world::{Target, ended_within, program};
 
 /// What a test varies.
@@ -87,14 +87,16 @@ fn a_later_state_ends_as_if_it_had_been_the_first() {
     on_both(&|fresh| {
         for case in CASES {
             let now = Legacy::simulated(ROWS, case.seed);
+            let before = now.before(case.seed, 1);
+            let Vanished { left, counts, gone } = now.without_some(case.seed, &[&before]);
             let target = fresh(&now);
-            migrate(case, &now.before(case.seed, 1), &target);
-            catch_up(case, &now, &target);
+            migrate(case, &before, &target);
+            catch_up(case, &left, &target);
             let found = Known::of(&target);
-            assert_same(&format!("{case:?}"), &alone(case, &now, fresh), &found);
+            assert_same(&format!("{case:?}"), &alone(case, &counts, fresh).without(&gone), &found);
 
             // The same state again has nothing to say.
-            let again = catch_up(case, &now, &target);
+            let again = catch_up(case, &left, &target);
             for (step, done) in again.steps {
                 let nothing = Rejudged { read: done.rejudged.read, ..Rejudged::default() };
                 assert_eq!((step, done.rejudged, done.added > 0), (step, nothing, done.moved.read > 0));
@@ -110,11 +112,13 @@ fn three_later_states_in_a_row_do_too() {
         for case in CASES {
             let now = Legacy::simulated(ROWS, case.seed + 10);
             let target = fresh(&now);
-            migrate(case, &now.before(case.seed, 3), &target);
-            catch_up(case, &now.before(case.seed + 1, 2), &target);
-            catch_up(case, &now.before(case.seed + 2, 1), &target);
-            catch_up(case, &now, &target);
-            assert_same(&format!("{case:?}"), &alone(case, &now, fresh), &Known::of(&target));
+            let [first, second, third] = [0, 1, 2].map(|state| now.before(case.seed + state, 3 - state));
+            let Vanished { left, counts, gone } = now.without_some(case.seed, &[&first, &second, &third]);
+            migrate(case, &first, &target);
+            for state in [&second, &third, &left] {
+                catch_up(case, state, &target);
+            }
+            assert_same(&format!("{case:?}"), &alone(case, &counts, fresh).without(&gone), &Known::of(&target));
         }
     });
 }
@@ -125,23 +129,25 @@ fn what_customers_changed_meanwhile_is_theirs() {
         for case in CASES {
             let now = Legacy::simulated(ROWS, case.seed + 20);
             let before = now.before(case.seed, 1);
+            let Vanished { left, counts, gone } = now.without_some(case.seed, &[&before]);
             let target = fresh(&now);
             migrate(case, &before, &target);
             let migrated = tables(&target);
-            let addresses = customers::addresses(&mut now.db(), &mut before.db(), &mut target.open());
+            let addresses = customers::addresses(&mut left.db(), &mut before.db(), &mut target.open());
             customers::go_on(&mut target.open());
             customers::sign_up(&mut target.open(), &addresses);
             let changed = tables(&target);
-            catch_up(case, &now, &target);
+            catch_up(case, &left, &target);
 
             // Whoever signed up had done so before a migration of that state alone.
             let expected = fresh(&now);
             customers::sign_up(&mut expected.open(), &addresses);
-            migrate(case, &now, &expected);
+            migrate(case, &counts, &expected);
             let names = Names::of(&target);
             let theirs =
                 Theirs { migrated: &Known::named(&names, &migrated), changed: &Known::named(&names, &changed) };
-            assert_same_but_for(&format!("{case:?}"), &theirs, &Known::of(&expected), &Known::of(&target));
+            let expected = Known::of(&expected).without(&gone);
+            assert_same_but_for(&format!("{case:?}"), &theirs, &expected, &Known::of(&target));
         }
     });
 }
@@ -153,7 +159,8 @@ fn a_catch_up_that_is_killed_ends_as_others() {
         let case = CASES[0];
         let now = Legacy::simulated(ROWS, 30);
         let before = now.before(30, 1);
-        let expected = alone(case, &now, fresh);
+        let Vanished { left, counts, gone } = now.without_some(30, &[&before]);
+        let expected = alone(case, &counts, fresh).without(&gone);
         let seed = fastrand::u64(..);
         let mut random = fastrand::Rng::with_seed(seed);
         let begun = || {
@@ -161,7 +168,7 @@ fn a_catch_up_that_is_killed_ends_as_others() {
             migrate(case, &before, &target);
             target
         };
-        let again = |target: &Target| program(&["catch-up", "--env", "local"], now.path(), target).spawn().unwrap();
+        let again = |target: &Target| program(&["catch-up", "--env", "local"], left.path(), target).spawn().unwrap();
         let (target, clock) = (begun(), Instant::now());
         assert!(again(&target).wait().unwrap().success());
         let whole = clock.elapsed();

@@ -19,7 +19,7 @@ use super::refusal::Refusal;
 use crate::storage::bulk::{Rows, Tx};
 use crate::storage::db::Db;
 use crate::storage::indexes::UniqueIndex;
-use crate::storage::ledger::mends::Mends;
+use crate::storage::ledger::overlay::Overlay;
 use crate::storage::ledger::plan::{Ours, StepPlan};
 use crate::storage::ledger::standings::Standings;
 use crate::storage::ledger::{self, FirstWritten, LedgerError};
@@ -197,7 +197,7 @@ pub struct Prepare<'a> {
     pub(crate) snapshot: Timestamp,
     pub(crate) plan: &'a Arc<StepPlan>,
     pub(crate) cache: &'a LookupCache,
-    pub(crate) mends: &'a Mends,
+    pub(crate) overlay: &'a Overlay,
     pub(crate) pointers: &'a PointerRules,
     pub(crate) again: Again,
     /// The steps that it waits for.
@@ -218,7 +218,8 @@ impl Prepare<'_> {
     }
 
     /// Reads a legacy table from its first key to its last, a page at a time; the next page is read while `each` has the
-    /// rows of this one.
+    /// rows of this one. Rows that a later state of the legacy database has not any more come as they were read last, where
+    /// a step moves the table.
     ///
     /// # Errors
     /// The database fails.
@@ -255,21 +256,22 @@ impl Prepare<'_> {
     fn page<L: LegacyRow>(&self, after: Option<Key>, rows: i64) -> Result<Vec<L>, PrepareError> {
         let page = self.legacy.ask(move |db, _| L::page(db, after, rows))?;
         let mut page = page.map_err(|source| self.query(L::TABLE, source))?;
-        self.mends.apply(L::TABLE, &mut page, L::key)?;
+        let upto = page.last().map(L::key);
+        self.overlay.between(L::TABLE, &mut page, (after, upto), L::key)?;
         Ok(page)
     }
 
-    /// Reads the rows of a legacy table that have one of `keys`, ascending.
+    /// Reads the rows of a legacy table that have one of `keys`, ascending, likewise.
     ///
     /// # Errors
     /// The database fails.
     pub fn rows<L: LegacyRow>(&self, keys: &KeySet, mut each: impl FnMut(L)) -> Result<(), PrepareError> {
         let keys: Vec<Key> = keys.iter().collect();
         for some in keys.chunks(PAGE as usize) {
-            let some = some.to_vec();
-            let rows = self.legacy.ask(move |db, _| L::with_keys(db, &some))?;
+            let wanted = some.to_vec();
+            let rows = self.legacy.ask(move |db, _| L::with_keys(db, &wanted))?;
             let mut rows = rows.map_err(|source| self.query(L::TABLE, source))?;
-            self.mends.apply(L::TABLE, &mut rows, L::key)?;
+            self.overlay.with_keys(L::TABLE, &mut rows, some, L::key)?;
             rows.into_iter().for_each(&mut each);
         }
         Ok(())

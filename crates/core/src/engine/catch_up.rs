@@ -12,8 +12,9 @@ use super::replay::{self, Pass};
 use super::report::Moved;
 use super::run::{self, Running};
 use super::step::AnyStep;
+use crate::storage::ledger::overlay::Overlay;
 use crate::storage::ledger::plan::{self, Later, NewStep, StepPlan};
-use crate::storage::ledger::{claim, generations};
+use crate::storage::ledger::{claim, generations, mends};
 use crate::words::{Counts, KeySet};
 
 /// More keys of a table than so many, and than so many of a hundred, do not go by themselves: the legacy database is half-restored, say.
@@ -68,14 +69,13 @@ pub(crate) fn catch_up(run: &Running<'_>, steps: &[&dyn AnyStep], expected: &Exp
         guard_gone(*step, &state, expected)?;
         found.push(state);
     }
+    count_gone(run, steps, &found)?;
     let Some(looked) = replay::look(run, steps)? else { return stopped(run) };
     for (step, (state, changed)) in steps.iter().zip(found.iter().zip(&looked.changed)) {
         guard_changed(*step, state, *changed, expected)?;
     }
     let (generation, goes_on) = open(run, steps, &found)?;
-    let passes = match looked.changed.iter().all(|changed| *changed == 0)
-        && found.iter().all(|state| state.has_same_keys() && !state.is_open)
-    {
+    let passes = match !looked.any && found.iter().all(|state| state.has_same_keys() && !state.is_open) {
         true => replay::ends(run, steps, &looked)?,
         false => {
             drop(looked);
@@ -94,6 +94,17 @@ pub(crate) fn catch_up(run: &Running<'_>, steps: &[&dyn AnyStep], expected: &Exp
         (step, CaughtUp { added: state.later.added.len() + planned, gone, back, moved, rejudged })
     });
     Ok(CatchUp { complete: passes.complete, generation, steps: caught_up.collect() })
+}
+
+/// Has rows count that are gone.
+fn count_gone(run: &Running<'_>, steps: &[&dyn AnyStep], found: &[State]) -> Result<(), RunError> {
+    let target = &mut *run.databases.target.get()?;
+    let mut overlay = Overlay::of(mends::load(target)?);
+    for (step, state) in steps.iter().zip(found) {
+        overlay.revive(target, (step.name(), step.legacy_table()), &state.later.gone)?;
+    }
+    run.lay_over(overlay);
+    Ok(())
 }
 
 /// It was asked to stop before anything was written.

@@ -1,5 +1,6 @@
 //! A migration: what its operator asks of it. Each run is checked before, alive meanwhile, and closed in the ledger afterwards.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
@@ -26,6 +27,7 @@ use crate::storage::failure::Failure;
 use crate::storage::ledger::alive::Alive;
 use crate::storage::ledger::generations::{self, Generation};
 use crate::storage::ledger::mends::{self, Mend};
+use crate::storage::ledger::overlay::Overlay;
 use crate::storage::ledger::owner::Owner;
 use crate::storage::ledger::plan;
 use crate::storage::ledger::runs::{self, End};
@@ -212,12 +214,12 @@ impl Migration<'_> {
         };
         let databases = self.open(None)?;
         let snapshot = self.check_snapshot(&databases, true)?;
-        let mends = {
+        let overlay = {
             let mut target = databases.target.get()?;
             if !ledger::exists(&mut target)? {
                 return Err(RunError::NotDone(step.name()));
             }
-            mends::load(&mut target)?
+            Overlay::load(&mut target)?
         };
         let run = Running {
             registry: self.registry,
@@ -225,7 +227,7 @@ impl Migration<'_> {
             databases: &databases,
             owner: &Owner::of_this_process(),
             snapshot,
-            mends,
+            overlay: overlay.into(),
             stop: &Stop::default(),
             reporter,
             intruders: Intruders::default(),
@@ -281,7 +283,7 @@ impl Migration<'_> {
             None if self.settings.dry_run => Alive::Unseen,
             None => Alive::session(databases.target.dedicated().map_err(PoolError::from)?, &owner)?,
         };
-        let mends = {
+        let overlay = {
             let mut target = databases.target.get()?;
             begin(&databases, &mut target)?;
             if generations::current(&mut target)?.is_none() {
@@ -293,7 +295,8 @@ impl Migration<'_> {
             }
             runs::begin(&mut target, &owner, &self.settings.environment, &scope.noted(&self.settings), snapshot)?;
             reporter.event(&Event::Began { run: owner.to_string() });
-            mends::load(&mut target)?
+            // A catch-up knows only when it has read the keys what is gone.
+            if scope.may_be_later { OnceLock::new() } else { Overlay::load(&mut target)?.into() }
         };
         let run = Running {
             registry: self.registry,
@@ -301,7 +304,7 @@ impl Migration<'_> {
             databases: &databases,
             owner: &owner,
             snapshot,
-            mends,
+            overlay,
             stop,
             reporter,
             intruders: Intruders::default(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use super::chunk::{ChunkError, ReadyChunk, Rejudged, Weight};
+use super::chunk::{self, ChunkError, ReadyChunk, Rejudged, Weight};
 use super::error::RunError;
 use super::event::Event;
 use super::live::{finish_again, move_added};
@@ -138,8 +138,8 @@ impl Chunks<'_> {
         })
     }
 
-    /// How many rows would come out otherwise. None: the run was asked to stop.
-    fn look(&self) -> Result<Option<u64>, RunError> {
+    /// What would come out otherwise. None: the run was asked to stop.
+    fn look(&self) -> Result<Option<chunk::Looked>, RunError> {
         self.each(&|chunk| self.judge(chunk, &|judged, _| judged.look(&mut *self.run.databases.target.get()?, chunk.0)))
     }
 
@@ -195,7 +195,7 @@ impl Chunks<'_> {
         let failed = |source| RunError::Chunk { step: step.name(), lo: span.range.lo, hi: span.range.hi, source };
         run.patiently(step.name(), || {
             let started = Instant::now();
-            let (rows, _) = prepared.read(&run.databases.legacy, &run.mends, span, Weight::ANY).map_err(failed)?;
+            let (rows, _) = prepared.read(&run.databases.legacy, run.overlay(), span, Weight::ANY).map_err(failed)?;
             let judged = rows.transform().map_err(failed)?;
             then(&*judged, started).map_err(failed)
         })
@@ -209,6 +209,8 @@ pub(crate) struct Looked {
     rows: Vec<u64>,
     /// Rows that would come out otherwise, by step.
     pub(crate) changed: Vec<u64>,
+    /// Whether some chunk would be closed anew.
+    pub(crate) any: bool,
 }
 
 /// Judges every row of every step, and writes nothing. None: the run was asked to stop.
@@ -217,16 +219,17 @@ pub(crate) struct Looked {
 /// Why it cannot go on.
 pub(crate) fn look(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<Option<Looked>, RunError> {
     let cache = LookupCache::keeping();
-    let mut looked = Looked { steps: Vec::new(), rows: Vec::new(), changed: Vec::new() };
+    let mut looked = Looked { steps: Vec::new(), rows: Vec::new(), changed: Vec::new(), any: false };
     for step in steps {
         let plan = plan::load(&mut *run.databases.target.get()?, step.name())?;
         let plan = Arc::new(plan.ok_or(RunError::NotDone(step.name()))?);
         let prepared = run.prepare(*step, &plan, &cache, Again::Looking, &|_| true)?;
         let chunks = recorded::chunks(&mut *run.databases.target.get()?, step.name())?;
         let chunks = Chunks { run, step: *step, prepared: &*prepared, chunks: &chunks };
-        let Some(changed) = chunks.look()? else { return Ok(None) };
+        let Some(chunk::Looked { changed, chunks }) = chunks.look()? else { return Ok(None) };
         run.reporter.event(&Event::Looked { step: step.name(), rows: plan.keys.len(), changed });
-        looked.rows.push(plan.keys.len() - plan.gone.len());
+        looked.rows.push(plan.keys.len());
+        looked.any |= chunks > 0;
         looked.changed.push(changed);
         looked.steps.push(prepared);
     }

@@ -15,7 +15,7 @@ use crate::storage::bulk::{Rows as _, Tx};
 use crate::storage::db::Db;
 use crate::storage::db::diagnosis;
 use crate::storage::indexes::UniqueIndex;
-use crate::storage::ledger::mends::Mends;
+use crate::storage::ledger::overlay::Overlay;
 use crate::storage::ledger::plan::{FIRST, Span, StepPlan};
 use crate::storage::model::Model;
 use crate::storage::pool::Pool;
@@ -78,13 +78,13 @@ pub trait AnyStep: Send + Sync {
 
 /// A step with its lookups.
 pub trait PreparedStep: Send + Sync {
-    /// Reads the rows of a chunk: those of its span, with the followers of its leaders; mended rows in the place of
-    /// legacy ones. Rows that weigh more than `weight` allows are too many at once: the range ends where that is so, and comes
+    /// Reads the rows of a chunk: those of its span, with the followers of its leaders; those that are gone as they were
+    /// read last, and mended rows in the place of legacy ones. Rows that weigh more than `weight` allows are too many at once: the range ends where that is so, and comes
     /// back as it was read.
     fn read(
         &self,
         legacy: &Pool,
-        mends: &Mends,
+        overlay: &Overlay,
         span: Span,
         weight: Weight,
     ) -> Result<(Box<dyn ReadRows>, KeyRange), ChunkError>;
@@ -268,12 +268,14 @@ impl<S: Step> PreparedStep for Prepared<S> {
     fn read(
         &self,
         legacy: &Pool,
-        mends: &Mends,
+        overlay: &Overlay,
         span: Span,
         weight: Weight,
     ) -> Result<(Box<dyn ReadRows>, KeyRange), ChunkError> {
         let (mut rows, range) = self.pages(legacy, span, weight)?;
         let keys = self.plan.added(span.layer);
+        let within = (range.lo.checked_sub(1), Some(range.hi));
+        overlay.between(S::Legacy::TABLE, &mut rows, within, S::Legacy::key)?;
         let mut absent = Vec::new();
         // The legacy database may have changed since the keys were read.
         if !keys.range(range).eq(rows.iter().map(S::Legacy::key)) {
@@ -289,7 +291,8 @@ impl<S: Step> PreparedStep for Prepared<S> {
             absent.retain(|key| stays(*key));
             let joining = followers.joining(keys, range);
             let wanted = joining.clone();
-            let joined = legacy.ask(move |db, _| S::Legacy::with_keys(db, &wanted))??;
+            let mut joined = legacy.ask(move |db, _| S::Legacy::with_keys(db, &wanted))??;
+            overlay.with_keys(S::Legacy::TABLE, &mut joined, &joining, S::Legacy::key)?;
             absent.extend(missing(joining.into_iter(), &joined));
             rows.extend(joined);
             let leaders: FxHashSet<Key> = absent.iter().copied().collect();
@@ -302,7 +305,6 @@ impl<S: Step> PreparedStep for Prepared<S> {
             let leads = |row: &S::Legacy| followers.leader_of(row.key()).is_none() || waiting.contains_key(&row.key());
             starts = Some((0..rows.len()).filter(|place| leads(&rows[*place])).collect());
         }
-        mends.apply(S::Legacy::TABLE, &mut rows, S::Legacy::key)?;
         let rows = ChunkRows::<S> { rows, starts, absent, waiting, lookups: Arc::clone(&self.lookups) };
         Ok((Box::new(rows), range))
     }

@@ -70,7 +70,7 @@ fn unit(
 ) -> Result<Vec<Trial>, RunError> {
     let range = KeyRange { lo: leader, hi: leader };
     let span = Span { layer: prepared.layer_of(leader), range };
-    let read = prepared.read(&run.databases.legacy, &run.mends, span, Weight::ANY);
+    let read = prepared.read(&run.databases.legacy, run.overlay(), span, Weight::ANY);
     let judged = read.and_then(|(rows, _)| rows.transform());
     let failed = |source| RunError::Chunk { step: step.name(), lo: leader, hi: leader, source };
     Ok(judged.map_err(failed)?.shown())

@@ -64,7 +64,7 @@ fn stops_and_goes_on(small: &Small, target: &Target, fresh: &dyn Fn() -> Target)
 
 #[test]
 fn a_sqlite_target_whose_disk_is_full_goes_on_once_there_is_room() {
-    let Some(small) = Small::mount("full::sqlite", 540) else { return };
+    let Some(small) = Small::mount("full::sqlite", 620) else { return };
     let url = sqlite_file(&small.path.join("target.db"), &target_ddl(replant_core::db::Backend::Sqlite));
     let target = Target { url, guard: Box::new(()) };
     stops_and_goes_on(&small, &target, &sqlite);

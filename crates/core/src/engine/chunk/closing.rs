@@ -12,7 +12,7 @@ use crate::storage::bulk::Settled;
 use crate::storage::db::Db;
 use crate::storage::imprint::Packed;
 use crate::storage::ledger::claim::Claim;
-use crate::storage::ledger::close::{self, ChunkResult};
+use crate::storage::ledger::close::{self, ChunkResult, Closed};
 use crate::storage::ledger::owner::Owner;
 use crate::storage::ledger::record::{CarriedBy, Migrated};
 use crate::storage::ledger::recorded::ByKey;
@@ -37,10 +37,13 @@ pub(crate) enum Closing<'a> {
     },
 }
 
-/// Rows of a chunk that the legacy database has not any more: they stay as they were recorded.
+/// Rows of a chunk that the legacy database has not any more, and had when this began: they stay as they were recorded, and count
+/// as they were read last from the next time on.
 #[derive(Debug, Default)]
 pub(crate) struct Gone {
     pub(crate) rows: ByKey,
+    /// All rows of the chunk, with these as they were read last.
+    pub(crate) seen: Option<Packed>,
     /// What they carry.
     pub(crate) amounts: Vec<CarriedBy>,
 }
@@ -107,14 +110,16 @@ pub(crate) fn close<S: Step>(
         Closing::Held(owner, claim) => {
             let repacked = judged.repacked(db, &settled.refused)?;
             let imprint = repacked.as_deref().unwrap_or_else(|| judged.imprint());
-            if !close::close(db, S::NAME, owner, claim, (&result, imprint))? {
+            let closed = Closed { result: &mut result, imprint, seen: Some(judged.seen()) };
+            if !close::close(db, S::NAME, owner, claim, &closed)? {
                 return Err(ChunkError::LeaseLost);
             }
         }
         Closing::Anew { chunk, elsewhere, imprint, gone, .. } => {
             let kept: Vec<Key> = kept.keys().copied().collect();
-            let gone: Vec<Key> = gone.rows.keys().copied().collect();
-            close::close_again(db, S::NAME, chunk, elsewhere, (&kept, &gone), (&mut result, imprint))?;
+            let (gone, more): (Vec<Key>, _) = (gone.rows.keys().copied().collect(), gone.seen.as_ref());
+            let closed = Closed { result: &mut result, imprint, seen: Some(more.unwrap_or_else(|| judged.seen())) };
+            close::close_again(db, S::NAME, chunk, elsewhere, (&kept, &gone), closed)?;
         }
     }
     Ok(result.counts)

@@ -142,19 +142,35 @@ impl<'a, S: Step> Rejudging<'a, S> {
     }
 }
 
+/// What a look at chunks came to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Looked {
+    /// Rows that would come out otherwise.
+    pub changed: u64,
+    /// Chunks that would be closed anew, be it that nothing else comes of it.
+    pub chunks: u64,
+}
+
+impl std::ops::AddAssign for Looked {
+    fn add_assign(&mut self, other: Self) {
+        self.changed += other.changed;
+        self.chunks += other.chunks;
+    }
+}
+
 /// How many rows of a chunk come out otherwise than they are recorded. Rows that have left it, or come to it, are counted where they
 /// go.
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn look<S: Step>(judged: &Judged<S>, db: &mut Db, chunk: i64) -> Result<u64, ChunkError> {
+pub(crate) fn look<S: Step>(judged: &Judged<S>, db: &mut Db, chunk: i64) -> Result<Looked, ChunkError> {
     let recorded = recorded::rows(db, S::NAME, chunk)?;
     let own: FxHashSet<Key> = judged.rows.iter().map(LegacyRow::key).collect();
     let mut imprint = imprints::of_chunk(db, chunk)?;
     imprint.iter_mut().for_each(|table| table.retain(|key| own.contains(&key)));
     let due = Rejudging::new(db, (judged, chunk), (recorded, Gone::default()), imprint)?.due()?;
     let units: RoaringBitmap = due.out.into_iter().chain(due.write).collect();
-    Ok(units.into_iter().map(|unit| judged.unit(unit).len() as u64).sum())
+    Ok(Looked { changed: units.into_iter().map(|unit| judged.unit(unit).len() as u64).sum(), chunks: 1 })
 }
 
 /// Whether a row comes out as it was recorded.

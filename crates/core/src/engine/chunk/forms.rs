@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::due::Looked;
 use super::error::ChunkError;
 use super::rejudged::Rejudged;
 use crate::storage::db::Db;
@@ -53,11 +54,11 @@ pub trait ReadyChunk: Send {
     /// The database fails, or the chunk does not balance. Nothing is written then.
     fn commit_again(&self, db: &mut Db, chunk: i64, started: Instant) -> Result<Rejudged, ChunkError>;
 
-    /// How many rows would come out otherwise than they did when the chunk was closed. Writes and locks nothing.
+    /// What would come out otherwise than it did when the chunk was closed. Writes and locks nothing.
     ///
     /// # Errors
     /// The database fails.
-    fn look(&self, db: &mut Db, chunk: i64) -> Result<u64, ChunkError>;
+    fn look(&self, db: &mut Db, chunk: i64) -> Result<Looked, ChunkError>;
 
     /// Its units with their verdicts, to be looked at.
     fn shown(&self) -> Vec<Trial>;

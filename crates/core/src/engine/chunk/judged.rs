@@ -30,6 +30,8 @@ pub(crate) struct Judged<S: Step> {
     pub(crate) absent: Vec<Key>,
     /// The rows that it inserts.
     imprint: Vec<Packed>,
+    /// The rows that were read.
+    seen: Packed,
 }
 
 impl<S: Step> Judged<S> {
@@ -43,9 +45,11 @@ impl<S: Step> Judged<S> {
         draft: Draft<S::Rows>,
         bytes: u64,
     ) -> Result<Self, ChunkError> {
-        let mut judged = Self { rows, starts, draft, bytes, absent, imprint: Vec::new() };
+        let seen = Packed::of(&seen_of(&rows));
+        let mut judged = Self { rows, starts, draft, bytes, absent, imprint: Vec::new(), seen };
         judged.imprint = judged.imprint_of(&judged.draft.rows)?.iter().map(Packed::of).collect();
-        judged.bytes += judged.imprint.iter().map(|packed| packed.bytes.len() as u64).sum::<u64>();
+        judged.bytes +=
+            judged.imprint.iter().chain([&judged.seen]).map(|packed| packed.bytes.len() as u64).sum::<u64>();
         Ok(judged)
     }
 
@@ -65,6 +69,11 @@ impl<S: Step> Judged<S> {
     /// The imprint of all that it inserts.
     pub(crate) fn imprint(&self) -> &[Packed] {
         &self.imprint
+    }
+
+    /// Its rows, as they were read.
+    pub(crate) fn seen(&self) -> &Packed {
+        &self.seen
     }
 
     /// The imprint of what the target took, where that is not what was sent: it has refused some, or triggers of the site change
@@ -93,27 +102,22 @@ impl<S: Step> Judged<S> {
         Ok(Some(tables.iter().map(Packed::of).collect()))
     }
 
-    /// A hash of all that its verdicts say: two chunks of the same rows with the same one come out the same.
+    /// A hash of its rows and of all that its verdicts say: a chunk with the same one comes out the same.
     pub(crate) fn digest(&self) -> [u8; 16] {
         let nothing_refused = ByTarget::new(&[]);
         let mut hash = Bytes::default();
         for unit in 0..self.units() {
             self.draft.verdicts[unit as usize].deeds.hash(&mut hash);
-            for (row, (key, end)) in self.unit(unit).iter().zip(self.ends(unit, &nothing_refused)) {
-                key.hash(&mut hash);
-                end.hash(&mut hash);
-                if end.outcome == Outcome::Quarantined {
-                    serde_json::to_string(row).unwrap_or_default().hash(&mut hash);
-                }
-            }
+            self.ends(unit, &nothing_refused).for_each(|(key, end)| (key, end).hash(&mut hash));
         }
         self.absent.hash(&mut hash);
         self.draft.repairs.hash(&mut hash);
         self.draft.also.hash(&mut hash);
         self.draft.carried.hash(&mut hash);
-        self.imprint.iter().for_each(|packed| xxh3_128(&packed.bytes).hash(&mut hash));
+        self.imprint.iter().chain([&self.seen]).for_each(|packed| xxh3_128(&packed.bytes).hash(&mut hash));
         xxh3_128(&hash.0).to_le_bytes()
     }
+
     /// The rows of a unit, the leader first.
     pub(crate) fn unit(&self, unit: UnitIndex) -> &[S::Legacy] {
         unit_rows(&self.rows, self.starts.as_deref(), unit as usize)
@@ -297,6 +301,11 @@ impl Hasher for Bytes {
     fn finish(&self) -> u64 {
         xxh3_64(&self.0)
     }
+}
+
+/// Legacy rows, in the form in which the ledger keeps them.
+pub(crate) fn seen_of<L: LegacyRow>(rows: &[L]) -> Table {
+    Table::of_legacy(L::TABLE, rows.iter().map(|row| (row.key(), row)))
 }
 
 /// The rows of the nth unit.

@@ -18,6 +18,7 @@ mod rows;
 mod take_out;
 mod weight;
 
+pub(crate) use due::Looked;
 pub use error::ChunkError;
 pub(crate) use forms::{Committed, Expelled, ReadRows, ReadyChunk, Writer};
 pub use forms::{Trial, TrialRow};

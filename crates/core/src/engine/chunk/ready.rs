@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashSet;
 
 use super::closing::{Closing, close};
-use super::due::look;
+use super::due::{Looked, look};
 use super::ends::{ByTarget, Kept};
 use super::error::ChunkError;
 use super::expel::expel;
@@ -20,7 +20,7 @@ use crate::storage::by_set;
 use crate::storage::db::Db;
 use crate::storage::ledger::alive;
 use crate::storage::ledger::claim::Claim;
-use crate::storage::ledger::close::ChunkResult;
+use crate::storage::ledger::close::{ChunkResult, Closed};
 use crate::storage::ledger::{self, moved, recorded};
 
 impl<S: Step> ReadyChunk for Judged<S> {
@@ -31,7 +31,7 @@ impl<S: Step> ReadyChunk for Judged<S> {
     fn commit(&self, db: &mut Db, writer: Writer<'_>, claim: &Claim, took: Duration) -> Result<Committed, ChunkError> {
         let began = Instant::now();
         // Customers wait for what the transaction holds: this takes a while, so it comes before.
-        self.imprint().iter().for_each(|packed| {
+        self.imprint().iter().chain([self.seen()]).for_each(|packed| {
             packed.compressed();
         });
         db.write(|db| {
@@ -41,7 +41,8 @@ impl<S: Step> ReadyChunk for Judged<S> {
             let left = if self.starts.is_some() { moved::keys(db, S::NAME)? } else { FxHashSet::default() };
             if self.rows.iter().any(|row| left.contains(&row.key())) {
                 // Rows of it stood in other chunks: it begins as one that has none, and is judged again.
-                if !ledger::close::close(db, S::NAME, owner, claim, (&ChunkResult::default(), &[]))? {
+                let nothing = Closed { result: &mut ChunkResult::default(), imprint: &[], seen: None };
+                if !ledger::close::close(db, S::NAME, owner, claim, &nothing)? {
                     return Err(ChunkError::LeaseLost);
                 }
                 let (done, counts) = rejudge(self, db, claim.chunk, (began, Beside::Left(&left)))?;
@@ -65,9 +66,9 @@ impl<S: Step> ReadyChunk for Judged<S> {
         })
     }
 
-    fn look(&self, db: &mut Db, chunk: i64) -> Result<u64, ChunkError> {
+    fn look(&self, db: &mut Db, chunk: i64) -> Result<Looked, ChunkError> {
         match recorded::digest(db, chunk)?.is_some_and(|digest| digest == self.digest()) {
-            true => Ok(0),
+            true => Ok(Looked::default()),
             false => look(self, db, chunk),
         }
     }

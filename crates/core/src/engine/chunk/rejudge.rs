@@ -10,7 +10,7 @@ use super::closing::{Closing, Gone, close};
 use super::due::{Due, Rejudging, is_same};
 use super::ends::{ByTarget, Kept};
 use super::error::ChunkError;
-use super::judged::Judged;
+use super::judged::{Judged, seen_of};
 use super::rejudged::Rejudged;
 use super::take_out::{TakenOut, Written, deleted, is_in, take_out_all, written};
 use crate::contract::legacy::LegacyRow;
@@ -22,7 +22,7 @@ use crate::storage::ledger::changes::RowName;
 use crate::storage::ledger::moved::Moving;
 use crate::storage::ledger::plan::{self, Ours};
 use crate::storage::ledger::recorded;
-use crate::storage::ledger::{changes, conflicts, first, imprints, moved};
+use crate::storage::ledger::{changes, conflicts, first, imprints, moved, seen};
 use crate::words::{Counts, Key, Outcome};
 
 /// Where rows may stand that come to a chunk.
@@ -55,6 +55,8 @@ pub(crate) fn rejudge<S: Step>(
     if !gone.rows.is_empty() {
         gone.amounts = recorded::amounts(db, S::NAME, chunk)?;
         gone.amounts.retain(|amount| gone.rows.contains_key(&amount.key));
+        let seen = seen::with_those(db, chunk, seen_of(&judged.rows), |key| gone.rows.contains_key(&key))?;
+        gone.seen = Some(Packed::of(&seen));
     }
     let left: Vec<Key> = recorded.keys().filter(|key| !own.contains(key)).copied().collect();
     for key in &left {
@@ -79,7 +81,11 @@ pub(crate) fn rejudge<S: Step>(
 
     let due = rejudging.due()?;
     let mut done = Rejudged { read: judged.rows.len() as u64, ..Rejudged::default() };
-    let same = left.is_empty() && elsewhere.is_empty() && digest.is_none() && !rejudging.ledger_differs();
+    let same = left.is_empty()
+        && elsewhere.is_empty()
+        && digest.is_none()
+        && !rejudging.ledger_differs()
+        && seen::is_same(db, S::Legacy::TABLE, chunk, judged.seen())?;
     if due.write.is_empty() && due.out.is_empty() && due.surplus.is_empty() && same {
         return Ok((done, None));
     }

@@ -270,7 +270,7 @@ impl Shared<'_> {
         let (range, weight) = (claim.range, Weight { most: line.sizing.bytes, a_row: self.state().a_row_bytes });
         let span = Span { layer: line.layer, range };
         let (rows, read) =
-            self.retried(|| line.prepared.read(&line.run.databases.legacy, &line.run.mends, span, weight))?;
+            self.retried(|| line.prepared.read(&line.run.databases.legacy, line.run.overlay(), span, weight))?;
         self.state().silences = 0;
         if read != range {
             let keys = line.keys();

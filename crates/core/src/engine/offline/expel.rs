@@ -59,7 +59,7 @@ pub(crate) fn expel(
                 }
                 source => RunError::Chunk { step: step.name(), lo: span.range.lo, hi: span.range.hi, source },
             };
-            let (rows, _) = prepared.read(&run.databases.legacy, &run.mends, span, Weight::ANY).map_err(failed)?;
+            let (rows, _) = prepared.read(&run.databases.legacy, run.overlay(), span, Weight::ANY).map_err(failed)?;
             rows.transform().and_then(|judged| judged.expel(db, chunk, &out, started)).map_err(failed)?;
         }
         Ok(out)

@@ -1,7 +1,7 @@
 //! A run under way: its databases, its settings and what it is told, and what every part of it does with them.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use backon::BlockingRetryable;
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use crate::engine::step::{AnyStep, PreparedStep};
 use crate::engine::stop::Stop;
 use crate::storage::constraints::Session;
 use crate::storage::db::Backend;
-use crate::storage::ledger::mends::Mends;
+use crate::storage::ledger::overlay::Overlay;
 use crate::storage::ledger::owner::Owner;
 use crate::storage::ledger::plan::{self, NewStep, StepPlan};
 use crate::storage::pool::Pool;
@@ -35,7 +35,7 @@ pub(crate) struct Running<'a> {
     pub(crate) databases: &'a Databases,
     pub(crate) owner: &'a Owner,
     pub(crate) snapshot: Timestamp,
-    pub(crate) mends: Mends,
+    pub(crate) overlay: OnceLock<Overlay>,
     pub(crate) stop: &'a Stop,
     pub(crate) reporter: &'a dyn Reporter,
     pub(crate) intruders: Intruders,
@@ -56,6 +56,17 @@ impl Running<'_> {
             .when(|error| !self.stop.requested() && error.may_pass())
             .notify(|error, wait| self.reporter.event(&Event::Retrying { step, reason: error.to_string(), wait }))
             .call()
+    }
+
+    /// Legacy rows that are not read from the legacy database.
+    pub(crate) fn overlay(&self) -> &Overlay {
+        self.overlay.get_or_init(Overlay::default)
+    }
+
+    /// Says which legacy rows are not read from the legacy database, before any is read.
+    pub(crate) fn lay_over(&self, overlay: Overlay) {
+        let first = self.overlay.set(overlay);
+        debug_assert!(first.is_ok(), "rows were read before");
     }
 
     /// The plan of a step: the one in the ledger, or a new one that is written there.
@@ -95,7 +106,7 @@ impl Running<'_> {
             snapshot: self.snapshot,
             plan,
             cache,
-            mends: &self.mends,
+            overlay: self.overlay(),
             pointers: &self.settings.pointers,
             again,
             after: step.after(),

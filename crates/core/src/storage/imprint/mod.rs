@@ -8,6 +8,7 @@ mod found;
 mod json;
 mod packed;
 mod row;
+mod seen;
 mod sent;
 mod value;
 

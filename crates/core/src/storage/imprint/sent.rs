@@ -39,8 +39,14 @@ impl Table {
         self.keys.retain(|key| keep(*key));
     }
 
-    /// Adds the rows of another one; a column that those lack is NULL.
+    /// Adds the rows of another one; a column that one of them lacks is NULL.
     pub(crate) fn append(&mut self, other: &Self) {
+        for column in &other.columns {
+            if self.column(column).is_none() {
+                self.columns.push(column.clone());
+                self.values.push(vec![Value::Null; self.keys.len()]);
+            }
+        }
         self.keys.extend(&other.keys);
         for (column, values) in self.columns.iter().zip(&mut self.values) {
             match other.column(column) {
@@ -84,8 +90,7 @@ impl Imprints {
         });
         let table = &mut self.tables[place];
         for (key, row) in rows {
-            let mut one = RowInto { is_first: table.keys.is_empty(), table: &mut *table, next: 0 };
-            let told = fields::each(row, &mut one);
+            let told = fields::each(row, &mut RowInto::new(table));
             table.keys.push(key);
             for secret in secret {
                 if let Some(value) = table.column(secret).and_then(|place| table.values[place].last_mut()) {
@@ -105,17 +110,23 @@ impl Imprints {
 }
 
 /// A row on its way into a table. Rows of a model tell their fields in one order.
-struct RowInto<'a> {
+pub(super) struct RowInto<'a> {
     table: &'a mut Table,
     is_first: bool,
     next: usize,
+}
+
+impl<'a> RowInto<'a> {
+    pub(super) fn new(table: &'a mut Table) -> Self {
+        Self { is_first: table.columns.is_empty(), table, next: 0 }
+    }
 }
 
 impl Fields for RowInto<'_> {
     fn place(&mut self, name: &'static str) -> Option<usize> {
         if self.is_first {
             self.table.columns.push(Cow::Borrowed(name));
-            self.table.values.push(Vec::new());
+            self.table.values.push(vec![Value::Null; self.table.keys.len()]);
         }
         let place = match self.table.columns.get(self.next) {
             Some(column) if column == name => self.next,

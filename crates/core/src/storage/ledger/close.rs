@@ -7,6 +7,7 @@ use super::claim::Claim;
 use super::imprints;
 use super::owner::Owner;
 use super::record::{self, CarriedBy, Migrated};
+use super::seen;
 use super::tables::{
     replant_chunks as c, replant_money, replant_money as m, replant_outcomes, replant_quarantine, replant_repairs,
     replant_unread as u,
@@ -126,17 +127,29 @@ pub struct ChunkResult {
     pub digest: Option<[u8; 16]>,
 }
 
+/// What is kept of a chunk that is closed.
+pub(crate) struct Closed<'a> {
+    /// What its rows came to.
+    pub(crate) result: &'a mut ChunkResult,
+    /// What it has written.
+    pub(crate) imprint: &'a [Packed],
+    /// Its rows, as they were read; none where none were read yet.
+    pub(crate) seen: Option<&'a Packed>,
+}
+
+impl Closed<'_> {
+    fn save(&self, db: &mut Db, chunk: i64) -> QueryResult<()> {
+        imprints::save(db, chunk, self.imprint)?;
+        self.seen.map_or(Ok(()), |seen| seen::save(db, chunk, seen))
+    }
+}
+
 /// Closes a chunk inside the transaction that wrote its rows. `false` where the lease was lost meanwhile: roll back.
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn close(
-    db: &mut Db,
-    step: &str,
-    owner: &Owner,
-    claim: &Claim,
-    (result, imprint): (&ChunkResult, &[Packed]),
-) -> QueryResult<bool> {
+pub(crate) fn close(db: &mut Db, step: &str, owner: &Owner, claim: &Claim, what: &Closed<'_>) -> QueryResult<bool> {
+    let result = &*what.result;
     let mine = claim.held().filter(c::owner.eq(owner.as_str().to_owned()));
     let closed =
         diesel::update(mine).set((c::state.eq("done"), c::by_set.eq(result.by_set), numbers(result))).execute(db)?;
@@ -144,7 +157,7 @@ pub(crate) fn close(
         return Ok(false);
     }
     rows(db, step, claim.chunk, result)?;
-    imprints::save(db, claim.chunk, imprint).map(|()| true)
+    what.save(db, claim.chunk).map(|()| true)
 }
 
 /// What stands in the row of a chunk itself.
@@ -222,7 +235,7 @@ pub(crate) fn close_again(
     chunk: i64,
     moved: &[Key],
     (kept, gone): (&[Key], &[Key]),
-    (result, imprint): (&mut ChunkResult, &[Packed]),
+    anew: Closed<'_>,
 ) -> QueryResult<()> {
     use {replant_outcomes as o, replant_quarantine as q, replant_repairs as r};
     for some in moved.chunks(1_000) {
@@ -243,12 +256,12 @@ pub(crate) fn close_again(
     let stay = [kept.to_vec(), gone()].concat();
     diesel::delete(repairs().filter(r::legacy_key.ne_all(stay))).execute(db)?;
     let stayed: i64 = repairs().count().get_result(db)?;
-    result.counts.repairs += stayed.cast_unsigned();
+    anew.result.counts.repairs += stayed.cast_unsigned();
     let done = c::table.find(chunk).filter(c::state.eq("done"));
-    diesel::update(done).set((numbers(result), c::epoch.eq(c::epoch + 1))).execute(db)?;
-    rows(db, step, chunk, result)?;
+    diesel::update(done).set((numbers(anew.result), c::epoch.eq(c::epoch + 1))).execute(db)?;
+    rows(db, step, chunk, anew.result)?;
     imprints::forget(db, chunk)?;
-    imprints::save(db, chunk, imprint)
+    anew.save(db, chunk)
 }
 
 /// Puts the repairs and the money that the end of a step noted in the place of those of the last time, where they are others.

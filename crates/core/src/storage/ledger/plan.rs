@@ -91,6 +91,23 @@ struct NewChunk<'a> {
     generation: i64,
 }
 
+/// The keys that the last state of the legacy database has not any more: by step, with its legacy table.
+///
+/// # Errors
+/// The database fails, or the keys cannot be read back.
+pub(crate) fn gone(db: &mut Db) -> Result<Vec<(String, String, KeySet)>, LedgerError> {
+    let gone = g::table.inner_join(s::table.on(s::name.eq(g::step)));
+    let gone: Vec<(String, String, Vec<u8>)> =
+        gone.order(s::position).select((s::name, s::legacy_table, g::keys)).load(db).attempt("read")?;
+    let unreadable = |step: &str| LedgerError::Unreadable { what: "keys", of: step.to_owned() };
+    gone.into_iter()
+        .map(|(step, table, keys)| {
+            let keys = postcard::from_bytes(&keys).map_err(|_| unreadable(&step))?;
+            Ok((step, table, keys))
+        })
+        .collect()
+}
+
 /// The plan of a step, if it was planned.
 ///
 /// # Errors

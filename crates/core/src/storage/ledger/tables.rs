@@ -129,6 +129,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    replant_seen (chunk_id) {
+        chunk_id -> BigInt,
+        data -> Binary,
+    }
+}
+
+diesel::table! {
     replant_moved (step, legacy_key) {
         step -> Text,
         legacy_key -> BigInt,
@@ -245,6 +252,7 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(replant_id_blocks, replant_steps);
+diesel::allow_tables_to_appear_in_same_query!(replant_gone, replant_steps);
 diesel::allow_tables_to_appear_in_same_query!(
     replant_chunks,
     replant_outcomes,

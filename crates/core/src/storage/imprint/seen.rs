@@ -1,0 +1,126 @@
+//! Legacy rows as they were read, in the form in which the ledger keeps rows.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::row::row;
+use super::sent::{RowInto, Table};
+use super::value::Value;
+use crate::storage::fields;
+use crate::words::Key;
+
+/// The column of rows that are told whole, as JSON: one of their cells holds what no column does.
+const WHOLE: &str = "";
+
+impl Table {
+    /// Legacy rows of a table.
+    pub(crate) fn of_legacy<'a, L: Serialize + 'a>(
+        name: &'static str,
+        rows: impl Iterator<Item = (Key, &'a L)>,
+    ) -> Self {
+        let mut table = Self { name: Cow::Borrowed(name), columns: Vec::new(), keys: Vec::new(), values: Vec::new() };
+        let mut whole: Vec<Value> = Vec::new();
+        for (key, row) in rows {
+            let before = table.keys.len();
+            let is_first = table.columns.is_empty();
+            if fields::each(row, &mut RowInto::new(&mut table)).is_err() {
+                if is_first {
+                    // Not all columns were told.
+                    (table.columns, table.values) = (Vec::new(), Vec::new());
+                }
+                table.values.iter_mut().for_each(|values| values.truncate(before));
+                whole.resize(before, Value::Null);
+                let json = serde_json::to_string(row).expect("a legacy row has a JSON form");
+                whole.push(Value::Text(json.into()));
+            }
+            table.keys.push(key);
+            table.values.iter_mut().for_each(|values| values.resize(before + 1, Value::Null));
+        }
+        if !whole.is_empty() {
+            whole.resize(table.keys.len(), Value::Null);
+            table.columns.push(Cow::Borrowed(WHOLE));
+            table.values.push(whole);
+        }
+        table
+    }
+
+    /// A legacy row, or some of its columns, by its place; none where it is not one of the model.
+    pub(crate) fn legacy<L: DeserializeOwned>(&self, place: usize) -> Option<L> {
+        let whole = self.column(WHOLE).and_then(|whole| self.values[whole][place].as_text());
+        match whole {
+            Some(json) => serde_json::from_str(json).ok(),
+            None => row(self.columns.iter().zip(&self.values).map(|(name, values)| (&**name, &values[place]))).ok(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::super::packed::Packed;
+    use super::*;
+    use crate::storage::cell::Cell;
+    use crate::storage::types::Wall;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Thing {
+        id: Key,
+        name: Cell<String>,
+        weight: Cell<f32>,
+        made: Cell<Wall>,
+        parent: Cell<i64>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Narrow {
+        id: Key,
+        made: Cell<Wall>,
+    }
+
+    fn thing(id: Key) -> Thing {
+        Thing {
+            id,
+            name: Cell::Good("{\"raw\": \"no\", \"why\": \"cell\"}".to_owned()),
+            weight: Cell::Good(0.1),
+            made: Cell::Good(Wall("2019-04-01 12:30:00.25".parse().unwrap())),
+            parent: Cell::Good(-1),
+        }
+    }
+
+    #[test]
+    fn every_row_comes_back_as_it_was_read() {
+        let bad = |id| Thing { parent: Cell::bad("18446744073709551615", "out of range"), ..thing(id) };
+        let empty = |id| Thing { id, name: Cell::Null, weight: Cell::Null, made: Cell::Null, parent: Cell::Null };
+        for rows in [
+            vec![],
+            vec![thing(1), empty(2), thing(3)],
+            vec![bad(1), thing(2), bad(3), empty(4)],
+            vec![bad(1), bad(2)],
+            vec![thing(4), bad(5)],
+        ] {
+            let table = Table::of_legacy("thing", rows.iter().map(|row| (row.id, row)));
+            let packed = Packed::of(&table);
+            let back = Packed::unpacked("thing".to_owned(), packed.compressed()).unwrap();
+            let read: Vec<Thing> = (0..rows.len()).map(|place| back.legacy(place).unwrap()).collect();
+            assert_eq!(read, rows);
+            for (place, row) in rows.iter().enumerate() {
+                let narrow = Narrow { id: row.id, made: row.made.clone() };
+                assert_eq!(back.legacy::<Narrow>(place), Some(narrow));
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_of_another_model_is_none() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Other {
+            colour: Cell<String>,
+        }
+        let row = thing(1);
+        let table = Table::of_legacy("thing", std::iter::once((1, &row)));
+        assert_eq!(table.legacy::<Other>(0), None);
+    }
+}

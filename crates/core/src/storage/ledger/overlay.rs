@@ -1,0 +1,125 @@
+//! Legacy rows that are not read from the legacy database: those that a person has mended, and those that are gone and count as
+//! they were read last.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use serde::de::DeserializeOwned;
+
+use super::error::LedgerError;
+use super::mends::{self, Mends};
+use super::{plan, seen};
+use crate::storage::db::Db;
+use crate::storage::imprint::Table;
+use crate::words::{Key, KeySet};
+
+/// Legacy rows that stand in the place of what the legacy database has, or has not.
+#[derive(Debug, Default)]
+pub struct Overlay {
+    mends: Mends,
+    gone: FxHashMap<String, Gone>,
+}
+
+/// The rows of a legacy table that are gone.
+#[derive(Debug, Default)]
+struct Gone {
+    tables: Vec<Table>,
+    /// Each in one of these, at a place.
+    places: BTreeMap<Key, (usize, usize)>,
+}
+
+impl Overlay {
+    /// Mended rows alone.
+    pub(crate) fn of(mends: Mends) -> Self {
+        Self { mends, gone: FxHashMap::default() }
+    }
+
+    /// Mended rows, and those that were gone in the last state of the legacy database.
+    ///
+    /// # Errors
+    /// The ledger fails.
+    pub(crate) fn load(db: &mut Db) -> Result<Self, LedgerError> {
+        let mut overlay = Self::of(mends::load(db)?);
+        for (step, table, keys) in plan::gone(db)? {
+            overlay.revive(db, (&step, &table), &keys)?;
+        }
+        Ok(overlay)
+    }
+
+    /// Has rows of the legacy table of a step count that are gone.
+    ///
+    /// # Errors
+    /// The ledger fails.
+    pub(crate) fn revive(&mut self, db: &mut Db, step: (&str, &str), keys: &KeySet) -> Result<(), LedgerError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let gone = self.gone.entry(step.1.to_owned()).or_default();
+        for table in seen::of_keys(db, step, keys)? {
+            let places = table.keys.iter().enumerate().map(|(place, key)| (*key, (gone.tables.len(), place)));
+            gone.places.extend(places);
+            gone.tables.push(table);
+        }
+        Ok(())
+    }
+
+    /// Completes rows of a legacy table, ascending, that were read with all keys above `after` and up to `upto`: with those that are
+    /// gone, and mended rows in the place of others.
+    ///
+    /// # Errors
+    /// A row that the ledger keeps is no row of its table.
+    pub(crate) fn between<L: DeserializeOwned>(
+        &self,
+        table: &str,
+        rows: &mut Vec<L>,
+        (after, upto): (Option<Key>, Option<Key>),
+        key: impl Fn(&L) -> Key,
+    ) -> Result<(), LedgerError> {
+        if let Some(gone) = self.gone.get(table) {
+            let range =
+                (after.map_or(Bound::Unbounded, Bound::Excluded), upto.map_or(Bound::Unbounded, Bound::Included));
+            let is_empty = matches!((after, upto), (Some(after), Some(upto)) if after >= upto);
+            let keys: Vec<Key> =
+                if is_empty { Vec::new() } else { gone.places.range(range).map(|(key, _)| *key).collect() };
+            self.join(table, rows, keys.into_iter(), &key)?;
+        }
+        self.mends.apply(table, rows, key)
+    }
+
+    /// Completes rows of a legacy table, ascending, that were read by `keys`, likewise.
+    ///
+    /// # Errors
+    /// A row that the ledger keeps is no row of its table.
+    pub(crate) fn with_keys<L: DeserializeOwned>(
+        &self,
+        table: &str,
+        rows: &mut Vec<L>,
+        keys: &[Key],
+        key: impl Fn(&L) -> Key,
+    ) -> Result<(), LedgerError> {
+        self.join(table, rows, keys.iter().copied(), &key)?;
+        self.mends.apply(table, rows, key)
+    }
+
+    fn join<L: DeserializeOwned>(
+        &self,
+        table: &str,
+        rows: &mut Vec<L>,
+        keys: impl Iterator<Item = Key>,
+        key_of: &impl Fn(&L) -> Key,
+    ) -> Result<(), LedgerError> {
+        let Some(gone) = self.gone.get(table) else { return Ok(()) };
+        let missing: Vec<(Key, (usize, usize))> = keys.filter_map(|key| Some((key, *gone.places.get(&key)?))).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let there: FxHashSet<Key> = rows.iter().map(key_of).collect();
+        for (_, (of, place)) in missing.into_iter().filter(|(key, _)| !there.contains(key)) {
+            let row = gone.tables[of].legacy(place);
+            rows.push(row.ok_or_else(|| LedgerError::Unreadable { what: "row that is gone", of: table.to_owned() })?);
+        }
+        rows.sort_by_key(key_of);
+        Ok(())
+    }
+}
