@@ -44,10 +44,10 @@ impl StepPlan {
         self.planned(key).and_then(|(layer, place)| layer.ids.id(place))
     }
 
-    /// Whether an id was planned for a row that is none of `rows`, and that the legacy database still has: it is that one's.
+    /// Whether an id was planned for a row that is none of `rows`: it is that one's.
     pub fn is_of_another(&self, id: i64, rows: &[Key]) -> bool {
         let owner = self.layers.iter().find_map(|layer| layer.keys.at(layer.ids.place(id)?));
-        owner.is_some_and(|owner| !rows.contains(&owner) && !self.gone.contains(owner))
+        owner.is_some_and(|owner| !rows.contains(&owner))
     }
 
     /// The id that is planned for the row with `key` in a further table of the step.
