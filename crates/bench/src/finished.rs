@@ -1,8 +1,11 @@
 //! What Replant wrote, step by step, and the files to write it again from.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
 use replant_core::db::Role;
 use replant_core::ledger::history;
 use replant_core::{Registry, Stop};
@@ -50,6 +53,23 @@ pub(crate) struct Finished {
 pub(crate) fn rows(stage: &Stage, database: &Database) -> Result<Vec<u64>, BenchError> {
     let mut db = connect(database, Role::Target)?;
     stage.tables.iter().map(|table| tables::count(&mut db, table)).collect()
+}
+
+#[derive(QueryableByName)]
+struct Size {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = BigInt)]
+    bytes: i64,
+}
+
+/// The bytes of the ledger's tables, with their indexes.
+pub(crate) fn ledger(database: &Database) -> Result<BTreeMap<String, u64>, BenchError> {
+    let sizes = "SELECT c.relname::text AS name, pg_total_relation_size(c.oid) AS bytes FROM pg_class c \
+                 WHERE c.relnamespace = 'replant'::regnamespace AND c.relkind = 'r'";
+    let sizes: Vec<Size> =
+        diesel::sql_query(sizes).load(&mut connect(database, Role::Target)?).attempt("read how large the ledger is")?;
+    Ok(sizes.into_iter().map(|size| (size.name, size.bytes.cast_unsigned())).collect())
 }
 
 /// What a platform that was migrated in one go is like.

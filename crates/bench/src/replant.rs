@@ -10,6 +10,7 @@ use std::time::Duration;
 use replant_core::Stop;
 use replant_testkit::Database;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::error::BenchError;
 use crate::measure::Measure;
@@ -49,6 +50,12 @@ pub(crate) struct Part<'a> {
     pub(crate) variables: &'a [(&'a str, &'a str)],
 }
 
+/// What it says of a catch-up.
+#[derive(Deserialize)]
+struct CaughtUp {
+    complete: bool,
+}
+
 /// What it says of its run.
 #[derive(Deserialize)]
 struct Account {
@@ -79,26 +86,10 @@ impl Replant {
         part: Part<'_>,
         stop: &Stop,
     ) -> Result<Ran, BenchError> {
-        let folder = tempfile::tempdir().map_err(BenchError::io("make a folder for what Replant says"))?;
-        let (out, err) = (folder.path().join("out"), folder.path().join("err"));
-        let mut command = Command::new(&self.program);
-        command.args(["migrate", "--json", "--env", &self.environment]).args(&self.arguments);
-        command.args(part.only.map(|step| ["--only", step]).into_iter().flatten());
-        command.arg("--config-dir").arg(&self.config).arg("--work-dir").arg(folder.path());
-        for name in ["REPLANT__LEGACY__URL_FILE", "REPLANT__TARGET__URL_FILE", LIVE, FOREIGN_KEYS] {
-            command.env_remove(name);
-        }
-        command.env("REPLANT__LEGACY__URL", stage.legacy.address()).env("REPLANT__TARGET__URL", into.address());
-        command.envs(part.variables.iter().copied());
-        let file = |path: &PathBuf| File::create(path).map_err(BenchError::io("make a file for what Replant says"));
-        command.stdin(Stdio::null()).stdout(file(&out)?).stderr(file(&err)?);
-
-        let mut measure = measured(stage, "Replant", command, &err, stop)?;
-        let text = fs::read_to_string(&out).map_err(BenchError::io("read what Replant says"))?;
-        let account: Account = serde_json::from_str(&text).map_err(|_| BenchError::Program {
-            what: "what Replant says of its run cannot be read".to_owned(),
-            said: last_lines(&out),
-        })?;
+        let only = part.only.map(|step| ["--only", step]).into_iter().flatten();
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).chain(only).collect();
+        let (mut measure, account): (_, Account) =
+            self.call(stage, into, ("migrate", &arguments), part.variables, stop)?;
         if !account.complete {
             return Err(BenchError::Stopped);
         }
@@ -107,6 +98,54 @@ impl Replant {
         measure.measured_rows = measure.rows;
         let paces = account.steps.into_iter().filter_map(|line| Some((line.step, line.rows_per_second?))).collect();
         Ok(Ran { measure: measure.scaled_to(measure.rows), paces })
+    }
+
+    /// Catches up on a migrated platform. Rows: all that are judged.
+    pub(crate) fn catch_up(
+        &self,
+        stage: &mut Stage,
+        on: &Database,
+        variables: &[(&str, &str)],
+        stop: &Stop,
+    ) -> Result<Measure, BenchError> {
+        let (mut measure, account): (_, CaughtUp) = self.call(stage, on, ("catch-up", &[]), variables, stop)?;
+        if !account.complete {
+            return Err(BenchError::Stopped);
+        }
+        measure.rows = stage.keys.values().map(replant_core::KeySet::len).sum();
+        measure.measured_rows = measure.rows;
+        Ok(measure.scaled_to(measure.rows))
+    }
+
+    /// Runs a command of it to its end. What it took, but for the rows, and what it says.
+    fn call<T: DeserializeOwned>(
+        &self,
+        stage: &mut Stage,
+        on: &Database,
+        (name, arguments): (&str, &[&str]),
+        variables: &[(&str, &str)],
+        stop: &Stop,
+    ) -> Result<(Measure, T), BenchError> {
+        let folder = tempfile::tempdir().map_err(BenchError::io("make a folder for what Replant says"))?;
+        let (out, err) = (folder.path().join("out"), folder.path().join("err"));
+        let mut command = Command::new(&self.program);
+        command.args([name, "--json", "--env", &self.environment]).args(arguments);
+        command.arg("--config-dir").arg(&self.config).arg("--work-dir").arg(folder.path());
+        for name in ["REPLANT__LEGACY__URL_FILE", "REPLANT__TARGET__URL_FILE", LIVE, FOREIGN_KEYS] {
+            command.env_remove(name);
+        }
+        command.env("REPLANT__LEGACY__URL", stage.legacy.address()).env("REPLANT__TARGET__URL", on.address());
+        command.envs(variables.iter().copied());
+        let file = |path: &PathBuf| File::create(path).map_err(BenchError::io("make a file for what Replant says"));
+        command.stdin(Stdio::null()).stdout(file(&out)?).stderr(file(&err)?);
+
+        let measure = measured(stage, "Replant", command, &err, stop)?;
+        let text = fs::read_to_string(&out).map_err(BenchError::io("read what Replant says"))?;
+        let account = serde_json::from_str(&text).map_err(|_| BenchError::Program {
+            what: "what Replant says of its run cannot be read".to_owned(),
+            said: last_lines(&out),
+        })?;
+        Ok((measure, account))
     }
 }
 

@@ -22,6 +22,10 @@ pub enum Way {
     Replant,
     /// The same, with foreign keys checked by row.
     ReplantByRow,
+    /// After that, a catch-up with a state that brings nothing new, with foreign keys checked by row.
+    CatchUp,
+    /// Another build of Replant, all steps in one process.
+    Beside,
     /// Replant, each step in a process of its own.
     ReplantSteps,
     /// Replant, all steps in one process, into a platform that is not live.
@@ -38,12 +42,14 @@ pub enum Way {
 
 impl Way {
     /// Every way, in the order in which they are told.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Naive,
         Self::NaivePer1000,
         Self::Cached,
         Self::Replant,
+        Self::Beside,
         Self::ReplantByRow,
+        Self::CatchUp,
         Self::ReplantSteps,
         Self::ReplantOffline,
         Self::Limit,
@@ -60,6 +66,8 @@ impl Way {
             Self::Cached => "cached lookups, multi-row INSERTs",
             Self::Replant => "Replant",
             Self::ReplantByRow => "Replant, foreign keys by row",
+            Self::CatchUp => "Replant, a catch-up with nothing new",
+            Self::Beside => "another build of Replant",
             Self::ReplantSteps => "Replant, a process a step",
             Self::ReplantOffline => "Replant, offline",
             Self::Limit => "the limit: plain \\copy",
@@ -75,6 +83,7 @@ impl Way {
             Self::Naive | Self::NaivePer1000 => 'a',
             Self::Cached => 'b',
             Self::Replant | Self::ReplantByRow | Self::ReplantSteps | Self::ReplantOffline => 'c',
+            Self::CatchUp | Self::Beside => 'c',
             Self::Limit => 'd',
             Self::Reading | Self::ReadingParallel => 'e',
             Self::Pgloader => 'f',
@@ -95,6 +104,10 @@ pub struct Ratios {
     pub limit: Option<f64>,
     /// As Replant with foreign keys checked by row.
     pub by_row: Option<f64>,
+    /// As another build of it.
+    pub beside: Option<f64>,
+    /// The time of a catch-up with nothing new by that of the migration with foreign keys checked by row.
+    pub catch_up: Option<f64>,
     /// Replant offline as Replant live.
     pub offline: Option<f64>,
     /// Replant offline as a bare copy by pgloader.
@@ -111,6 +124,8 @@ impl Ratios {
             cached: ratio(replant, Way::Cached),
             limit: ratio(replant, Way::Limit),
             by_row: ratio(replant, Way::ReplantByRow),
+            beside: ratio(replant, Way::Beside),
+            catch_up: ratio(Way::ReplantByRow, Way::CatchUp),
             offline: ratio(Way::ReplantOffline, replant),
             pgloader: ratio(Way::ReplantOffline, Way::Pgloader),
         }
@@ -169,6 +184,8 @@ pub struct Results {
     pub rows_per_s: Option<f64>,
     /// Peak memory of the same in MiB.
     pub peak_rss_mb: Option<f64>,
+    /// Bytes of the ledger's tables after the whole migration, by way and table.
+    pub ledger: BTreeMap<Way, BTreeMap<String, u64>>,
     /// All figures of the whole migration.
     pub ways: BTreeMap<Way, Measure>,
     /// By step, in their order.
@@ -183,6 +200,8 @@ pub(crate) struct Figures {
     pub(crate) steps: BTreeMap<(String, Way), Vec<Measure>>,
     /// Rows a second by step, in Replant's own words.
     pub(crate) paces: BTreeMap<(String, Way), Vec<f64>>,
+    /// Bytes of the ledger's tables, of the last round.
+    pub(crate) ledger: BTreeMap<Way, BTreeMap<String, u64>>,
 }
 
 impl Figures {

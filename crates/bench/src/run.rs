@@ -40,6 +40,8 @@ pub struct Bench<'a> {
     pub chunk_rows: u64,
     /// Replant.
     pub replant: Replant,
+    /// Another build of it.
+    pub beside: Option<Replant>,
     /// What the code was built from.
     pub commit: Option<String>,
     /// Whether it is to end early.
@@ -116,6 +118,7 @@ impl Bench<'_> {
             ratios: figures.ratios(),
             rows_per_s: replant.map(|measure| measure.rows_per_s),
             peak_rss_mb: replant.and_then(|measure| measure.peak_rss_mb),
+            ledger: figures.ledger.clone(),
             ways,
             steps,
         };
@@ -144,11 +147,15 @@ impl Bench<'_> {
             self.reading(stage, figures)?;
         }
         let written = [Way::Naive, Way::NaivePer1000, Way::Cached, Way::Limit, Way::Replant, Way::ReplantSteps];
-        if !self.wants(&written) && !self.wants(&[Way::ReplantOffline, Way::ReplantByRow]) {
+        let further = [Way::ReplantOffline, Way::ReplantByRow, Way::CatchUp, Way::Beside];
+        if !self.wants(&written) && !self.wants(&further) {
             return Ok(());
         }
         let (order, live) = self.whole(stage, figures, Way::Replant)?;
-        if self.wants(&[Way::ReplantByRow]) {
+        if self.wants(&[Way::Beside]) {
+            self.whole(stage, figures, Way::Beside)?;
+        }
+        if self.wants(&[Way::ReplantByRow, Way::CatchUp]) {
             let (_, by_row) = self.whole(stage, figures, Way::ReplantByRow)?;
             live.same_as(stage, "the platform whose foreign keys were checked by row", &by_row)?;
         }
@@ -199,9 +206,16 @@ impl Bench<'_> {
             Way::ReplantByRow => &[(FOREIGN_KEYS, "by_row")],
             _ => &[],
         };
+        let replant = self.beside.as_ref().filter(|_| way == Way::Beside).unwrap_or(&self.replant);
         stage.meter.settled()?;
-        let Ran { measure, paces } = self.replant.run(stage, &database, Part { only: None, variables }, self.stop)?;
+        let Ran { measure, paces } = replant.run(stage, &database, Part { only: None, variables }, self.stop)?;
         figures.whole(way, measure);
+        figures.ledger.insert(way, finished::ledger(&database)?);
+        if way == Way::ReplantByRow && self.wants(&[Way::CatchUp]) {
+            (self.tell)(Way::CatchUp.about());
+            stage.meter.settled()?;
+            figures.whole(Way::CatchUp, self.replant.catch_up(stage, &database, variables, self.stop)?);
+        }
         for (step, pace) in paces {
             figures.paces.entry((step, way)).or_default().push(pace as f64);
         }

@@ -137,9 +137,12 @@ impl<T: Serialize> Serialize for Cell<T> {
     }
 }
 
-/// What a cell is written as: [`Serialize`] the other way round.
+/// What a cell is written as: [`Serialize`] the other way round. Where no person reads it, a bad cell has no form.
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Cell<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return Option::deserialize(deserializer).map(|value| value.map_or(Self::Null, Self::Good));
+        }
         #[derive(serde::Deserialize)]
         #[serde(untagged)]
         enum Written<T> {

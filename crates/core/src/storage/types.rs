@@ -9,6 +9,7 @@ use diesel::query_builder::QueryId;
 use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{self, BigInt, HasSqlType, SqlType};
 use diesel::sqlite::Sqlite;
+use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -195,20 +196,35 @@ impl ToSql<Utc, MultiBackend> for Instant {
 /// Why a cell is no wall time: in the same words whatever the database, for a quarantined row keeps them.
 const NO_SUCH_TIME: &str = "there is no such date or time";
 
-/// What a legacy DATETIME column shows: a date and a time of some wall clock, without a zone.
+/// What a legacy DATETIME column shows: a date and a time of some wall clock, without a zone, to the microsecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wall(pub DateTime);
 
+/// Where the microseconds of wall times begin.
+const FIRST: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
 impl Serialize for Wall {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0.strftime("%Y-%m-%d %H:%M:%S%.f"))
+        if serializer.is_human_readable() {
+            return serializer.collect_str(&self.0.strftime("%Y-%m-%d %H:%M:%S%.f"));
+        }
+        let since = self.0.duration_since(FIRST);
+        match i64::try_from(since.as_micros()) {
+            Ok(micros) if SignedDuration::from_micros(micros) == since => serializer.serialize_i64(micros),
+            _ => Err(serde::ser::Error::custom("a time that is finer than a microsecond")),
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Wall {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map(Self).map_err(|_| serde::de::Error::custom("no time like 2019-04-01 00:00:00"))
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            return text.parse().map(Self).map_err(|_| serde::de::Error::custom("no time like 2019-04-01 00:00:00"));
+        }
+        let micros = i64::deserialize(deserializer)?;
+        let at = FIRST.checked_add(SignedDuration::from_micros(micros));
+        at.map(Self).map_err(|_| serde::de::Error::custom("a time that no clock shows"))
     }
 }
 

@@ -29,13 +29,16 @@ What is measured, by word or letter:
   naive    a  a row at a time: autocommit, and a commit per 1,000 rows; on a slice
   cached   b  cached lookups and multi-row INSERTs; on a slice
   replant  c  Replant: all steps in one process, and each step in one of its own
+  by-row      Replant with foreign keys checked by row
+  catch-up    after that, a catch-up with a state that brings nothing new
   offline     Replant into a platform that is not live
   limit    d  the rows that Replant added, by plain \\copy
   reading  e  the legacy tables read, and nothing written
 
 Examples:
   cargo xtask bench --rows 1m --json bench.json --svg bench.svg
-  cargo xtask bench --rows 200k --only replant,limit --writers 4")]
+  cargo xtask bench --rows 200k --only replant,limit --writers 4
+  cargo xtask bench --rows 1m --repeat 5 --only replant --beside ./xtask-of-yesterday")]
 pub(crate) struct Bench {
     /// Legacy rows, made up as `simulate` does it: 250000, 100k, 7m
     #[arg(long, value_name = "ROWS", default_value = "1m", value_parser = simulate::rows)]
@@ -55,6 +58,9 @@ pub(crate) struct Bench {
     /// What is measured; what it is compared with is measured as well [default: all]
     #[arg(long, value_name = "WAYS", value_enum, value_delimiter = ',')]
     only: Vec<Measured>,
+    /// Another build of this program: measured as well, by turns with this one
+    #[arg(long, value_name = "PROGRAM")]
+    beside: Option<PathBuf>,
     /// Threads of Replant that read and judge [default: as default.toml has it]
     #[arg(long, value_name = "THREADS")]
     readers: Option<usize>,
@@ -85,6 +91,7 @@ enum Measured {
     #[value(alias = "c")]
     Replant,
     ByRow,
+    CatchUp,
     Offline,
     #[value(alias = "d")]
     Limit,
@@ -107,12 +114,19 @@ impl Command for Bench {
         let folder = settings_folder(args, &cx.config_folder()?)?;
         let environment = cx.with_config(folder.path()).environment(ENVIRONMENT)?;
         let settings = environment.settings(Vec::new(), false, args.workers.map(usize::from));
-        let ways = ways(&args.only);
+        let mut ways = ways(&args.only);
+        ways.extend(args.beside.iter().map(|_| Way::Beside));
         let stop = Stop::default();
         signals::install_saying(&stop, STOPPING).map_err(Error::io("listen for signals"))?;
         let registry = cx.registry();
         let program = std::env::current_exe().map_err(Error::io("find this program"))?;
         let workers = args.workers.map(|workers| ["--workers".to_owned(), workers.to_string()]);
+        let replant = Replant {
+            program,
+            config: folder.path().to_owned(),
+            environment: ENVIRONMENT.to_owned(),
+            arguments: workers.into_iter().flatten().collect(),
+        };
         let measuring = bench::Bench {
             registry: &registry,
             source: match args.sample {
@@ -125,12 +139,8 @@ impl Command for Bench {
             connections: settings.writers,
             readers: settings.readers,
             chunk_rows: settings.chunk_rows,
-            replant: Replant {
-                program,
-                config: folder.path().to_owned(),
-                environment: ENVIRONMENT.to_owned(),
-                arguments: workers.into_iter().flatten().collect(),
-            },
+            beside: args.beside.clone().map(|program| Replant { program, ..replant.clone() }),
+            replant,
             commit: commit(cx),
             stop: &stop,
             tell: &|what| tracing::info!("{what}"),
@@ -190,6 +200,7 @@ fn ways(only: &[Measured]) -> BTreeSet<Way> {
         of(Measured::Cached, &[Way::Cached]),
         of(Measured::Replant, &[Way::Replant, Way::ReplantSteps]),
         of(Measured::ByRow, &[Way::ReplantByRow]),
+        of(Measured::CatchUp, &[Way::ReplantByRow, Way::CatchUp]),
         of(Measured::Offline, &[Way::ReplantOffline]),
         of(Measured::Limit, &[Way::Limit]),
         of(Measured::Pgloader, &[Way::Pgloader]),

@@ -2,6 +2,8 @@
 
 #![allow(clippy::float_arithmetic, reason = "seconds, paces and sizes are no money")]
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use replant_bench::{Measure, Ratios, Results, StepResult, Way};
 use replant_cli::output::{grouped, render, table};
 
@@ -13,6 +15,9 @@ pub(crate) fn text(results: &Results) -> String {
     }
     if results.ratios != Ratios::default() {
         parts.push(format!("How many times as fast Replant is (c/a, c/b, c/d)\n\n{}", ratios(results)));
+    }
+    if !results.ledger.is_empty() {
+        parts.push(format!("The ledger, bytes a legacy row\n\n{}", ledger(results)));
     }
     if [Way::ReplantSteps, Way::Limit].iter().any(|way| results.ways.contains_key(way)) {
         parts.push(format!("What it takes, by step\n\n{}", costs(results)));
@@ -88,6 +93,8 @@ fn paces(results: &Results) -> String {
         Way::Cached => "b",
         Way::Replant => "c",
         Way::ReplantByRow => "c by row",
+        Way::CatchUp => "c catch-up",
+        Way::Beside => "c beside",
         Way::ReplantSteps => "c by step",
         Way::ReplantOffline => "c offline",
         Way::Limit => "d",
@@ -111,7 +118,18 @@ fn paces(results: &Results) -> String {
 }
 
 fn ratios(results: &Results) -> String {
-    let heads = ["step", "c/a", "c/a per 1,000", "c/b", "c/d", "c/by row", "offline/live", "offline/f"];
+    let heads = [
+        "step",
+        "c/a",
+        "c/a per 1,000",
+        "c/b",
+        "c/d",
+        "c/by row",
+        "c/beside",
+        "catch-up/by row",
+        "offline/live",
+        "offline/f",
+    ];
     let mut table = table(&heads);
     let mut line = |name: &str, ratios: &Ratios| {
         let mut cells = vec![name.to_owned()];
@@ -121,6 +139,8 @@ fn ratios(results: &Results) -> String {
             ratios.cached,
             ratios.limit,
             ratios.by_row,
+            ratios.beside,
+            ratios.catch_up,
             ratios.offline,
             ratios.pgloader,
         ];
@@ -129,6 +149,21 @@ fn ratios(results: &Results) -> String {
     };
     results.steps.iter().for_each(|step| line(&step.step, &step.ratios));
     line("all", &results.ratios);
+    render(table, 1..heads.len())
+}
+
+fn ledger(results: &Results) -> String {
+    let ways: Vec<Way> = results.ledger.keys().copied().collect();
+    let heads: Vec<&str> = ["table"].into_iter().chain(ways.iter().map(|way| way.about())).collect();
+    let mut table = table(&heads);
+    let a_row = |bytes: u64| format!("{:.1}", bytes as f64 / results.rows.max(1) as f64);
+    let names: BTreeSet<&String> = results.ledger.values().flat_map(BTreeMap::keys).collect();
+    for name in names {
+        let of = |way: &Way| results.ledger[way].get(name).map_or_else(none, |bytes| a_row(*bytes));
+        table.add_row(std::iter::once(name.clone()).chain(ways.iter().map(of)));
+    }
+    let all = ways.iter().map(|way| a_row(results.ledger[way].values().sum()));
+    table.add_row(std::iter::once("all".to_owned()).chain(all));
     render(table, 1..heads.len())
 }
 

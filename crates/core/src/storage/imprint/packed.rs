@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io;
 use std::sync::OnceLock;
 
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::sent::Table;
@@ -50,18 +51,30 @@ enum Column<'a> {
     SomeIntegers(Vec<Option<i64>>),
     Texts(Vec<Cow<'a, str>>),
     Values(Vec<Cow<'a, Value>>),
+    /// Integers in other numbers than themselves.
+    Numbers(Form, Vec<i64>),
+    /// The same, but where they are NULL.
+    SomeNumbers(Form, Vec<Option<i64>>),
+    /// A few values that come again and again, and for each row the place of its own among them.
+    Few(Vec<Cow<'a, Value>>, Vec<u8>),
 }
 
+/// Of how many values it is said that they are few.
+const FEW: usize = 64;
+
 impl<'a> Column<'a> {
-    fn of(values: &'a [Value], order: &[u32]) -> Self {
+    /// The nth column of a table.
+    fn of(columns: &'a [Vec<Value>], nth: usize, order: &[u32]) -> Self {
+        let values = &columns[nth];
         if let Some(first) = values.first()
             && values.iter().all(|value| value == first)
         {
             return Self::Same(Cow::Borrowed(first));
         }
         let ordered = || order.iter().map(|row| &values[*row as usize]);
-        let mut before = 0_i64;
-        let mut distance = |value: i64| value.wrapping_sub(std::mem::replace(&mut before, value));
+        if let Some(few) = Self::few(order.len(), ordered()) {
+            return few;
+        }
         let (mut nulls, mut integers, mut texts) = (false, false, false);
         for value in values {
             match value {
@@ -72,9 +85,15 @@ impl<'a> Column<'a> {
             }
         }
         match (integers, texts, nulls) {
-            (true, false, false) => Self::Integers(ordered().filter_map(Value::integer).map(distance).collect()),
-            (true, false, true) => {
-                Self::SomeIntegers(ordered().map(|value| value.integer().map(&mut distance)).collect())
+            (true, false, _) => {
+                let form = Form::best(columns, nth, order);
+                let numbers = form.numbers(columns, nth, order);
+                match (form.is_plain(), nulls) {
+                    (true, false) => Self::Integers(numbers.flatten().collect()),
+                    (true, true) => Self::SomeIntegers(numbers.collect()),
+                    (false, false) => Self::Numbers(form, numbers.flatten().collect()),
+                    (false, true) => Self::SomeNumbers(form, numbers.collect()),
+                }
             }
             (false, true, false) => {
                 Self::Texts(ordered().filter_map(Value::text).map(|text| Cow::Borrowed(text.as_str())).collect())
@@ -83,22 +102,142 @@ impl<'a> Column<'a> {
         }
     }
 
-    fn values(self, rows: usize) -> Vec<Value> {
+    /// None where the values are too many, or the rows too few.
+    fn few(rows: usize, values: impl Iterator<Item = &'a Value>) -> Option<Self> {
+        let mut places: FxHashMap<&Value, u8> = FxHashMap::default();
+        let mut few = Vec::new();
+        let mut codes = Vec::with_capacity(rows);
+        for value in values {
+            let place = match places.get(value) {
+                Some(place) => *place,
+                None => {
+                    let place = u8::try_from(few.len()).ok().filter(|_| few.len() < FEW.min(rows / 4))?;
+                    places.insert(value, place);
+                    few.push(Cow::Borrowed(value));
+                    place
+                }
+            };
+            codes.push(place);
+        }
+        Some(Self::Few(few, codes))
+    }
+
+    /// The values of a column, from those of the columns that stand before it.
+    fn values(self, rows: usize, columns: &[Vec<Value>]) -> Option<Vec<Value>> {
         let mut before = 0_i64;
         let mut integer = |distance: i64| {
             before = before.wrapping_add(distance);
             Value::Integer(before)
         };
-        match self {
+        Some(match self {
             Self::Same(value) => vec![value.into_owned(); rows],
+            Self::Few(few, codes) => {
+                let value = |code: &u8| few.get(usize::from(*code)).map(|value| value.clone().into_owned());
+                codes.iter().map(value).collect::<Option<_>>()?
+            }
+            Self::Numbers(form, numbers) => form.values(numbers.into_iter().map(Some), columns)?,
+            Self::SomeNumbers(form, numbers) => form.values(numbers.into_iter(), columns)?,
             Self::Integers(distances) => distances.into_iter().map(integer).collect(),
             Self::SomeIntegers(distances) => {
                 distances.into_iter().map(|distance| distance.map_or(Value::Null, &mut integer)).collect()
             }
             Self::Texts(texts) => texts.into_iter().map(|text| Value::Text(text.into())).collect(),
             Self::Values(values) => values.into_iter().map(Cow::into_owned).collect(),
-        }
+        })
     }
+}
+
+/// What numbers stand for integers: their distances from the one before, or from a column beside, in units. Times are multiples of a
+/// second, and the times of a row lie near each other.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Form {
+    /// The column beside, by its place.
+    beside: Option<u32>,
+    unit: i64,
+}
+
+/// Every how manyth row is looked at to choose a form.
+const LOOKED_AT: usize = 16;
+
+impl Form {
+    const PLAIN: Self = Self { beside: None, unit: 1 };
+
+    fn is_plain(self) -> bool {
+        self == Self::PLAIN
+    }
+
+    /// The form in which the nth column takes the least room.
+    fn best(columns: &[Vec<Value>], nth: usize, order: &[u32]) -> Self {
+        let is_number = |column: &Vec<Value>| column.iter().step_by(LOOKED_AT).any(|value| value.integer().is_some());
+        let beside = (0..nth).filter(|place| is_number(&columns[*place]));
+        let forms = std::iter::once(None).chain(beside.filter_map(|place| u32::try_from(place).ok()).map(Some));
+        // Rows that follow each other stand for all: a distance is that between neighbours.
+        let some = &order[..order.len().min(LOOKED_AT * LOOKED_AT)];
+        let weighed = forms.map(|beside| {
+            let form = Self { beside, unit: 1 }.in_units(columns, nth, some);
+            let room = |number: i64| u64::from(64 - number.unsigned_abs().leading_zeros());
+            (form.numbers(columns, nth, some).flatten().map(room).sum::<u64>(), beside)
+        });
+        let (_, beside) = weighed.min_by_key(|(room, _)| *room).unwrap_or_default();
+        Self { beside, unit: 1 }.in_units(columns, nth, order)
+    }
+
+    /// The same in the largest unit of which all numbers are multiples.
+    fn in_units(self, columns: &[Vec<Value>], nth: usize, order: &[u32]) -> Self {
+        let mut unit = 0_u64;
+        for number in self.numbers(columns, nth, order).flatten() {
+            unit = gcd(unit, number.unsigned_abs());
+            if unit == 1 {
+                break;
+            }
+        }
+        Self { unit: i64::try_from(unit).unwrap_or(1).max(1), ..self }
+    }
+
+    fn numbers<'a>(
+        self,
+        columns: &'a [Vec<Value>],
+        nth: usize,
+        order: &'a [u32],
+    ) -> impl Iterator<Item = Option<i64>> + use<'a> {
+        let beside = self.beside.map(|place| &columns[place as usize]);
+        let mut before = 0_i64;
+        order.iter().map(move |row| {
+            let value = columns[nth][*row as usize].integer()?;
+            let from = match beside {
+                Some(beside) => beside[*row as usize].integer().unwrap_or_default(),
+                None => std::mem::replace(&mut before, value),
+            };
+            Some(value.wrapping_sub(from) / self.unit)
+        })
+    }
+
+    /// The integers; none where there is no column beside them.
+    fn values(self, numbers: impl Iterator<Item = Option<i64>>, columns: &[Vec<Value>]) -> Option<Vec<Value>> {
+        let beside = match self.beside {
+            Some(place) => Some(columns.get(place as usize)?),
+            None => None,
+        };
+        let mut before = 0_i64;
+        let value = |(row, number): (usize, Option<i64>)| {
+            let Some(number) = number else { return Some(Value::Null) };
+            let from = match beside {
+                Some(beside) => beside.get(row)?.integer().unwrap_or_default(),
+                None => before,
+            };
+            before = from.wrapping_add(number.wrapping_mul(self.unit));
+            Some(Value::Integer(before))
+        };
+        numbers.enumerate().map(value).collect()
+    }
+}
+
+/// The largest number of which both are multiples.
+fn gcd(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 impl Packed {
@@ -113,7 +252,7 @@ impl Packed {
         let content = Content {
             columns: table.columns.clone(),
             keys: keys.map(|key| key.wrapping_sub(std::mem::replace(&mut before, key))).collect(),
-            values: table.values.iter().map(|values| Column::of(values, &order)).collect(),
+            values: (0..table.values.len()).map(|nth| Column::of(&table.values, nth, &order)).collect(),
         };
         let ids = table.column(ID).map(|id| &table.values[id]);
         let ids = || ids.into_iter().flatten().filter_map(Value::integer);
@@ -149,9 +288,14 @@ impl Packed {
             })
             .collect();
         let rows = keys.len();
-        let values: Vec<Vec<Value>> = content.values.into_iter().map(|column| column.values(rows)).collect();
-        if values.len() != content.columns.len() || values.iter().any(|column| column.len() != rows) {
-            return Err(io::Error::other("columns of several lengths"));
+        let wrong = || io::Error::other("columns of several lengths");
+        let mut values: Vec<Vec<Value>> = Vec::with_capacity(content.values.len());
+        for column in content.values {
+            let column = column.values(rows, &values).filter(|column| column.len() == rows).ok_or_else(wrong)?;
+            values.push(column);
+        }
+        if values.len() != content.columns.len() {
+            return Err(wrong());
         }
         let columns = content.columns.into_iter().map(|name| Cow::Owned(name.into_owned())).collect();
         Ok(Table { name: Cow::Owned(table), columns, keys, values })
@@ -189,6 +333,51 @@ mod tests {
         assert_eq!([back.row(0), back.row(1), back.row(2)], [table.row(1), table.row(0), table.row(2)]);
         assert_eq!(Packed::of(&back).bytes, packed.bytes);
         assert!(Packed::unpacked("things".to_owned(), b"no rows").is_err());
+    }
+
+    #[test]
+    fn integers_come_back_whatever_form_they_take() {
+        let integer = Value::Integer;
+        let day = 86_400_000_000_i64;
+        let of = |values: Vec<Vec<Value>>| Table {
+            name: "things".into(),
+            columns: (0..values.len()).map(|place| Cow::Owned(format!("c{place}"))).collect(),
+            keys: (0..).take(values[0].len()).collect(),
+            values,
+        };
+        let some = |value: Option<i64>| value.map_or(Value::Null, integer);
+        let times = || (0..300).map(|row: i64| row * row % 977 * day + 7 * 1_000_000);
+        let tables = [
+            vec![times().map(integer).collect(), times().map(|at| integer(at + 60_000_000)).collect()],
+            vec![
+                times().map(|at| some((at % 7 > 0).then_some(at))).collect(),
+                times().map(|at| some((at % 5 > 0).then_some(at + 1))).collect(),
+            ],
+            vec![
+                vec![integer(i64::MIN), integer(i64::MAX), integer(0)],
+                vec![integer(i64::MAX), integer(i64::MIN), Value::Null],
+                vec![integer(0), integer(i64::MIN), integer(0)],
+            ],
+        ];
+        for values in tables {
+            let table = of(values);
+            let packed = Packed::of(&table);
+            assert_eq!(Packed::unpacked("things".to_owned(), packed.compressed()).unwrap().values, table.values);
+        }
+        let few = [Value::Null, text("paid"), integer(3), Value::Real(0.5)];
+        let again: Vec<Value> = (0..300).map(|row| few[row * row % few.len()].clone()).collect();
+        let many: Vec<Value> =
+            (0..300).map(|row| if row % 3 == 0 { Value::Null } else { text(&row.to_string()) }).collect();
+        let table = of(vec![again, many]);
+        let packed = Packed::of(&table);
+        assert_eq!(Packed::unpacked("things".to_owned(), packed.compressed()).unwrap().values, table.values);
+        assert!(packed.bytes.len() < 300 * 7, "{}", packed.bytes.len());
+
+        let times: Vec<Value> = times().map(integer).collect();
+        let order: Vec<u32> = (0..).take(times.len()).collect();
+        let near = times.iter().map(|at| integer(at.integer().unwrap() + 60_000_000)).collect();
+        let form = Form::best(&[times, near], 1, &order);
+        assert_eq!(form, Form { beside: Some(0), unit: 60_000_000 });
     }
 
     #[test]

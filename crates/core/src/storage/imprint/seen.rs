@@ -22,21 +22,24 @@ impl Table {
     ) -> Self {
         let mut table = Self { name: Cow::Borrowed(name), columns: Vec::new(), keys: Vec::new(), values: Vec::new() };
         let mut whole: Vec<Value> = Vec::new();
+        let many = rows.size_hint().0;
         for (key, row) in rows {
             let before = table.keys.len();
             let is_first = table.columns.is_empty();
-            if fields::each(row, &mut RowInto::new(&mut table)).is_err() {
+            if fields::each(row, &mut RowInto::new(&mut table, many)).is_err() {
                 if is_first {
                     // Not all columns were told.
                     (table.columns, table.values) = (Vec::new(), Vec::new());
                 }
-                table.values.iter_mut().for_each(|values| values.truncate(before));
+                table.values.iter_mut().for_each(|values| {
+                    values.truncate(before);
+                    values.push(Value::Null);
+                });
                 whole.resize(before, Value::Null);
                 let json = serde_json::to_string(row).expect("a legacy row has a JSON form");
                 whole.push(Value::Text(json.into()));
             }
             table.keys.push(key);
-            table.values.iter_mut().for_each(|values| values.resize(before + 1, Value::Null));
         }
         if !whole.is_empty() {
             whole.resize(table.keys.len(), Value::Null);

@@ -89,8 +89,10 @@ impl Imprints {
             self.tables.len() - 1
         });
         let table = &mut self.tables[place];
+        let (least, most) = rows.size_hint();
+        let many = most.unwrap_or(least);
         for (key, row) in rows {
-            let told = fields::each(row, &mut RowInto::new(table));
+            let told = fields::each(row, &mut RowInto::new(table, many));
             table.keys.push(key);
             for secret in secret {
                 if let Some(value) = table.column(secret).and_then(|place| table.values[place].last_mut()) {
@@ -112,21 +114,25 @@ impl Imprints {
 /// A row on its way into a table. Rows of a model tell their fields in one order.
 pub(super) struct RowInto<'a> {
     table: &'a mut Table,
-    is_first: bool,
+    /// About how many rows there will be, where it is the first.
+    first_of: Option<usize>,
     next: usize,
 }
 
 impl<'a> RowInto<'a> {
-    pub(super) fn new(table: &'a mut Table) -> Self {
-        Self { is_first: table.columns.is_empty(), table, next: 0 }
+    /// One of about `rows`.
+    pub(super) fn new(table: &'a mut Table, rows: usize) -> Self {
+        Self { first_of: table.columns.is_empty().then_some(rows), table, next: 0 }
     }
 }
 
 impl Fields for RowInto<'_> {
     fn place(&mut self, name: &'static str) -> Option<usize> {
-        if self.is_first {
+        if let Some(rows) = self.first_of {
             self.table.columns.push(Cow::Borrowed(name));
-            self.table.values.push(vec![Value::Null; self.table.keys.len()]);
+            let mut values = Vec::with_capacity(rows);
+            values.resize(self.table.keys.len(), Value::Null);
+            self.table.values.push(values);
         }
         let place = match self.table.columns.get(self.next) {
             Some(column) if column == name => self.next,
