@@ -40,6 +40,9 @@ pub trait ReadyChunk: Send {
     /// About how many bytes of memory it takes.
     fn bytes(&self) -> u64;
 
+    /// Makes ready what the ledger keeps of its rows: whoever writes it has less to do then.
+    fn pack(&self);
+
     /// Writes it and closes it, in one transaction. Can be called again after it failed. `took` is the time that reading and
     /// judging it took.
     ///

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
+use std::sync::OnceLock;
 
 use rust_decimal::Decimal;
 use rustc_hash::FxHashMap;
@@ -14,7 +15,7 @@ use crate::contract::legacy::LegacyRow;
 use crate::contract::step::Step;
 use crate::storage::bulk::{Refused, Rows as _, UnitIndex};
 use crate::storage::db::Db;
-use crate::storage::imprint::{Imprints, Packed, Table, has_row_triggers};
+use crate::storage::imprint::{Imprints, Packed, Table, append_legacy, has_row_triggers};
 use crate::storage::ledger::close::{ChunkResult, NewOutcome, NewQuarantined, NewRepair};
 use crate::storage::ledger::record::{CarriedBy, Migrated};
 use crate::storage::types::Instant as At;
@@ -28,10 +29,12 @@ pub(crate) struct Judged<S: Step> {
     pub(crate) bytes: u64,
     /// Keys that were planned, and of which there is no row.
     pub(crate) absent: Vec<Key>,
+    /// A hash of its rows and of all that its verdicts say: a chunk with the same one comes out the same.
+    pub(crate) digest: [u8; 16],
     /// The rows that it inserts.
-    imprint: Vec<Packed>,
+    imprint: OnceLock<Vec<Packed>>,
     /// The rows that were read.
-    seen: Packed,
+    seen: OnceLock<Packed>,
 }
 
 impl<S: Step> Judged<S> {
@@ -45,12 +48,22 @@ impl<S: Step> Judged<S> {
         draft: Draft<S::Rows>,
         bytes: u64,
     ) -> Result<Self, ChunkError> {
-        let seen = Packed::of(&seen_of(&rows));
-        let mut judged = Self { rows, starts, draft, bytes, absent, imprint: Vec::new(), seen };
-        judged.imprint = judged.imprint_of(&judged.draft.rows)?.iter().map(Packed::of).collect();
-        judged.bytes +=
-            judged.imprint.iter().chain([&judged.seen]).map(|packed| packed.bytes.len() as u64).sum::<u64>();
+        let (digest, imprint, seen) = ([0; 16], OnceLock::new(), OnceLock::new());
+        let mut judged = Self { rows, starts, draft, bytes, absent, digest, imprint, seen };
+        judged.digest = judged.hash()?;
         Ok(judged)
+    }
+
+    /// Makes ready what the ledger keeps of its rows.
+    pub(crate) fn pack(&self) {
+        self.imprint();
+        self.seen();
+    }
+
+    /// What it weighs, with what was made ready.
+    pub(crate) fn weight(&self) -> u64 {
+        let packed = self.imprint.get().into_iter().flatten().chain(self.seen.get());
+        self.bytes + packed.map(|packed| packed.bytes.len() as u64).sum::<u64>()
     }
 
     /// The rows that some of what it writes inserts.
@@ -68,12 +81,13 @@ impl<S: Step> Judged<S> {
 
     /// The imprint of all that it inserts.
     pub(crate) fn imprint(&self) -> &[Packed] {
-        &self.imprint
+        let told = || self.imprint_of(&self.draft.rows).expect("its models told their columns when it was hashed");
+        self.imprint.get_or_init(|| told().iter().map(Packed::of).collect())
     }
 
     /// Its rows, as they were read.
     pub(crate) fn seen(&self) -> &Packed {
-        &self.seen
+        self.seen.get_or_init(|| Packed::of(&seen_of(&self.rows)))
     }
 
     /// The imprint of what the target took, where that is not what was sent: it has refused some, or triggers of the site change
@@ -83,7 +97,7 @@ impl<S: Step> Judged<S> {
     /// The database fails.
     pub(crate) fn repacked(&self, db: &mut Db, refused: &[Refused]) -> Result<Option<Vec<Packed>>, ChunkError> {
         let mut changing = Vec::new();
-        for packed in &self.imprint {
+        for packed in self.imprint() {
             if packed.rows > 0 && has_row_triggers(db, &packed.table)? {
                 changing.push(packed.table.clone());
             }
@@ -102,8 +116,7 @@ impl<S: Step> Judged<S> {
         Ok(Some(tables.iter().map(Packed::of).collect()))
     }
 
-    /// A hash of its rows and of all that its verdicts say: a chunk with the same one comes out the same.
-    pub(crate) fn digest(&self) -> [u8; 16] {
+    fn hash(&self) -> Result<[u8; 16], ChunkError> {
         let nothing_refused = ByTarget::new(&[]);
         let mut hash = Bytes::default();
         for unit in 0..self.units() {
@@ -114,8 +127,16 @@ impl<S: Step> Judged<S> {
         self.draft.repairs.hash(&mut hash);
         self.draft.also.hash(&mut hash);
         self.draft.carried.hash(&mut hash);
-        self.imprint.iter().chain([&self.seen]).for_each(|packed| xxh3_128(&packed.bytes).hash(&mut hash));
-        xxh3_128(&hash.0).to_le_bytes()
+        let mut imprints = Imprints::hashing();
+        self.draft.rows.imprint(&|unit| self.unit(unit)[0].key(), &mut imprints);
+        if let Some(table) = imprints.untold {
+            return Err(ChunkError::Untold { table });
+        }
+        xxh3_128(imprints.bytes()).hash(&mut hash);
+        let mut rows = Vec::new();
+        self.rows.iter().for_each(|row| append_legacy(row, &mut rows));
+        xxh3_128(&rows).hash(&mut hash);
+        Ok(xxh3_128(&hash.0).to_le_bytes())
     }
 
     /// The rows of a unit, the leader first.

@@ -25,7 +25,11 @@ use crate::storage::ledger::{self, moved, recorded};
 
 impl<S: Step> ReadyChunk for Judged<S> {
     fn bytes(&self) -> u64 {
-        self.bytes
+        self.weight()
+    }
+
+    fn pack(&self) {
+        Self::pack(self);
     }
 
     fn commit(&self, db: &mut Db, writer: Writer<'_>, claim: &Claim, took: Duration) -> Result<Committed, ChunkError> {
@@ -57,7 +61,7 @@ impl<S: Step> ReadyChunk for Judged<S> {
     }
 
     fn commit_again(&self, db: &mut Db, chunk: i64, started: Instant) -> Result<Rejudged, ChunkError> {
-        if recorded::digest(db, chunk)?.is_some_and(|digest| digest == self.digest()) {
+        if recorded::digest(db, chunk)?.is_some_and(|digest| digest == self.digest) {
             return Ok(Rejudged { read: self.rows.len() as u64, ..Rejudged::default() });
         }
         db.write(|db| {
@@ -67,7 +71,7 @@ impl<S: Step> ReadyChunk for Judged<S> {
     }
 
     fn look(&self, db: &mut Db, chunk: i64) -> Result<Looked, ChunkError> {
-        match recorded::digest(db, chunk)?.is_some_and(|digest| digest == self.digest()) {
+        match recorded::digest(db, chunk)?.is_some_and(|digest| digest == self.digest) {
             true => Ok(Looked::default()),
             false => look(self, db, chunk),
         }

@@ -289,7 +289,9 @@ impl Shared<'_> {
                 return Err(ChunkError::LeaseLost);
             }
         }
-        rows.transform()
+        let judged = rows.transform()?;
+        judged.pack();
+        Ok(judged)
     }
 
     /// Waits until a chunk ends here, or for a while: the chunks of others may come free.

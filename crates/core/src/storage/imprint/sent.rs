@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::bytes;
 use super::value::Value;
 use crate::storage::fields::{self, Field, Fields, Untold};
 use crate::storage::model::Insert;
@@ -66,11 +67,23 @@ impl Table {
 #[derive(Debug, Default)]
 pub struct Imprints {
     pub(crate) tables: Vec<Table>,
+    /// The same as bytes, where no more than a hash of it is wanted.
+    bytes: Option<Vec<u8>>,
     /// The table of a model that does not say what its columns hold: a defect.
     pub(crate) untold: Option<&'static str>,
 }
 
 impl Imprints {
+    /// Takes rows as bytes: a hash of them is wanted, and no more.
+    pub(crate) fn hashing() -> Self {
+        Self { bytes: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// The bytes of all rows.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.as_deref().unwrap_or_default()
+    }
+
     /// Adds rows of a model, each with the legacy row for whose sake it is written: of secret columns a hash.
     pub(crate) fn add<'a, T: Insert + 'a>(&mut self, rows: impl Iterator<Item = (Key, &'a T)>) {
         self.told(rows, T::SECRET);
@@ -83,6 +96,21 @@ impl Imprints {
 
     fn told<'a, T: Insert + 'a>(&mut self, rows: impl Iterator<Item = (Key, &'a T)>, secret: &[&str]) {
         let shape = T::shape();
+        if let Some(bytes) = &mut self.bytes {
+            bytes.extend_from_slice(shape.name.as_bytes());
+            let mut names = Vec::new();
+            for (nth, (key, row)) in rows.enumerate() {
+                bytes.extend_from_slice(&key.to_le_bytes());
+                if bytes::append(row, bytes, (nth == 0).then_some(&mut names)).is_err() {
+                    self.untold = Some(shape.name);
+                    return;
+                }
+            }
+            if names.iter().any(|name| !shape.columns.iter().any(|known| known.name == *name)) {
+                self.untold = Some(shape.name);
+            }
+            return;
+        }
         let place = self.tables.iter().position(|table| table.name == shape.name).unwrap_or_else(|| {
             let name = Cow::Borrowed(shape.name);
             self.tables.push(Table { name, columns: Vec::new(), keys: Vec::new(), values: Vec::new() });
