@@ -9,7 +9,10 @@ use replant_testkit::conformance::Target;
 use replant_testkit::servers::{self, Kind as Server};
 use replant_testkit::state::assert_same_state;
 
-use crate::world::{World, chunks_of, count, ordinary, postgres, site, sqlite, sqlite_file, state, target_ddl, totals};
+use crate::later::{catch_up, told};
+use crate::world::{
+    World, chunks_of, count, ordinary, postgres, site, sqlite, sqlite_file, state, target_ddl, thing, totals,
+};
 
 /// A small file system of one's own; none where this user may not mount one, which is said.
 struct Small {
@@ -64,7 +67,7 @@ fn stops_and_goes_on(small: &Small, target: &Target, fresh: &dyn Fn() -> Target)
 
 #[test]
 fn a_sqlite_target_whose_disk_is_full_goes_on_once_there_is_room() {
-    let Some(small) = Small::mount("full::sqlite", 620) else { return };
+    let Some(small) = Small::mount("full::sqlite", 800) else { return };
     let url = sqlite_file(&small.path.join("target.db"), &target_ddl(replant_core::db::Backend::Sqlite));
     let target = Target { url, guard: Box::new(()) };
     stops_and_goes_on(&small, &target, &sqlite);
@@ -84,4 +87,28 @@ fn a_postgres_target_whose_disk_is_full_goes_on_once_there_is_room() {
     drop(target);
     let main = server.url("postgres").parse().unwrap();
     site(&main, &format!("DROP TABLESPACE {space}"));
+}
+
+#[test]
+fn a_catch_up_whose_disk_is_full_goes_on_once_there_is_room() {
+    let Some(small) = Small::mount("full::catch_up", 1_500) else { return };
+    let url = sqlite_file(&small.path.join("target.db"), &target_ddl(replant_core::db::Backend::Sqlite));
+    let (target, roomy) = (Target { url, guard: Box::new(()) }, sqlite());
+    let world = World::new(&ordinary(200));
+    for target in [&target, &roomy] {
+        world.complete(target, chunks_of(100));
+    }
+    let added: String = (10_000..13_000).map(|id| thing(id, &format!("thing {id}"), "1", "label:new")).collect();
+    world.change(&added);
+    for _ in 0..2 {
+        let error = catch_up(&world, &target, 100, true).expect_err("the disk is full");
+        assert_eq!(error.kind(), Kind::Unavailable, "{error}");
+        assert!(error.to_string().contains("no disk space left"), "{error}");
+    }
+    assert!(count(&target, "items") < count(&roomy, "items") + 3_000);
+    small.grow();
+    for target in [&target, &roomy] {
+        assert!(catch_up(&world, target, 100, true).unwrap().complete);
+    }
+    assert_eq!(told(&target), told(&roomy));
 }

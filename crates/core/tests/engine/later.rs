@@ -11,7 +11,7 @@ use crate::world::{World, chunks_of, count, fate, on_both, ordinary, part, site,
 const AT: fn(i64) -> Timestamp = |n| Timestamp::from_second(n * 86_400).unwrap();
 
 /// Catches up with the legacy database as it is, which is of the nth day.
-fn catch_up(world: &World, target: &Target, chunk: u64, later: bool) -> Result<CatchUp, RunError> {
+pub(crate) fn catch_up(world: &World, target: &Target, chunk: u64, later: bool) -> Result<CatchUp, RunError> {
     let mut migration = world.migration(&target.url, chunks_of(chunk));
     if later {
         migration.snapshot = |_| Ok(AT(1));
@@ -20,7 +20,7 @@ fn catch_up(world: &World, target: &Target, chunk: u64, later: bool) -> Result<C
 }
 
 /// What stands in the target, by names, and what became of each legacy row.
-fn told(target: &Target) -> Vec<String> {
+pub(crate) fn told(target: &Target) -> Vec<String> {
     let mut told = Vec::new();
     for sql in [
         "SELECT 'item ' || i.name || ' ' || i.qty || ' ' || coalesce(i.colour, '-') || ' of ' || coalesce(p.name, '-') AS value
@@ -172,6 +172,8 @@ fn what_customers_changed_since_stays_in_later_states() {
             &target.url,
             "UPDATE items SET qty = 70 WHERE name = 'thing 1'; DELETE FROM labels WHERE item_id IN (SELECT id FROM items WHERE name = 'thing 2')",
         );
+        // Of a dump that was restored every row is as it was, and yet another one.
+        site(&target.url, "UPDATE items SET id = id; UPDATE labels SET item_id = item_id");
         world.change("UPDATE thing SET name = 'other ' || id, qty = 4");
         let done = catch_up(&world, &target, 4, true).unwrap();
         assert!(done.steps[0].1.rejudged.conflicts > 0, "{done:?}");
@@ -206,5 +208,20 @@ fn a_table_of_which_much_says_something_else_stops_a_catch_up() {
         assert!(migration.catch_up(&expected, &Stop::default(), &Silent).unwrap().complete);
         assert_ne!(texts(&target, "SELECT CAST(sum(amount_minor) AS text) AS value FROM parts"), before);
         world.change("UPDATE part SET amount = amount - 1");
+    });
+}
+
+#[test]
+fn a_legacy_table_that_has_lost_a_column_stops_a_catch_up() {
+    on_both(|fresh| {
+        let (world, target) = (World::new(&ordinary(20)), fresh());
+        world.complete(&target, chunks_of(10));
+        let before = told(&target);
+        world.change("ALTER TABLE thing DROP COLUMN note");
+        let stopped = catch_up(&world, &target, 10, true).expect_err("a column is missing");
+        assert!(stopped.to_string().contains("`thing.note` is missing"), "{stopped}");
+        assert_eq!((told(&target), generations::all(&mut target.open()).unwrap().len()), (before, 1));
+        world.change("ALTER TABLE thing ADD COLUMN note TEXT");
+        assert!(catch_up(&world, &target, 10, true).unwrap().complete);
     });
 }
