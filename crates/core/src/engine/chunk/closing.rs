@@ -103,7 +103,7 @@ pub(crate) fn close<S: Step>(
             row.deeds = entangled.get(&row.key).copied().unwrap_or(row.deeds);
         }
     }
-    result.digest = (settled.refused.is_empty() && kept.is_empty()).then(|| judged.digest);
+    result.digest = (settled.refused.is_empty() && kept.is_empty()).then_some(judged.digest);
     balanced(&result)?;
     result.busy_ms = u64::try_from((before + began.elapsed()).as_millis()).unwrap_or(u64::MAX);
     match closing {
