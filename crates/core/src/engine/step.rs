@@ -79,8 +79,8 @@ pub trait AnyStep: Send + Sync {
 /// A step with its lookups.
 pub trait PreparedStep: Send + Sync {
     /// Reads the rows of a chunk: those of its span, with the followers of its leaders; those that are gone as they were
-    /// read last, and mended rows in the place of legacy ones. Rows that weigh more than `weight` allows are too many at once: the range ends where that is so, and comes
-    /// back as it was read.
+    /// read last, and mended rows in the place of legacy ones. Rows that weigh more than `weight` allows are too many at
+    /// once: the range ends where that is so, and comes back as it was read.
     fn read(
         &self,
         legacy: &Pool,

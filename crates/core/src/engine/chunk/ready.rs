@@ -64,6 +64,8 @@ impl<S: Step> ReadyChunk for Judged<S> {
         if recorded::digest(db, chunk)?.is_some_and(|digest| digest == self.digest) {
             return Ok(Rejudged { read: self.rows.len() as u64, ..Rejudged::default() });
         }
+        // As above.
+        self.seen().compressed();
         db.write(|db| {
             by_set::guarded(db)?;
             rejudge(self, db, chunk, (started, Beside::Any)).map(|(done, _)| done)
