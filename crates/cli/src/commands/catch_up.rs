@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
+use replant_core::ledger::mends::{self, SetAside};
 use replant_core::ledger::{conflicts, quarantine};
 use replant_core::{CaughtUp, Registry};
 use serde::Serialize;
@@ -52,6 +53,8 @@ struct Account {
     steps: BTreeMap<&'static str, CaughtUp>,
     /// Rows of which customers keep something that the legacy database says otherwise.
     conflicts: u64,
+    /// Mends that are taken no more, since this state or an earlier one: their legacy rows have changed.
+    mends_set_aside: Vec<SetAside>,
     /// Rows that are quarantined.
     quarantined: u64,
 }
@@ -92,6 +95,7 @@ Stop it at any time with Ctrl-C or SIGTERM; the same command goes on.
             generation: done.generation,
             steps: done.steps.into_iter().collect(),
             conflicts: conflicts::count(&mut db)?,
+            mends_set_aside: mends::aside(&mut db)?,
             quarantined: quarantine::count(&mut db)?,
         };
         match self.form.json {
@@ -148,6 +152,15 @@ impl Account {
             ));
         }
         parts.extend(noted(self.conflicts, env));
+        if !self.mends_set_aside.is_empty() {
+            let rows = self.mends_set_aside.iter().map(|SetAside { table, key }| format!("{table} {key}"));
+            parts.push(format!(
+                "Mends set aside, because the legacy row has changed since it was mended; what it says now is judged: {}. \
+                 `{}` exports those that are quarantined.",
+                rows.collect::<Vec<_>>().join(", "),
+                typed("quarantine export", env)
+            ));
+        }
         parts.push(match self.complete {
             true => format!("State {} is in the target. Quarantined: {}", self.generation, grouped(self.quarantined)),
             false => format!("Stopped; to go on: {}", typed(CatchUp::NAME, env)),

@@ -12,6 +12,8 @@ use super::replay::{self, Pass};
 use super::report::Moved;
 use super::run::{self, Running};
 use super::step::AnyStep;
+use crate::contract::errors::PrepareError;
+use crate::storage::ledger::mends::SetAside;
 use crate::storage::ledger::overlay::Overlay;
 use crate::storage::ledger::plan::{self, Later, NewStep, StepPlan};
 use crate::storage::ledger::{claim, generations, mends};
@@ -32,6 +34,8 @@ pub struct CatchUp {
     pub generation: i64,
     /// By step.
     pub steps: Vec<(&'static str, CaughtUp)>,
+    /// Mends that are taken no more: their legacy rows read otherwise than they did when they were mended.
+    pub set_aside: Vec<SetAside>,
 }
 
 /// What a catch-up did with the rows of a step.
@@ -69,12 +73,13 @@ pub(crate) fn catch_up(run: &Running<'_>, steps: &[&dyn AnyStep], expected: &Exp
         guard_gone(*step, &state, expected)?;
         found.push(state);
     }
-    count_gone(run, steps, &found)?;
+    let set_aside = lay_over(run, steps, &found)?;
     let Some(looked) = replay::look(run, steps)? else { return stopped(run) };
     for (step, (state, changed)) in steps.iter().zip(found.iter().zip(&looked.changed)) {
         guard_changed(*step, state, *changed, expected)?;
     }
     let (generation, goes_on) = open(run, steps, &found)?;
+    mends::set_aside(&mut *run.databases.target.get()?, generation, &set_aside)?;
     let passes = match !looked.any && found.iter().all(|state| state.has_same_keys() && !state.is_open) {
         true => replay::ends(run, steps, &looked)?,
         false => {
@@ -93,24 +98,39 @@ pub(crate) fn catch_up(run: &Running<'_>, steps: &[&dyn AnyStep], expected: &Exp
             state.layers.iter().filter(|(layer, _)| goes_on && *layer == generation).map(|(_, keys)| keys).sum::<u64>();
         (step, CaughtUp { added: state.later.added.len() + planned, gone, back, moved, rejudged })
     });
-    Ok(CatchUp { complete: passes.complete, generation, steps: caught_up.collect() })
+    Ok(CatchUp { complete: passes.complete, generation, steps: caught_up.collect(), set_aside })
 }
 
-/// Has rows count that are gone.
-fn count_gone(run: &Running<'_>, steps: &[&dyn AnyStep], found: &[State]) -> Result<(), RunError> {
+/// Has rows count that are gone, and mends whose rows read as they did. Returns the others.
+fn lay_over(run: &Running<'_>, steps: &[&dyn AnyStep], found: &[State]) -> Result<Vec<SetAside>, RunError> {
+    let mut mends = mends::load(&mut *run.databases.target.get()?)?;
+    let mut set_aside = Vec::new();
+    for step in steps {
+        let table = step.legacy_table();
+        let keys = mends.keys(table);
+        let now = run.patiently(step.name(), || {
+            let rows = step.whole(&mut *run.databases.legacy.get()?, &keys);
+            rows.map_err(|source| {
+                let source = PrepareError::Query { what: format!("mended rows of {table}"), source };
+                RunError::Prepare { step: step.name(), source }
+            })
+        })?;
+        let other = now.iter().filter(|(key, now)| mends.let_go(table, *key, now)).map(|(key, _)| *key);
+        set_aside.extend(other.map(|key| SetAside { table: table.to_owned(), key }));
+    }
     let target = &mut *run.databases.target.get()?;
-    let mut overlay = Overlay::of(mends::load(target)?);
+    let mut overlay = Overlay::of(mends);
     for (step, state) in steps.iter().zip(found) {
         overlay.revive(target, (step.name(), step.legacy_table()), &state.later.gone)?;
     }
     run.lay_over(overlay);
-    Ok(())
+    Ok(set_aside)
 }
 
 /// It was asked to stop before anything was written.
 fn stopped(run: &Running<'_>) -> Result<CatchUp, RunError> {
     let generation = generations::current(&mut *run.databases.target.get()?)?.map_or(plan::FIRST, |current| current.n);
-    Ok(CatchUp { complete: false, generation, steps: Vec::new() })
+    Ok(CatchUp { complete: false, generation, steps: Vec::new(), set_aside: Vec::new() })
 }
 
 /// Plans what the state has of a step that earlier ones had not, and what it has not any more.

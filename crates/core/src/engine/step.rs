@@ -67,6 +67,8 @@ pub trait AnyStep: Send + Sync {
     /// Reads a range of its legacy table as a chunk reads it, of about so many rows, and says how many there are: to measure
     /// reading alone.
     fn read_range(&self, legacy: &mut Db, range: KeyRange, expected: usize) -> QueryResult<u64>;
+    /// Rows of its legacy table as the quarantine keeps them, by key.
+    fn whole(&self, legacy: &mut Db, keys: &[Key]) -> QueryResult<Vec<(Key, serde_json::Value)>>;
     /// Whether a mended row is one of its legacy table.
     ///
     /// # Errors
@@ -200,6 +202,16 @@ impl<S: Step> AnyStep for Erased<S> {
         let mut rows = Vec::with_capacity(expected);
         S::Legacy::range(legacy, range, &mut rows)?;
         Ok(rows.len() as u64)
+    }
+
+    fn whole(&self, legacy: &mut Db, keys: &[Key]) -> QueryResult<Vec<(Key, serde_json::Value)>> {
+        let rows = S::Legacy::with_keys(legacy, keys);
+        // By way of its text: that is what the quarantine keeps, and a float has its own digits there.
+        let whole = |row: &S::Legacy| {
+            let text = serde_json::to_string(row).expect("a legacy row has a JSON form");
+            (row.key(), serde_json::from_str(&text).expect("what was written as JSON is JSON"))
+        };
+        Ok(diagnosis::ask(legacy, rows)?.iter().map(whole).collect())
     }
 
     fn accepts(&self, row: &serde_json::Value) -> Result<(), String> {

@@ -3,9 +3,12 @@
 use jiff::Timestamp;
 use replant_core::ledger::generations;
 use replant_core::ledger::history;
-use replant_core::{CatchUp, Key, RunError, Settings, Silent, Stop};
+use replant_core::ledger::mends::{self, SetAside};
+use replant_core::{CatchUp, Key, Outcome, RunError, Settings, Silent, Stop};
 use replant_testkit::conformance::Target;
+use serde_json::json;
 
+use crate::replay::{mended, replay};
 use crate::world::{World, chunks_of, count, fate, on_both, ordinary, part, site, texts, thing, totals};
 
 const AT: fn(i64) -> Timestamp = |n| Timestamp::from_second(n * 86_400).unwrap();
@@ -223,5 +226,38 @@ fn a_legacy_table_that_has_lost_a_column_stops_a_catch_up() {
         assert_eq!((told(&target), generations::all(&mut target.open()).unwrap().len()), (before, 1));
         world.change("ALTER TABLE thing ADD COLUMN note TEXT");
         assert!(catch_up(&world, &target, 10, true).unwrap().complete);
+    });
+}
+
+#[test]
+fn a_mend_is_set_aside_once_its_row_reads_otherwise() {
+    on_both(|fresh| {
+        let broken = [901, 902].map(|id| thing(id, &format!("thing {id}"), "'many'", "")).concat();
+        let (world, target) = (World::new(&(ordinary(20) + &broken)), fresh());
+        world.complete(&target, chunks_of(10));
+        let mend = |key: Key, qty: i64| mended(&target, "toy.things", key, json!({ "qty": qty }));
+        replay(&world, &target, &[mend(901, 4), mend(902, 4)]);
+        let named = |name: &str, qty: i64| count(&target, &format!("items WHERE name = '{name}' AND qty = {qty}"));
+        assert_eq!((named("thing 901", 4), named("thing 902", 4)), (1, 1));
+
+        world.change("UPDATE thing SET note = 'label:since' WHERE id = 901");
+        let done = catch_up(&world, &target, 10, true).unwrap();
+        assert_eq!(done.set_aside, [SetAside { table: "thing".to_owned(), key: 901 }]);
+        assert_eq!((fate(&target, "toy.things", 901).outcome, named("thing 901", 4)), (Outcome::Quarantined, 0));
+        assert_eq!(named("thing 902", 4), 1);
+
+        // Mended again it holds for what the row says now, and a mend of a mend for what was mended first.
+        let mut migration = world.migration(&target.url, chunks_of(10));
+        migration.snapshot = |_| Ok(AT(1));
+        assert!(migration.replay(&[mend(901, 5)], &Stop::default(), &Silent).unwrap().complete);
+        assert_eq!((named("thing 901", 5), mends::aside(&mut target.open()).unwrap()), (1, vec![]));
+        let again = catch_up(&world, &target, 10, true).unwrap();
+        assert!(
+            again.set_aside.is_empty() && again.steps.iter().all(|(_, done)| !done.rejudged.changed()),
+            "{again:?}"
+        );
+        world.change("DELETE FROM thing WHERE id = 902");
+        assert!(catch_up(&world, &target, 10, true).unwrap().set_aside.is_empty());
+        assert_eq!(named("thing 902", 4), 1, "what is gone counts as it was mended");
     });
 }

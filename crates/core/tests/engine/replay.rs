@@ -12,7 +12,7 @@ use crate::world::{World, child, chunks_of, count, fate, on_both, ordinary, part
 const THINGS: i64 = 210;
 
 /// The quarantined row with other cells.
-fn mended(target: &Target, step: &str, key: Key, cells: Value) -> Mend {
+pub(crate) fn mended(target: &Target, step: &str, key: Key, cells: Value) -> Mend {
     let entry = quarantine(target, step).into_iter().find(|row| row.legacy_key == key);
     let entry = entry.unwrap_or_else(|| panic!("{step} {key} is quarantined"));
     let mut row: Value = serde_json::from_str(&entry.legacy_row).unwrap();
@@ -21,7 +21,7 @@ fn mended(target: &Target, step: &str, key: Key, cells: Value) -> Mend {
     Mend { table, key, row }
 }
 
-fn replay(world: &World, target: &Target, mends: &[Mend]) -> Replay {
+pub(crate) fn replay(world: &World, target: &Target, mends: &[Mend]) -> Replay {
     let migration = world.migration(&target.url, chunks_of(13));
     migration.replay(mends, &Stop::default(), &Silent).unwrap_or_else(|error| panic!("the replay fails: {error}"))
 }

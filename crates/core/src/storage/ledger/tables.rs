@@ -248,11 +248,14 @@ diesel::table! {
         legacy_key -> BigInt,
         legacy_row -> Text,
         mended_at -> Utc,
+        read_as -> Nullable<Text>,
+        set_aside -> Nullable<BigInt>,
     }
 }
 
 diesel::allow_tables_to_appear_in_same_query!(replant_id_blocks, replant_steps);
 diesel::allow_tables_to_appear_in_same_query!(replant_gone, replant_steps);
+diesel::allow_tables_to_appear_in_same_query!(replant_quarantine, replant_steps);
 diesel::allow_tables_to_appear_in_same_query!(
     replant_chunks,
     replant_outcomes,

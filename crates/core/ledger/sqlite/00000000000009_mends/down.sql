@@ -1,0 +1,2 @@
+ALTER TABLE replant_mends DROP COLUMN set_aside;
+ALTER TABLE replant_mends DROP COLUMN read_as;
