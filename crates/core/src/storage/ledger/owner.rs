@@ -1,6 +1,9 @@
 //! Who works on a target, as the ledger, the sessions and the locks name it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use jiff::Timestamp;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::error::LedgerError;
 
@@ -18,9 +21,11 @@ fn this_host() -> String {
 impl Owner {
     /// The owner that this process is for one run.
     pub fn of_this_process() -> Self {
-        let host = this_host();
-        let nonce = Timestamp::now().as_nanosecond() & 0xffff_ffff;
-        Self(format!("{host}:{}:{nonce:08x}", std::process::id()))
+        // Two runs of a process may begin at one reading of the clock.
+        static RUNS: AtomicU64 = AtomicU64::new(0);
+        let begun = (Timestamp::now().as_nanosecond(), RUNS.fetch_add(1, Ordering::Relaxed));
+        let nonce = xxh3_64(format!("{begun:?}").as_bytes()) & 0xffff_ffff;
+        Self(format!("{}:{}:{nonce:08x}", this_host(), std::process::id()))
     }
 
     /// As the ledger writes it.
@@ -44,7 +49,7 @@ impl Owner {
 
     /// The advisory lock that its process holds while it lives.
     pub(super) fn lock_key(owner: &str) -> i64 {
-        xxhash_rust::xxh3::xxh3_64(owner.as_bytes()).cast_signed()
+        xxh3_64(owner.as_bytes()).cast_signed()
     }
 }
 
