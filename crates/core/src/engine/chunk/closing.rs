@@ -43,7 +43,7 @@ pub(crate) enum Closing<'a> {
 pub(crate) struct Gone {
     pub(crate) rows: ByKey,
     /// All rows of the chunk, with these as they were read last.
-    pub(crate) seen: Option<Packed>,
+    pub(crate) seen: Option<Vec<u8>>,
     /// What they carry.
     pub(crate) amounts: Vec<CarriedBy>,
 }
@@ -117,7 +117,7 @@ pub(crate) fn close<S: Step>(
         }
         Closing::Anew { chunk, elsewhere, imprint, gone, .. } => {
             let kept: Vec<Key> = kept.keys().copied().collect();
-            let (gone, more): (Vec<Key>, _) = (gone.rows.keys().copied().collect(), gone.seen.as_ref());
+            let (gone, more): (Vec<Key>, _) = (gone.rows.keys().copied().collect(), gone.seen.as_deref());
             let closed = Closed { result: &mut result, imprint, seen: Some(more.unwrap_or_else(|| judged.seen())) };
             close::close_again(db, S::NAME, chunk, elsewhere, (&kept, &gone), closed)?;
         }

@@ -6,18 +6,19 @@ use std::sync::OnceLock;
 
 use rust_decimal::Decimal;
 use rustc_hash::FxHashMap;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128};
 
 use super::ends::{ByTarget, Kept, RowEnd, end_of, keep, storable};
 use super::error::ChunkError;
 use crate::contract::draft::{Carried, Draft};
-use crate::contract::legacy::LegacyRow;
+use crate::contract::legacy::{LegacyRow, weight};
 use crate::contract::step::Step;
 use crate::storage::bulk::{Refused, Rows as _, UnitIndex};
 use crate::storage::db::Db;
 use crate::storage::imprint::{Imprints, Packed, Table, append_legacy, has_row_triggers};
 use crate::storage::ledger::close::{ChunkResult, NewOutcome, NewQuarantined, NewRepair};
 use crate::storage::ledger::record::{CarriedBy, Migrated};
+use crate::storage::ledger::seen;
 use crate::storage::types::Instant as At;
 use crate::words::{Code, Key, Outcome, Root};
 
@@ -34,7 +35,7 @@ pub(crate) struct Judged<S: Step> {
     /// The rows that it inserts.
     imprint: OnceLock<Vec<Packed>>,
     /// The rows that were read.
-    seen: OnceLock<Packed>,
+    seen: OnceLock<Vec<u8>>,
 }
 
 impl<S: Step> Judged<S> {
@@ -62,8 +63,8 @@ impl<S: Step> Judged<S> {
 
     /// What it weighs, with what was made ready.
     pub(crate) fn weight(&self) -> u64 {
-        let packed = self.imprint.get().into_iter().flatten().chain(self.seen.get());
-        self.bytes + packed.map(|packed| packed.bytes.len() as u64).sum::<u64>()
+        let imprint = self.imprint.get().into_iter().flatten().map(|packed| packed.bytes.len() as u64);
+        self.bytes + imprint.sum::<u64>() + self.seen.get().map_or(0, |seen| seen.len() as u64)
     }
 
     /// The rows that some of what it writes inserts.
@@ -86,8 +87,8 @@ impl<S: Step> Judged<S> {
     }
 
     /// Its rows, as they were read.
-    pub(crate) fn seen(&self) -> &Packed {
-        self.seen.get_or_init(|| Packed::of(&seen_of(&self.rows)))
+    pub(crate) fn seen(&self) -> &[u8] {
+        self.seen.get_or_init(|| seen::packed(seen_of(&self.rows)))
     }
 
     /// The imprint of what the target took, where that is not what was sent: it has refused some, or triggers of the site change
@@ -133,9 +134,13 @@ impl<S: Step> Judged<S> {
             return Err(ChunkError::Untold { table });
         }
         xxh3_128(imprints.bytes()).hash(&mut hash);
-        let mut rows = Vec::new();
-        self.rows.iter().for_each(|row| append_legacy(row, &mut rows));
-        xxh3_128(&rows).hash(&mut hash);
+        let (mut rows, mut bytes) = (Xxh3::new(), Vec::new());
+        for row in &self.rows {
+            bytes.clear();
+            append_legacy(row, &mut bytes);
+            rows.update(&bytes);
+        }
+        rows.digest128().hash(&mut hash);
         Ok(xxh3_128(&hash.0).to_le_bytes())
     }
 
@@ -324,9 +329,14 @@ impl Hasher for Bytes {
     }
 }
 
+/// About how many bytes of legacy rows are put into the ledger's form at once: heavy ones must not stand in memory thrice.
+const PIECE: u64 = 1 << 20;
+
 /// Legacy rows, in the form in which the ledger keeps them.
-pub(crate) fn seen_of<L: LegacyRow>(rows: &[L]) -> Table {
-    Table::of_legacy(L::TABLE, rows.iter().map(|row| (row.key(), row)))
+pub(crate) fn seen_of<L: LegacyRow>(rows: &[L]) -> impl Iterator<Item = Table> {
+    let a_row = weight(rows) / (rows.len() as u64).max(1);
+    let piece = usize::try_from(PIECE / a_row.max(1)).unwrap_or(usize::MAX).max(1);
+    rows.chunks(piece).map(|rows| Table::of_legacy(L::TABLE, rows.iter().map(|row| (row.key(), row))))
 }
 
 /// The rows of the nth unit.

@@ -35,7 +35,8 @@ impl<S: Step> ReadyChunk for Judged<S> {
     fn commit(&self, db: &mut Db, writer: Writer<'_>, claim: &Claim, took: Duration) -> Result<Committed, ChunkError> {
         let began = Instant::now();
         // Customers wait for what the transaction holds: this takes a while, so it comes before.
-        self.imprint().iter().chain([self.seen()]).for_each(|packed| {
+        self.seen();
+        self.imprint().iter().for_each(|packed| {
             packed.compressed();
         });
         db.write(|db| {
@@ -65,7 +66,7 @@ impl<S: Step> ReadyChunk for Judged<S> {
             return Ok(Rejudged { read: self.rows.len() as u64, ..Rejudged::default() });
         }
         // As above.
-        self.seen().compressed();
+        self.seen();
         db.write(|db| {
             by_set::guarded(db)?;
             rejudge(self, db, chunk, (started, Beside::Any)).map(|(done, _)| done)

@@ -55,8 +55,9 @@ pub(crate) fn rejudge<S: Step>(
     if !gone.rows.is_empty() {
         gone.amounts = recorded::amounts(db, S::NAME, chunk)?;
         gone.amounts.retain(|amount| gone.rows.contains_key(&amount.key));
-        let seen = seen::with_those(db, chunk, seen_of(&judged.rows), |key| gone.rows.contains_key(&key))?;
-        gone.seen = Some(Packed::of(&seen));
+        let mut kept = seen::of_chunk(db, S::Legacy::TABLE, chunk)?;
+        kept.iter_mut().for_each(|kept| kept.retain(|key| gone.rows.contains_key(&key)));
+        gone.seen = Some(seen::packed(seen_of(&judged.rows).chain(kept)));
     }
     let left: Vec<Key> = recorded.keys().filter(|key| !own.contains(key)).copied().collect();
     for key in &left {
@@ -85,7 +86,7 @@ pub(crate) fn rejudge<S: Step>(
         && elsewhere.is_empty()
         && digest.is_none()
         && !rejudging.ledger_differs()
-        && seen::is_same(db, S::Legacy::TABLE, chunk, judged.seen())?;
+        && seen::is_same(db, chunk, judged.seen())?;
     if due.write.is_empty() && due.out.is_empty() && due.surplus.is_empty() && same {
         return Ok((done, None));
     }

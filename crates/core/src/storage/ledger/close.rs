@@ -134,7 +134,7 @@ pub(crate) struct Closed<'a> {
     /// What it has written.
     pub(crate) imprint: &'a [Packed],
     /// Its rows, as they were read; none where none were read yet.
-    pub(crate) seen: Option<&'a Packed>,
+    pub(crate) seen: Option<&'a [u8]>,
 }
 
 impl Closed<'_> {

@@ -9,14 +9,32 @@ use crate::storage::db::Db;
 use crate::storage::imprint::{Packed, Table};
 use crate::words::{Key, KeySet};
 
-/// Keeps the rows of a chunk, in the place of those that it had.
+/// Packs rows of a legacy table, piece by piece.
+pub(crate) fn packed(pieces: impl Iterator<Item = Table>) -> Vec<u8> {
+    let pieces: Vec<Vec<u8>> = pieces.map(|piece| Packed::of(&piece).compressed().to_vec()).collect();
+    postcard::to_stdvec(&pieces).expect("bytes have a postcard form")
+}
+
+fn unpacked(legacy_table: &str, data: &[u8]) -> Option<Table> {
+    let pieces: Vec<Vec<u8>> = postcard::from_bytes(data).ok()?;
+    let mut rows = Table::of_legacy(legacy_table, std::iter::empty::<(Key, &())>());
+    for piece in pieces {
+        rows.append(&Packed::unpacked(legacy_table.to_owned(), &piece).ok()?);
+    }
+    Some(rows)
+}
+
+/// Keeps the packed rows of a chunk, in the place of those that it had.
 ///
 /// # Errors
 /// The database fails.
-pub(super) fn save(db: &mut Db, chunk: i64, rows: &Packed) -> QueryResult<()> {
+pub(super) fn save(db: &mut Db, chunk: i64, rows: &[u8]) -> QueryResult<()> {
     diesel::delete(s::table.find(chunk)).execute(db)?;
-    let row = (s::chunk_id.eq(chunk), s::data.eq(rows.compressed()));
-    diesel::insert_into(s::table).values(row).execute(db).map(|_| ())
+    diesel::insert_into(s::table).values((s::chunk_id.eq(chunk), s::data.eq(rows))).execute(db).map(|_| ())
+}
+
+fn data(db: &mut Db, chunk: i64) -> Result<Option<Vec<u8>>, LedgerError> {
+    s::table.find(chunk).select(s::data).first(db).optional().attempt("read")
 }
 
 /// The rows of a chunk of a legacy table; none where it keeps none.
@@ -24,18 +42,16 @@ pub(super) fn save(db: &mut Db, chunk: i64, rows: &Packed) -> QueryResult<()> {
 /// # Errors
 /// The database fails, or they cannot be read back.
 pub(crate) fn of_chunk(db: &mut Db, legacy_table: &str, chunk: i64) -> Result<Option<Table>, LedgerError> {
-    let data: Option<Vec<u8>> = s::table.find(chunk).select(s::data).first(db).optional().attempt("read")?;
     let unreadable = || LedgerError::Unreadable { what: "rows of a chunk", of: legacy_table.to_owned() };
-    data.map(|data| Packed::unpacked(legacy_table.to_owned(), &data).map_err(|_| unreadable())).transpose()
+    data(db, chunk)?.map(|data| unpacked(legacy_table, &data).ok_or_else(unreadable)).transpose()
 }
 
-/// Whether a chunk keeps these rows.
+/// Whether a chunk keeps these packed rows.
 ///
 /// # Errors
-/// The database fails, or those that it keeps cannot be read back.
-pub(crate) fn is_same(db: &mut Db, legacy_table: &str, chunk: i64, rows: &Packed) -> Result<bool, LedgerError> {
-    let kept = of_chunk(db, legacy_table, chunk)?;
-    Ok(kept.is_some_and(|kept| Packed::of(&kept).bytes == rows.bytes))
+/// The database fails.
+pub(crate) fn is_same(db: &mut Db, chunk: i64, rows: &[u8]) -> Result<bool, LedgerError> {
+    Ok(data(db, chunk)?.is_some_and(|kept| kept == rows))
 }
 
 /// Some rows of the legacy table of a step, those of them that were ever read.
@@ -70,21 +86,4 @@ pub(crate) fn of_keys(
         }
     }
     Ok(tables)
-}
-
-/// Takes some of the rows that a chunk keeps into those that it is to keep.
-///
-/// # Errors
-/// The database fails, or they cannot be read back.
-pub(crate) fn with_those(
-    db: &mut Db,
-    chunk: i64,
-    rows: Table,
-    stay: impl Fn(Key) -> bool,
-) -> Result<Table, LedgerError> {
-    let Some(mut kept) = of_chunk(db, &rows.name, chunk)? else { return Ok(rows) };
-    let mut rows = rows;
-    kept.retain(|key| stay(key) && !rows.keys.contains(&key));
-    rows.append(&kept);
-    Ok(rows)
 }
