@@ -55,12 +55,6 @@ impl<S: Step> Judged<S> {
         Ok(judged)
     }
 
-    /// Makes ready what the ledger keeps of its rows.
-    pub(crate) fn pack(&self) {
-        self.imprint();
-        self.seen();
-    }
-
     /// What it weighs, with what was made ready.
     pub(crate) fn weight(&self) -> u64 {
         let imprint = self.imprint.get().into_iter().flatten().map(|packed| packed.bytes.len() as u64);

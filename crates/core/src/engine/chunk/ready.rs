@@ -29,7 +29,8 @@ impl<S: Step> ReadyChunk for Judged<S> {
     }
 
     fn pack(&self) {
-        Self::pack(self);
+        self.imprint();
+        self.seen();
     }
 
     fn commit(&self, db: &mut Db, writer: Writer<'_>, claim: &Claim, took: Duration) -> Result<Committed, ChunkError> {

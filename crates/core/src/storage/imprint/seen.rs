@@ -17,8 +17,7 @@ const WHOLE: &str = "";
 impl Table {
     /// Legacy rows of a table.
     pub(crate) fn of_legacy<'a, L: Serialize + 'a>(name: &str, rows: impl Iterator<Item = (Key, &'a L)>) -> Self {
-        let mut table =
-            Self { name: Cow::Owned(name.to_owned()), columns: Vec::new(), keys: Vec::new(), values: Vec::new() };
+        let mut table = Self::empty(Cow::Owned(name.to_owned()));
         let mut whole: Vec<Value> = Vec::new();
         let many = rows.size_hint().0;
         for (key, row) in rows {

@@ -24,6 +24,11 @@ pub(crate) struct Table {
 }
 
 impl Table {
+    /// No rows yet, and no columns: the first row tells them.
+    pub(crate) fn empty(name: Cow<'static, str>) -> Self {
+        Self { name, columns: Vec::new(), keys: Vec::new(), values: Vec::new() }
+    }
+
     /// The place of a column.
     pub(crate) fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column == name)
@@ -112,8 +117,7 @@ impl Imprints {
             return;
         }
         let place = self.tables.iter().position(|table| table.name == shape.name).unwrap_or_else(|| {
-            let name = Cow::Borrowed(shape.name);
-            self.tables.push(Table { name, columns: Vec::new(), keys: Vec::new(), values: Vec::new() });
+            self.tables.push(Table::empty(Cow::Borrowed(shape.name)));
             self.tables.len() - 1
         });
         let table = &mut self.tables[place];

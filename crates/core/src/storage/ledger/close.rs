@@ -261,6 +261,7 @@ pub(crate) fn close_again(
     diesel::update(done).set((numbers(anew.result), c::epoch.eq(c::epoch + 1))).execute(db)?;
     rows(db, step, chunk, anew.result)?;
     imprints::forget(db, chunk)?;
+    seen::forget(db, chunk)?;
     anew.save(db, chunk)
 }
 

@@ -77,12 +77,9 @@ impl Overlay {
         key: impl Fn(&L) -> Key,
     ) -> Result<(), LedgerError> {
         if let Some(gone) = self.gone.get(table) {
-            let range =
-                (after.map_or(Bound::Unbounded, Bound::Excluded), upto.map_or(Bound::Unbounded, Bound::Included));
-            let is_empty = matches!((after, upto), (Some(after), Some(upto)) if after >= upto);
-            let keys: Vec<Key> =
-                if is_empty { Vec::new() } else { gone.places.range(range).map(|(key, _)| *key).collect() };
-            self.join(table, rows, keys.into_iter(), &key)?;
+            let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+            let upto = upto.map_or(Bound::Unbounded, Bound::Included);
+            self.join(table, rows, gone.places.range((after, upto)).map(|(key, _)| *key), &key)?;
         }
         self.mends.apply(table, rows, key)
     }

@@ -1,5 +1,7 @@
 //! The legacy rows of a chunk, as they were read last. Where one is gone, it counts as it was.
 
+use std::borrow::Cow;
+
 use diesel::prelude::*;
 
 use super::error::{Attempt, LedgerError};
@@ -7,7 +9,7 @@ use super::recorded;
 use super::tables::{replant_outcomes as o, replant_seen as s};
 use crate::storage::db::Db;
 use crate::storage::imprint::{Packed, Table};
-use crate::words::{Key, KeySet};
+use crate::words::KeySet;
 
 /// Packs rows of a legacy table, piece by piece.
 pub(crate) fn packed(pieces: impl Iterator<Item = Table>) -> Vec<u8> {
@@ -17,19 +19,26 @@ pub(crate) fn packed(pieces: impl Iterator<Item = Table>) -> Vec<u8> {
 
 fn unpacked(legacy_table: &str, data: &[u8]) -> Option<Table> {
     let pieces: Vec<Vec<u8>> = postcard::from_bytes(data).ok()?;
-    let mut rows = Table::of_legacy(legacy_table, std::iter::empty::<(Key, &())>());
+    let mut rows = Table::empty(Cow::Owned(legacy_table.to_owned()));
     for piece in pieces {
         rows.append(&Packed::unpacked(legacy_table.to_owned(), &piece).ok()?);
     }
     Some(rows)
 }
 
-/// Keeps the packed rows of a chunk, in the place of those that it had.
+/// Forgets the rows of a chunk.
+///
+/// # Errors
+/// The database fails.
+pub(super) fn forget(db: &mut Db, chunk: i64) -> QueryResult<()> {
+    diesel::delete(s::table.find(chunk)).execute(db).map(|_| ())
+}
+
+/// Keeps the packed rows of a chunk, which has none.
 ///
 /// # Errors
 /// The database fails.
 pub(super) fn save(db: &mut Db, chunk: i64, rows: &[u8]) -> QueryResult<()> {
-    diesel::delete(s::table.find(chunk)).execute(db)?;
     diesel::insert_into(s::table).values((s::chunk_id.eq(chunk), s::data.eq(rows))).execute(db).map(|_| ())
 }
 
