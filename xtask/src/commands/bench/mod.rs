@@ -255,7 +255,8 @@ mod tests {
 
     #[test]
     fn ways_are_those_that_were_asked_for() {
-        assert_eq!(ways(&[]).len(), Way::ALL.len());
+        let without_beside = Way::ALL.into_iter().filter(|way| *way != Way::Beside).collect();
+        assert_eq!(ways(&[]), without_beside, "another build is measured where one is named");
         let two = ways(&[Measured::Limit, Measured::Cached]);
         assert_eq!(two.into_iter().collect::<Vec<_>>(), [Way::Cached, Way::Limit]);
     }
