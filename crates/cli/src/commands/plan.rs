@@ -20,6 +20,9 @@ pub(crate) struct Plan {
     /// A domain or a step, with all that it waits for; may be repeated [default: all]
     #[arg(long, value_name = "DOMAIN")]
     only: Vec<String>,
+    /// Where the legacy database is in a later state: read every row of it, and count those that read otherwise than they did
+    #[arg(long)]
+    changed: bool,
     #[command(flatten)]
     form: Form,
 }
@@ -40,7 +43,13 @@ impl Command for Plan {
                     Planned { from, into, snapshot: None, state: None, steps: Vec::new(), findings, forecast: None };
                 (planned, Exit::Refused)
             }
-            planned => (planned?, Exit::Done),
+            planned => {
+                let mut planned = planned?;
+                if self.changed {
+                    migration.read_through(&mut planned)?;
+                }
+                (planned, Exit::Done)
+            }
         };
         let env = &self.on.env;
         match self.form.json {
@@ -116,14 +125,19 @@ fn account(plan: &Planned, env: &str) -> String {
 /// What a later state of the legacy database has; none where it is of the state that is in the target.
 fn later(plan: &Planned, env: &str) -> Option<String> {
     let (found, state) = plan.snapshot.zip(plan.state).filter(|(found, state)| found > state)?;
-    let mut table = table(&["step", "new", "gone"]);
+    let mut table = table(&["step", "new", "gone", "changed"]);
+    let mut is_read = true;
     for (step, later) in plan.steps.iter().filter_map(|step| Some((step, step.later?))) {
-        table.add_row([step.step.to_owned(), grouped(later.added), grouped(later.gone)]);
+        is_read &= later.changed.is_some();
+        let changed = later.changed.map_or_else(|| "?".to_owned(), grouped);
+        table.add_row([step.step.to_owned(), grouped(later.added), grouped(later.gone), changed]);
     }
+    let unread =
+        if is_read { "" } else { "\n`--changed` reads every row, and counts those that read otherwise than they did." };
     Some(format!(
-        "The legacy database is of {found}, the target was brought to the state of {state}. Rows since:\n{}\n\nTo bring them in, and \
-         to judge all others anew: {}",
-        render(table, 1..3),
+        "The legacy database is of {found}, the target was brought to the state of {state}. Rows since:\n{}{unread}\n\nTo bring them in, \
+         and to judge all others anew: {}",
+        render(table, 1..4),
         typed(CatchUp::NAME, env)
     ))
 }

@@ -10,13 +10,13 @@ use super::error::RunError;
 use super::event::Event;
 use super::replay::{self, Pass};
 use super::report::Moved;
-use super::run::{self, Running};
+use super::run::{self, Databases, Running};
 use super::step::AnyStep;
 use crate::contract::errors::PrepareError;
 use crate::storage::ledger::mends::SetAside;
 use crate::storage::ledger::overlay::Overlay;
 use crate::storage::ledger::plan::{self, Later, NewStep, StepPlan};
-use crate::storage::ledger::{claim, generations, mends};
+use crate::storage::ledger::{claim, generations, mends, recorded, seen};
 use crate::words::{Counts, KeySet};
 
 /// More keys of a table than so many, and than so many of a hundred, do not go by themselves: the legacy database is half-restored, say.
@@ -56,7 +56,37 @@ pub struct CaughtUp {
 /// What the legacy table of a step, which was planned, has become.
 pub(crate) fn moved(plan: &StepPlan, now: &KeySet) -> Moved {
     let Later { added, gone } = Later::of(plan, now);
-    Moved { added: added.len(), gone: gone.without(&plan.gone).len() }
+    Moved { added: added.len(), gone: gone.without(&plan.gone).len(), changed: None }
+}
+
+/// How many rows of each step that the ledger keeps read otherwise than they did when they were judged last. Every row is read, and
+/// none judged.
+///
+/// # Errors
+/// A database fails, or rows cannot be read back.
+pub(crate) fn changed(databases: &Databases, steps: &[&dyn AnyStep]) -> Result<Vec<(&'static str, u64)>, RunError> {
+    let mut target = databases.target.get()?;
+    let mut legacy = databases.legacy.get()?;
+    let mut mends = mends::load(&mut target)?;
+    let mut changed = Vec::new();
+    for step in steps {
+        let (name, table) = (step.name(), step.legacy_table());
+        let failed = |source| {
+            let source = PrepareError::Query { what: format!("rows of {table}"), source };
+            RunError::Prepare { step: name, source }
+        };
+        // What was mended was kept as it was mended.
+        let mended = mends.keys(table);
+        let now = step.whole(&mut legacy, &mended).map_err(failed)?;
+        let mut rows = now.iter().filter(|(key, now)| mends.let_go(table, *key, now)).count() as u64;
+        for (chunk, span) in recorded::chunks(&mut target, name)? {
+            let Some(mut was) = seen::of_chunk(&mut target, table, chunk)? else { continue };
+            was.retain(|key| !mended.contains(&key));
+            rows += step.altered(&mut legacy, span.range, &was).map_err(failed)?;
+        }
+        changed.push((name, rows));
+    }
+    Ok(changed)
 }
 
 /// Of how many rows a table may lose more than it does by itself, or change: the table, and how many.
@@ -80,12 +110,15 @@ pub(crate) fn catch_up(run: &Running<'_>, steps: &[&dyn AnyStep], expected: &Exp
     }
     let (generation, goes_on) = open(run, steps, &found)?;
     mends::set_aside(&mut *run.databases.target.get()?, generation, &set_aside)?;
-    let passes = match !looked.any && found.iter().all(|state| state.has_same_keys() && !state.is_open) {
-        true => replay::ends(run, steps, &looked)?,
-        false => {
-            drop(looked);
+    let is_same = !looked.any && found.iter().all(|state| state.has_same_keys() && !state.is_open);
+    let ended = if is_same { Some(replay::ends(run, steps, &looked)?) } else { None };
+    drop(looked);
+    let passes = match ended {
+        Some((ended, false)) => ended,
+        ended => {
             steps.iter().zip(&found).try_for_each(|(step, state)| extend(run, *step, generation, state))?;
-            replay::passes(run, steps)?
+            let passes = replay::passes(run, steps)?;
+            ended.into_iter().fold(passes, |passes, (ended, _)| passes.after(&ended))
         }
     };
     if passes.complete {

@@ -94,6 +94,21 @@ impl Migration<'_> {
         Ok(Plan { from, into, snapshot: Some(snapshot), state, steps: outlook, findings, forecast })
     }
 
+    /// Reads every legacy row that was judged, and adds to a plan how many read otherwise than they did. Writes nothing.
+    ///
+    /// # Errors
+    /// A database fails, or what the ledger keeps of a row cannot be read back.
+    pub fn read_through(&self, plan: &mut Plan) -> Result<(), RunError> {
+        let is_later = |name: &str| plan.steps.iter().any(|step| step.step == name && step.later.is_some());
+        let steps = self.registry.selected(&self.settings.only)?;
+        let steps: Vec<&dyn AnyStep> = steps.into_iter().filter(|step| is_later(step.name())).collect();
+        for (name, changed) in catch_up::changed(&self.open(None)?, &steps)? {
+            let later = plan.steps.iter_mut().filter(|step| step.step == name).filter_map(|step| step.later.as_mut());
+            later.for_each(|later| later.changed = Some(changed));
+        }
+        Ok(())
+    }
+
     fn preflight(
         &self,
         steps: &[&dyn AnyStep],

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use super::chunk::{self, ChunkError, ReadyChunk, Rejudged, Weight};
+use super::chunk::{self, ChunkError, Packing, ReadyChunk, Rejudged, Weight};
 use super::error::RunError;
 use super::event::Event;
 use super::live::{finish_again, move_added};
@@ -45,6 +45,17 @@ pub(crate) fn replay(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<Replay
 pub(crate) struct Passes {
     pub(crate) complete: bool,
     pub(crate) steps: Vec<(&'static str, Pass)>,
+}
+
+impl Passes {
+    /// Counts what was done to the same steps before.
+    pub(crate) fn after(mut self, before: &Self) -> Self {
+        for ((_, pass), (_, done)) in self.steps.iter_mut().zip(&before.steps) {
+            pass.moved += done.moved;
+            pass.rejudged = done.rejudged.and_then(pass.rejudged);
+        }
+        self
+    }
 }
 
 /// What was done with the rows of a step.
@@ -196,7 +207,7 @@ impl Chunks<'_> {
         run.patiently(step.name(), || {
             let started = Instant::now();
             let (rows, _) = prepared.read(&run.databases.legacy, run.overlay(), span, Weight::ANY).map_err(failed)?;
-            let judged = rows.transform().map_err(failed)?;
+            let judged = rows.transform(Packing::WhenAsked).map_err(failed)?;
             then(&*judged, started).map_err(failed)
         })
     }
@@ -211,6 +222,8 @@ pub(crate) struct Looked {
     pub(crate) changed: Vec<u64>,
     /// Whether some chunk would be closed anew.
     pub(crate) any: bool,
+    /// Chunks of which the target has not all, by step.
+    waiting: Vec<Vec<(i64, Span)>>,
 }
 
 /// Judges every row of every step, and writes nothing. None: the run was asked to stop.
@@ -219,33 +232,44 @@ pub(crate) struct Looked {
 /// Why it cannot go on.
 pub(crate) fn look(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<Option<Looked>, RunError> {
     let cache = LookupCache::keeping();
-    let mut looked = Looked { steps: Vec::new(), rows: Vec::new(), changed: Vec::new(), any: false };
+    let mut looked =
+        Looked { steps: Vec::new(), rows: Vec::new(), changed: Vec::new(), any: false, waiting: Vec::new() };
     for step in steps {
         let plan = plan::load(&mut *run.databases.target.get()?, step.name())?;
         let plan = Arc::new(plan.ok_or(RunError::NotDone(step.name()))?);
         let prepared = run.prepare(*step, &plan, &cache, Again::Looking, &|_| true)?;
         let chunks = recorded::chunks(&mut *run.databases.target.get()?, step.name())?;
-        let chunks = Chunks { run, step: *step, prepared: &*prepared, chunks: &chunks };
-        let Some(chunk::Looked { changed, chunks }) = chunks.look()? else { return Ok(None) };
+        let all = Chunks { run, step: *step, prepared: &*prepared, chunks: &chunks };
+        let Some(chunk::Looked { changed, chunks: anew, waiting }) = all.look()? else { return Ok(None) };
         run.reporter.event(&Event::Looked { step: step.name(), rows: plan.keys.len(), changed });
         looked.rows.push(plan.keys.len());
-        looked.any |= chunks > 0;
+        looked.any |= anew > 0;
+        looked.waiting.push(chunks.into_iter().filter(|(chunk, _)| waiting.contains(chunk)).collect());
         looked.changed.push(changed);
         looked.steps.push(prepared);
     }
     Ok(Some(looked))
 }
 
-/// The ends of steps of which no row comes out otherwise: what customers have done since may want something of them.
+/// Steps of which no row comes out otherwise: what the target did not take before it is offered once more, and the ends are done
+/// again, as what customers have done since may want something of them. With whether it took some: all has to be gone through then.
 ///
 /// # Errors
 /// Why it cannot go on.
-pub(crate) fn ends(run: &Running<'_>, steps: &[&dyn AnyStep], looked: &Looked) -> Result<Passes, RunError> {
+pub(crate) fn ends(run: &Running<'_>, steps: &[&dyn AnyStep], looked: &Looked) -> Result<(Passes, bool), RunError> {
     let mut passes = Passes { complete: true, steps: Vec::new() };
-    for (step, (prepared, rows)) in steps.iter().zip(looked.steps.iter().zip(&looked.rows)) {
-        passes.complete = passes.complete && finish_again(run, *step, &**prepared)?;
-        let rejudged = Rejudged { read: *rows, ..Rejudged::default() };
+    for (nth, step) in steps.iter().enumerate() {
+        let prepared = &*looked.steps[nth];
+        let mut rejudged = Rejudged { read: looked.rows[nth], ..Rejudged::default() };
+        match (Chunks { run, step: *step, prepared, chunks: &looked.waiting[nth] }).rejudge()? {
+            Some(done) => rejudged += Rejudged { read: 0, ..done },
+            None => passes.complete = false,
+        }
         passes.steps.push((step.name(), Pass { rejudged, ..Pass::default() }));
+        if rejudged.changed() {
+            return Ok((passes, true));
+        }
+        passes.complete = passes.complete && finish_again(run, *step, prepared)?;
     }
-    Ok(passes)
+    Ok((passes, false))
 }

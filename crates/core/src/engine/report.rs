@@ -70,6 +70,8 @@ pub struct Moved {
     pub added: u64,
     /// Rows that are not there any more, and were in the state before.
     pub gone: u64,
+    /// Rows that read otherwise than they did; none where they were not read.
+    pub changed: Option<u64>,
 }
 
 /// A step as it stands before a run.

@@ -14,6 +14,7 @@ use crate::contract::step::{Prepare, Step};
 use crate::storage::bulk::{Rows as _, Tx};
 use crate::storage::db::Db;
 use crate::storage::db::diagnosis;
+use crate::storage::imprint::Table;
 use crate::storage::indexes::UniqueIndex;
 use crate::storage::ledger::overlay::Overlay;
 use crate::storage::ledger::plan::{FIRST, Span, StepPlan};
@@ -69,6 +70,9 @@ pub trait AnyStep: Send + Sync {
     fn read_range(&self, legacy: &mut Db, range: KeyRange, expected: usize) -> QueryResult<u64>;
     /// Rows of its legacy table as the quarantine keeps them, by key.
     fn whole(&self, legacy: &mut Db, keys: &[Key]) -> QueryResult<Vec<(Key, serde_json::Value)>>;
+    /// How many rows of its legacy table read otherwise than `was` tells, which are those of a range and some beside it: of those
+    /// that are there in both.
+    fn altered(&self, legacy: &mut Db, range: KeyRange, was: &Table) -> QueryResult<u64>;
     /// Whether a mended row is one of its legacy table.
     ///
     /// # Errors
@@ -212,6 +216,20 @@ impl<S: Step> AnyStep for Erased<S> {
             (row.key(), serde_json::from_str(&text).expect("what was written as JSON is JSON"))
         };
         Ok(diagnosis::ask(legacy, rows)?.iter().map(whole).collect())
+    }
+
+    fn altered(&self, legacy: &mut Db, range: KeyRange, was: &Table) -> QueryResult<u64> {
+        let (within, beside): (Vec<Key>, Vec<Key>) = was.keys.iter().partition(|key| range.contains(**key));
+        let mut rows: Vec<S::Legacy> = Vec::with_capacity(was.keys.len());
+        if !within.is_empty() {
+            let read = S::Legacy::range(legacy, range, &mut rows);
+            diagnosis::ask(legacy, read)?;
+        }
+        for some in beside.chunks(AT_ONCE) {
+            let read = S::Legacy::with_keys(legacy, some);
+            rows.extend(diagnosis::ask(legacy, read)?);
+        }
+        Ok(was.altered(&Table::of_legacy(S::Legacy::TABLE, rows.iter().map(|row| (row.key(), row)))))
     }
 
     fn accepts(&self, row: &serde_json::Value) -> Result<(), String> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::chunk::Weight;
+use super::chunk::{Packing, Weight};
 use super::error::RunError;
 use super::run::Running;
 use super::step::{AnyStep, PreparedStep};
@@ -71,7 +71,7 @@ fn unit(
     let range = KeyRange { lo: leader, hi: leader };
     let span = Span { layer: prepared.layer_of(leader), range };
     let read = prepared.read(&run.databases.legacy, run.overlay(), span, Weight::ANY);
-    let judged = read.and_then(|(rows, _)| rows.transform());
+    let judged = read.and_then(|(rows, _)| rows.transform(Packing::WhenAsked));
     let failed = |source| RunError::Chunk { step: step.name(), lo: leader, hi: leader, source };
     Ok(judged.map_err(failed)?.shown())
 }

@@ -10,7 +10,7 @@ use serde::ser::{self, Impossible, SerializeStruct, Serializer};
 
 /// The value of a field.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Field<'a> {
+pub(crate) enum Field<'a> {
     Null,
     Integer(i64),
     Real(f64),

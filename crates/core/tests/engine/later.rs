@@ -73,6 +73,16 @@ fn added() -> String {
     .concat()
 }
 
+/// What `plan` says that a later state has of each step: rows that are new, gone and changed.
+fn foreseen(world: &World, target: &Target, chunk: u64) -> Vec<(u64, u64, u64)> {
+    let mut migration = world.migration(&target.url, chunks_of(chunk));
+    migration.snapshot = |_| Ok(AT(2));
+    let mut plan = migration.plan().unwrap();
+    migration.read_through(&mut plan).unwrap();
+    let later = plan.steps.iter().filter_map(|step| step.later);
+    later.map(|later| (later.added, later.gone, later.changed.unwrap())).collect()
+}
+
 #[test]
 fn a_later_state_ends_as_if_it_had_been_the_first() {
     for chunk in [7, 500] {
@@ -81,6 +91,7 @@ fn a_later_state_ends_as_if_it_had_been_the_first() {
             world.complete(&target, chunks_of(chunk));
             assert_eq!(count(&target, "items WHERE name = 'thing 47'"), 1);
             world.change(&(LATER.to_owned() + &added()));
+            assert_eq!(foreseen(&world, &target, chunk), [(3, 2, 6), (2, 1, 2)]);
             let done = catch_up(&world, &target, chunk, true).unwrap();
             assert!(done.complete && done.generation == 2, "{done:?}");
             let things = done.steps[0].1;
@@ -107,6 +118,7 @@ fn a_later_state_ends_as_if_it_had_been_the_first() {
             );
 
             // The same state again changes nothing.
+            assert_eq!(foreseen(&world, &target, chunk), [(0, 0, 0), (0, 0, 0)]);
             let again = catch_up(&world, &target, chunk, true).unwrap();
             assert!(
                 again.steps.iter().all(|(_, done)| !done.rejudged.changed() && done.added + done.gone == 0),
@@ -194,6 +206,42 @@ fn what_customers_changed_since_stays_in_later_states() {
 }
 
 #[test]
+fn what_the_target_refused_is_offered_again_and_nothing_else_is_touched() {
+    on_both(|fresh| {
+        let (world, target) = (World::new(&(ordinary(20) + &thing(21, "native", "1", "label:late"))), fresh());
+        let report = world.complete(&target, chunks_of(5));
+        assert!(report.complete);
+        assert_eq!(fate(&target, "toy.things", 21).outcome, Outcome::Quarantined);
+        site(&target.url, "UPDATE items SET qty = 70 WHERE name = 'thing 1'");
+        world.change("UPDATE thing SET qty = 4 WHERE id = 1");
+        assert_eq!(catch_up(&world, &target, 5, true).unwrap().steps[0].1.rejudged.conflicts, 1);
+
+        let ledger = || {
+            let mut all = texts(
+                &target,
+                "SELECT id || ' ' || epoch || ' ' || CAST(done_at AS text) || ' ' || waits AS value FROM replant_chunks",
+            );
+            for table in ["replant_conflicts", "replant_changes", "replant_quarantine", "replant_outcomes"] {
+                all.push(format!("{table} {}", count(&target, table)));
+            }
+            all
+        };
+        let before = (ledger(), told(&target));
+        for _ in 0..2 {
+            let again = catch_up(&world, &target, 5, true).unwrap();
+            assert!(again.complete && again.steps.iter().all(|(_, done)| !done.rejudged.changed()), "{again:?}");
+            assert_eq!(again.steps[0].1.rejudged.refused, 1);
+            assert_eq!((ledger(), told(&target)), before);
+        }
+
+        site(&target.url, "UPDATE items SET name = 'theirs' WHERE name = 'native'");
+        let now = catch_up(&world, &target, 5, true).unwrap();
+        assert_eq!((now.steps[0].1.rejudged.came_in, now.steps[0].1.rejudged.refused), (1, 0), "{now:?}");
+        assert_eq!(count(&target, "labels WHERE label = 'late'"), 1);
+    });
+}
+
+#[test]
 fn a_table_of_which_much_says_something_else_stops_a_catch_up() {
     let world = World::new(&ordinary(1_800));
     on_both(|fresh| {
@@ -241,6 +289,7 @@ fn a_mend_is_set_aside_once_its_row_reads_otherwise() {
         assert_eq!((named("thing 901", 4), named("thing 902", 4)), (1, 1));
 
         world.change("UPDATE thing SET note = 'label:since' WHERE id = 901");
+        assert_eq!(foreseen(&world, &target, 10), [(0, 0, 1), (0, 0, 0)]);
         let done = catch_up(&world, &target, 10, true).unwrap();
         assert_eq!(done.set_aside, [SetAside { table: "thing".to_owned(), key: 901 }]);
         assert_eq!((fate(&target, "toy.things", 901).outcome, named("thing 901", 4)), (Outcome::Quarantined, 0));

@@ -34,6 +34,8 @@ pub(crate) enum Closing<'a> {
         gone: &'a Gone,
         /// Rows for which something was done that cannot be taken back yet: the hash of what was done for them before.
         entangled: &'a FxHashMap<Key, u64>,
+        /// Whether there are rows in the target that belong to none of its own any more, and stay.
+        has_surplus: bool,
     },
 }
 
@@ -97,13 +99,15 @@ pub(crate) fn close<S: Step>(
     let mut result = judged.result(closing.chunk(), &settled.refused, kept);
     result.by_set = settled.by_set;
     result.unread.clone_from(&judged.absent);
-    if let Closing::Anew { gone, entangled, .. } = &closing {
+    result.digest = Some(judged.digest);
+    result.waits = !settled.refused.is_empty() || !kept.is_empty();
+    if let Closing::Anew { gone, entangled, has_surplus, .. } = &closing {
+        result.waits |= *has_surplus || !entangled.is_empty();
         gone.enter(&mut result);
         for row in &mut result.migrated {
             row.deeds = entangled.get(&row.key).copied().unwrap_or(row.deeds);
         }
     }
-    result.digest = (settled.refused.is_empty() && kept.is_empty()).then_some(judged.digest);
     balanced(&result)?;
     result.busy_ms = u64::try_from((before + began.elapsed()).as_millis()).unwrap_or(u64::MAX);
     match closing {

@@ -103,7 +103,7 @@ impl<'a, S: Step> Rejudging<'a, S> {
                     due.write.insert(unit);
                     continue;
                 };
-                let values = known.reading.arranged(&table.columns, |column| table.values[column][place].clone());
+                let values = known.reading.arranged(&table, place);
                 let row = known.reading.key(&values);
                 if known.rows.get(&row).is_none_or(|was| was.values != values) {
                     due.write.insert(unit);
@@ -143,18 +143,21 @@ impl<'a, S: Step> Rejudging<'a, S> {
 }
 
 /// What a look at chunks came to.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Looked {
     /// Rows that would come out otherwise.
     pub changed: u64,
     /// Chunks that would be closed anew, be it that nothing else comes of it.
     pub chunks: u64,
+    /// Chunks that come out as they did, and of which the target has not all: it may take it now.
+    pub waiting: Vec<i64>,
 }
 
 impl std::ops::AddAssign for Looked {
     fn add_assign(&mut self, other: Self) {
         self.changed += other.changed;
         self.chunks += other.chunks;
+        self.waiting.extend(other.waiting);
     }
 }
 
@@ -170,7 +173,11 @@ pub(crate) fn look<S: Step>(judged: &Judged<S>, db: &mut Db, chunk: i64) -> Resu
     imprint.iter_mut().for_each(|table| table.retain(|key| own.contains(&key)));
     let due = Rejudging::new(db, (judged, chunk), (recorded, Gone::default()), imprint)?.due()?;
     let units: RoaringBitmap = due.out.into_iter().chain(due.write).collect();
-    Ok(Looked { changed: units.into_iter().map(|unit| judged.unit(unit).len() as u64).sum(), chunks: 1 })
+    Ok(Looked {
+        changed: units.into_iter().map(|unit| judged.unit(unit).len() as u64).sum(),
+        chunks: 1,
+        waiting: Vec::new(),
+    })
 }
 
 /// Whether a row comes out as it was recorded.

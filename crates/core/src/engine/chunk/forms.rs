@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::due::Looked;
 use super::error::ChunkError;
+use super::judged::Packing;
 use super::rejudged::Rejudged;
 use crate::storage::db::Db;
 use crate::storage::ledger::claim::Claim;
@@ -23,7 +24,7 @@ pub trait ReadRows: Send {
     ///
     /// # Errors
     /// The rows are not those that were planned.
-    fn transform(self: Box<Self>) -> Result<Box<dyn ReadyChunk>, ChunkError>;
+    fn transform(self: Box<Self>, packing: Packing) -> Result<Box<dyn ReadyChunk>, ChunkError>;
 }
 
 /// Whoever writes a chunk for the first time.
@@ -39,9 +40,6 @@ pub struct Writer<'a> {
 pub trait ReadyChunk: Send {
     /// About how many bytes of memory it takes.
     fn bytes(&self) -> u64;
-
-    /// Makes ready what the ledger keeps of its rows: whoever writes it has less to do then.
-    fn pack(&self);
 
     /// Writes it and closes it, in one transaction. Can be called again after it failed. `took` is the time that reading and
     /// judging it took.

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use rust_decimal::Decimal;
 use rustc_hash::FxHashMap;
-use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::ends::{ByTarget, Kept, RowEnd, end_of, keep, storable};
 use super::error::ChunkError;
@@ -15,12 +15,21 @@ use crate::contract::legacy::{LegacyRow, weight};
 use crate::contract::step::Step;
 use crate::storage::bulk::{Refused, Rows as _, UnitIndex};
 use crate::storage::db::Db;
-use crate::storage::imprint::{Imprints, Packed, Table, append_legacy, has_row_triggers};
+use crate::storage::imprint::{Imprints, Packed, Table, has_row_triggers};
 use crate::storage::ledger::close::{ChunkResult, NewOutcome, NewQuarantined, NewRepair};
 use crate::storage::ledger::record::{CarriedBy, Migrated};
 use crate::storage::ledger::seen;
 use crate::storage::types::Instant as At;
 use crate::words::{Code, Key, Outcome, Root};
+
+/// When rows are put into the form in which the ledger keeps them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packing {
+    /// Once they are judged: they will be written.
+    AtOnce,
+    /// When it is asked for: most chunks have changed nothing.
+    WhenAsked,
+}
 
 /// The rows of a chunk with their verdicts.
 pub(crate) struct Judged<S: Step> {
@@ -48,11 +57,46 @@ impl<S: Step> Judged<S> {
         starts: Option<Vec<usize>>,
         draft: Draft<S::Rows>,
         bytes: u64,
+        packing: Packing,
     ) -> Result<Self, ChunkError> {
         let (digest, imprint, seen) = ([0; 16], OnceLock::new(), OnceLock::new());
         let mut judged = Self { rows, starts, draft, bytes, absent, digest, imprint, seen };
-        judged.digest = judged.hash()?;
+        judged.tell(packing)?;
         Ok(judged)
+    }
+
+    /// Tells its rows once, for the digest and for the ledger.
+    fn tell(&mut self, packing: Packing) -> Result<(), ChunkError> {
+        let mut hash = Xxh3::new();
+        hash.update(&self.verdicts());
+        let tables = self.imprint_of(&self.draft.rows)?;
+        tables.iter().for_each(|table| table.hash(&mut hash));
+        if packing == Packing::AtOnce {
+            self.imprint = tables.iter().map(Packed::of).collect::<Vec<_>>().into();
+        }
+        drop(tables);
+        let pieces = seen_of(&self.rows).inspect(|piece| piece.hash(&mut hash));
+        match packing {
+            Packing::AtOnce => self.seen = seen::packed(pieces).into(),
+            Packing::WhenAsked => pieces.for_each(drop),
+        }
+        self.digest = hash.digest128().to_le_bytes();
+        Ok(())
+    }
+
+    /// All that its verdicts say, as bytes.
+    fn verdicts(&self) -> Vec<u8> {
+        let nothing_refused = ByTarget::new(&[]);
+        let mut bytes = Bytes::default();
+        for unit in 0..self.units() {
+            self.draft.verdicts[unit as usize].deeds.hash(&mut bytes);
+            self.ends(unit, &nothing_refused).for_each(|(key, end)| (key, end).hash(&mut bytes));
+        }
+        self.absent.hash(&mut bytes);
+        self.draft.repairs.hash(&mut bytes);
+        self.draft.also.hash(&mut bytes);
+        self.draft.carried.hash(&mut bytes);
+        bytes.0
     }
 
     /// What it weighs, with what was made ready.
@@ -76,7 +120,7 @@ impl<S: Step> Judged<S> {
 
     /// The imprint of all that it inserts.
     pub(crate) fn imprint(&self) -> &[Packed] {
-        let told = || self.imprint_of(&self.draft.rows).expect("its models told their columns when it was hashed");
+        let told = || self.imprint_of(&self.draft.rows).expect("its models told their columns before");
         self.imprint.get_or_init(|| told().iter().map(Packed::of).collect())
     }
 
@@ -109,33 +153,6 @@ impl<S: Step> Judged<S> {
             }
         }
         Ok(Some(tables.iter().map(Packed::of).collect()))
-    }
-
-    fn hash(&self) -> Result<[u8; 16], ChunkError> {
-        let nothing_refused = ByTarget::new(&[]);
-        let mut hash = Bytes::default();
-        for unit in 0..self.units() {
-            self.draft.verdicts[unit as usize].deeds.hash(&mut hash);
-            self.ends(unit, &nothing_refused).for_each(|(key, end)| (key, end).hash(&mut hash));
-        }
-        self.absent.hash(&mut hash);
-        self.draft.repairs.hash(&mut hash);
-        self.draft.also.hash(&mut hash);
-        self.draft.carried.hash(&mut hash);
-        let mut imprints = Imprints::hashing();
-        self.draft.rows.imprint(&|unit| self.unit(unit)[0].key(), &mut imprints);
-        if let Some(table) = imprints.untold {
-            return Err(ChunkError::Untold { table });
-        }
-        xxh3_128(imprints.bytes()).hash(&mut hash);
-        let (mut rows, mut bytes) = (Xxh3::new(), Vec::new());
-        for row in &self.rows {
-            bytes.clear();
-            append_legacy(row, &mut bytes);
-            rows.update(&bytes);
-        }
-        rows.digest128().hash(&mut hash);
-        Ok(xxh3_128(&hash.0).to_le_bytes())
     }
 
     /// The rows of a unit, the leader first.

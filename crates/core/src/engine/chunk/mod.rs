@@ -22,6 +22,7 @@ pub(crate) use due::Looked;
 pub use error::ChunkError;
 pub(crate) use forms::{Committed, Expelled, ReadRows, ReadyChunk, Writer};
 pub use forms::{Trial, TrialRow};
+pub(crate) use judged::Packing;
 pub use rejudged::Rejudged;
 pub(crate) use rows::ChunkRows;
 pub(crate) use weight::Weight;

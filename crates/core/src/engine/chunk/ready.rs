@@ -28,11 +28,6 @@ impl<S: Step> ReadyChunk for Judged<S> {
         self.weight()
     }
 
-    fn pack(&self) {
-        self.imprint();
-        self.seen();
-    }
-
     fn commit(&self, db: &mut Db, writer: Writer<'_>, claim: &Claim, took: Duration) -> Result<Committed, ChunkError> {
         let began = Instant::now();
         // Customers wait for what the transaction holds: this takes a while, so it comes before.
@@ -63,11 +58,14 @@ impl<S: Step> ReadyChunk for Judged<S> {
     }
 
     fn commit_again(&self, db: &mut Db, chunk: i64, started: Instant) -> Result<Rejudged, ChunkError> {
-        if recorded::digest(db, chunk)?.is_some_and(|digest| digest == self.digest) {
+        let last_time = recorded::last_time(db, chunk)?;
+        if last_time.is(self.digest) && last_time.is_settled() {
             return Ok(Rejudged { read: self.rows.len() as u64, ..Rejudged::default() });
         }
-        // As above.
-        self.seen();
+        if !last_time.is(self.digest) {
+            // As above.
+            self.seen();
+        }
         db.write(|db| {
             by_set::guarded(db)?;
             rejudge(self, db, chunk, (started, Beside::Any)).map(|(done, _)| done)
@@ -75,8 +73,12 @@ impl<S: Step> ReadyChunk for Judged<S> {
     }
 
     fn look(&self, db: &mut Db, chunk: i64) -> Result<Looked, ChunkError> {
-        match recorded::digest(db, chunk)?.is_some_and(|digest| digest == self.digest) {
-            true => Ok(Looked::default()),
+        let last_time = recorded::last_time(db, chunk)?;
+        match last_time.is(self.digest) {
+            true => Ok(Looked {
+                waiting: (!last_time.is_settled()).then_some(chunk).into_iter().collect(),
+                ..Looked::default()
+            }),
             false => look(self, db, chunk),
         }
     }

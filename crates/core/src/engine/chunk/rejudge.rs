@@ -47,7 +47,7 @@ pub(crate) fn rejudge<S: Step>(
     chunk: i64,
     (started, beside): (Instant, Beside<'_>),
 ) -> Result<(Rejudged, Option<Counts>), ChunkError> {
-    let (mut recorded, digest) = recorded::of_chunk(db, S::NAME, chunk)?;
+    let (mut recorded, last_time) = recorded::of_chunk(db, S::NAME, chunk)?;
     let mut imprint = imprints::of_chunk(db, chunk)?;
     let own: FxHashSet<Key> = judged.rows.iter().map(LegacyRow::key).collect();
     let mut gone = Gone::default();
@@ -82,11 +82,11 @@ pub(crate) fn rejudge<S: Step>(
 
     let due = rejudging.due()?;
     let mut done = Rejudged { read: judged.rows.len() as u64, ..Rejudged::default() };
-    let same = left.is_empty()
-        && elsewhere.is_empty()
-        && digest.is_none()
-        && !rejudging.ledger_differs()
-        && seen::is_same(db, chunk, judged.seen())?;
+    let mut is_as_recorded = || -> Result<bool, ChunkError> {
+        let unknown = last_time.is_unknown() && !rejudging.ledger_differs();
+        Ok(last_time.is(judged.digest) || unknown && seen::is_same(db, chunk, judged.seen())?)
+    };
+    let same = left.is_empty() && elsewhere.is_empty() && is_as_recorded()?;
     if due.write.is_empty() && due.out.is_empty() && due.surplus.is_empty() && same {
         return Ok((done, None));
     }
@@ -102,11 +102,9 @@ pub(crate) fn rejudge<S: Step>(
     if done.changed() || !same {
         let imprint = rejudging.imprint(&settled, &kept, &surplus)?;
         let (elsewhere, gone) = (&elsewhere[..], &rejudging.gone);
-        let closing = Closing::Anew { chunk, elsewhere, imprint: &imprint, gone, entangled: &entangled };
+        let (entangled, has_surplus) = (&entangled, !surplus.is_empty());
+        let closing = Closing::Anew { chunk, elsewhere, imprint: &imprint, gone, entangled, has_surplus };
         counts = Some(close(db, judged, (&settled, &kept), closing, (Duration::ZERO, started))?);
-        if !surplus.is_empty() || !entangled.is_empty() {
-            recorded::forget_digest(db, chunk)?;
-        }
     }
     Ok((done, counts))
 }
@@ -317,15 +315,14 @@ impl<S: Step> Rejudging<'_, S> {
         for table in &mut tables {
             let Some(known) = self.before.table(&table.name) else { continue };
             let name = known.model.shape.name;
-            for place in 0..table.keys.len() {
-                let values = known.reading.arranged(&table.columns, |column| table.values[column][place].clone());
-                let Some(imprint) = settled.rewritten.imprints.get(&(name, known.reading.key(&values))) else {
-                    continue;
-                };
-                for ((column, _), value) in known.reading.columns().iter().zip(imprint) {
-                    if let Some(at) = table.column(column) {
-                        table.values[at][place] = value.clone();
-                    }
+            let imprint = |place: usize| {
+                let key = known.reading.key(&known.reading.arranged(table, place));
+                settled.rewritten.imprints.get(&(name, key))
+            };
+            let anew: Vec<Option<&Vec<Value>>> = (0..table.keys.len()).map(imprint).collect();
+            for (nth, (column, _)) in known.reading.columns().iter().enumerate() {
+                if let Some(at) = table.column(column) {
+                    table.replace(at, |place| anew[place].map(|imprint| imprint[nth].clone()));
                 }
             }
         }

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::error::ChunkError;
 use super::forms::{ReadRows, ReadyChunk};
-use super::judged::{Judged, unit_rows};
+use super::judged::{Judged, Packing, unit_rows};
 use crate::contract::draft::{Draft, Unit};
 use crate::contract::legacy::{LegacyRow, weight};
 use crate::contract::refusal::Refusal;
@@ -35,7 +35,7 @@ pub(crate) struct ChunkRows<S: Step> {
 }
 
 impl<S: Step> ReadRows for ChunkRows<S> {
-    fn transform(self: Box<Self>) -> Result<Box<dyn ReadyChunk>, ChunkError> {
+    fn transform(self: Box<Self>, packing: Packing) -> Result<Box<dyn ReadyChunk>, ChunkError> {
         let units = self.starts.as_ref().map_or(self.rows.len(), Vec::len);
         let task = units.div_ceil(TASKS_A_THREAD * rayon::current_num_threads()).max(TASK);
         let tasks: Vec<(usize, usize)> = (0..units).step_by(task).map(|from| (from, units.min(from + task))).collect();
@@ -45,7 +45,7 @@ impl<S: Step> ReadRows for ChunkRows<S> {
         parts.for_each(|part| draft.append(part));
         draft.rows.arrange();
         let bytes = weight(&self.rows) + draft.bytes;
-        Judged::<S>::new((self.rows, self.absent), self.starts, draft, bytes)
+        Judged::<S>::new((self.rows, self.absent), self.starts, draft, bytes, packing)
             .map(|judged| Box::new(judged) as Box<dyn ReadyChunk>)
     }
 }

@@ -9,7 +9,7 @@ use backon::BlockingRetryable;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::limits::{Limits, Share};
-use crate::engine::chunk::{ChunkError, Committed, ReadyChunk, Weight};
+use crate::engine::chunk::{ChunkError, Committed, Packing, ReadyChunk, Weight};
 use crate::engine::error::RunError;
 use crate::engine::event::Event;
 use crate::engine::run::Running;
@@ -289,9 +289,7 @@ impl Shared<'_> {
                 return Err(ChunkError::LeaseLost);
             }
         }
-        let judged = rows.transform()?;
-        judged.pack();
-        Ok(judged)
+        rows.transform(Packing::AtOnce)
     }
 
     /// Waits until a chunk ends here, or for a while: the chunks of others may come free.

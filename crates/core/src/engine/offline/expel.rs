@@ -5,7 +5,7 @@ use std::time::Instant;
 use diesel::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::engine::chunk::{ChunkError, Expelled, Weight};
+use crate::engine::chunk::{ChunkError, Expelled, Packing, Weight};
 use crate::engine::error::RunError;
 use crate::engine::run::Running;
 use crate::engine::step::{AnyStep, PreparedStep};
@@ -60,7 +60,9 @@ pub(crate) fn expel(
                 source => RunError::Chunk { step: step.name(), lo: span.range.lo, hi: span.range.hi, source },
             };
             let (rows, _) = prepared.read(&run.databases.legacy, run.overlay(), span, Weight::ANY).map_err(failed)?;
-            rows.transform().and_then(|judged| judged.expel(db, chunk, &out, started)).map_err(failed)?;
+            rows.transform(Packing::WhenAsked)
+                .and_then(|judged| judged.expel(db, chunk, &out, started))
+                .map_err(failed)?;
         }
         Ok(out)
     })

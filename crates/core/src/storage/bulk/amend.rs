@@ -141,7 +141,8 @@ impl<T: Insert + DeserializeOwned> Looked<'_, T> {
         let row = match stands {
             None => None,
             Some(_) => {
-                let columns = self.reading.columns().iter().map(|(name, _)| name.as_str()).zip(&base);
+                let columns =
+                    self.reading.columns().iter().map(|(name, _)| name.as_str()).zip(base.iter().map(Value::field));
                 Some(row::<T>(columns).map_err(|no_row| Error::DeserializationError(Box::new(no_row)))?)
             }
         };
@@ -156,7 +157,7 @@ impl<T: Insert + DeserializeOwned> Looked<'_, T> {
         let mut sent = Imprints::default();
         sent.raw(std::iter::once((0, &wished)));
         let wished = match sent.tables.first() {
-            Some(table) => self.reading.arranged(&table.columns, |column| table.values[column][0].clone()),
+            Some(table) => self.reading.arranged(table, 0),
             None => return Ok(None),
         };
         let mut due = Due { values: Vec::new(), conflict: Vec::new() };

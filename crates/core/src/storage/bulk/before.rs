@@ -55,7 +55,7 @@ impl Before {
                     }
                 };
                 for place in 0..table.keys.len() {
-                    let values = known.reading.arranged(&table.columns, |column| table.values[column][place].clone());
+                    let values = known.reading.arranged(table, place);
                     let was = Was { key: table.keys[place], left: values.clone(), values, layered: false };
                     known.rows.insert(known.reading.key(&was.values), was);
                 }

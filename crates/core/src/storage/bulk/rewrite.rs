@@ -55,7 +55,7 @@ pub(super) fn rewrite<T: Insert>(pass: &mut Pass<'_>, batch: &Batch<T>) -> Query
     let Some(table) = sent.tables.first() else { return Ok(Batch::default()) };
     let (mut fresh, mut due) = (Batch::default(), Vec::new());
     for (place, (unit, row)) in batch.iter().enumerate().filter(|(_, (unit, _))| !pass.out.contains(*unit)) {
-        let values = known.reading.arranged(&table.columns, |column| table.values[column][place].clone());
+        let values = known.reading.arranged(table, place);
         let key = known.reading.key(&values);
         match known.rows.get(&key) {
             None => {

@@ -38,7 +38,7 @@ pub(super) fn each<T: DeserializeOwned>(
                         values[at] = Value::from_json(json, known.kind);
                     }
                 }
-                let columns = table.columns.iter().map(|column| &**column).zip(&values);
+                let columns = table.columns.iter().map(|column| &**column).zip(values.iter().map(Value::field));
                 each(row(columns).map_err(|no_row| Error::DeserializationError(Box::new(no_row)))?);
             }
         }

@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 use super::json::Columns;
 use super::sent::Table;
 use super::value::Value;
+use super::values::Values;
 use crate::storage::db::{Backend, Db};
 use crate::storage::model::Model;
 use crate::storage::shape::{Kind, TableShape};
@@ -153,20 +154,20 @@ impl Reading {
         Ok(Self { table: shape.name.to_owned(), key: if known { key } else { columns.clone() }, columns })
     }
 
-    /// The values of a row, put into the order of these columns from that of others; NULL where those lack one.
-    pub(crate) fn arranged(&self, others: &[Cow<'static, str>], value: impl Fn(usize) -> Value) -> Vec<Value> {
-        let place = |name: &String| others.iter().position(|other| other == name);
-        self.columns.iter().map(|(name, _)| place(name).map_or(Value::Null, &value)).collect()
+    /// The values of a row of a table in the order of these columns; NULL where that has none of a name.
+    pub(crate) fn arranged(&self, table: &Table, row: usize) -> Vec<Value> {
+        let value = |column: usize| table.values[column].get(row).into();
+        self.columns.iter().map(|(name, _)| table.column(name).map_or(Value::Null, value)).collect()
     }
 
     /// Rows as a table, each with the legacy row for whose sake it was written.
     pub(crate) fn rows_of<'a>(&self, rows: impl Iterator<Item = (Key, &'a [Value])>) -> Table {
         let columns: Vec<Cow<'static, str>> = self.columns.iter().map(|(name, _)| Cow::Owned(name.clone())).collect();
-        let mut values = vec![Vec::new(); columns.len()];
+        let mut values = vec![Values::default(); columns.len()];
         let mut keys = Vec::new();
         for (key, row) in rows {
             keys.push(key);
-            values.iter_mut().zip(row).for_each(|(column, value)| column.push(value.clone()));
+            values.iter_mut().zip(row).for_each(|(column, value)| column.push(value.field()));
         }
         Table { name: Cow::Owned(self.table.clone()), columns, keys, values }
     }
@@ -285,11 +286,10 @@ impl Table {
         let reading = Reading::new(db, &model.shape, &self.columns)?;
         let rows: Vec<Vec<Value>> = (0..self.keys.len()).map(|place| reading.key(&self.row(place))).collect();
         let standing = reading.rows(db, &rows, Lock::No)?;
-        for (place, key) in rows.iter().enumerate() {
-            let Some(stands) = standing.get(key) else { continue };
-            for (column, (value, name)) in self.values.iter_mut().zip(stands.iter().zip(&self.columns)) {
-                column[place] = value.kept(name, model.secret);
-            }
+        for column in 0..self.columns.len() {
+            let name = self.columns[column].clone();
+            let stands = |place: usize| standing.get(&rows[place]).map(|row| row[column].kept(&name, model.secret));
+            self.replace(column, stands);
         }
         Ok(())
     }

@@ -4,7 +4,6 @@
 //! holds ([`found`]), in PostgreSQL and in SQLite. The imprint of a chunk keeps the values themselves, by columns and compressed
 //! ([`packed`]): so it tells which columns somebody has changed since, and what stood there.
 
-mod bytes;
 mod found;
 mod json;
 mod packed;
@@ -12,8 +11,8 @@ mod row;
 mod seen;
 mod sent;
 mod value;
+mod values;
 
-pub(crate) use bytes::append_legacy;
 pub use found::Lock;
 pub(crate) use found::{PRIMARY_KEY, Reading, has_row_triggers};
 pub use json::Columns;

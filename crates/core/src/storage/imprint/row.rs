@@ -6,7 +6,7 @@ use serde::de::value::{MapDeserializer, StrDeserializer};
 use serde::de::{self, DeserializeOwned, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::value::Value;
+use crate::storage::fields::Field;
 
 /// Why values are not those of a row.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl de::Error for NoRow {
 ///
 /// # Errors
 /// A column holds what its field cannot.
-pub(crate) fn row<'a, T: DeserializeOwned>(columns: impl Iterator<Item = (&'a str, &'a Value)>) -> Result<T, NoRow> {
+pub(crate) fn row<'a, T: DeserializeOwned>(columns: impl Iterator<Item = (&'a str, Field<'a>)>) -> Result<T, NoRow> {
     T::deserialize(MapDeserializer::new(columns.map(|(name, value)| (Name(name), One(value)))))
 }
 
@@ -45,7 +45,7 @@ impl<'a, 'de> IntoDeserializer<'de, NoRow> for Name<'a> {
     }
 }
 
-struct One<'a>(&'a Value);
+struct One<'a>(Field<'a>);
 
 impl<'de> IntoDeserializer<'de, NoRow> for One<'_> {
     type Deserializer = Self;
@@ -64,23 +64,24 @@ impl<'de> de::Deserializer<'de> for One<'_> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NoRow> {
         match self.0 {
-            Value::Null => visitor.visit_none(),
-            Value::Integer(value) => visitor.visit_i64(*value),
-            Value::Real(value) => visitor.visit_f64(*value),
-            Value::Text(text) => visitor.visit_str(text),
+            Field::Null => visitor.visit_none(),
+            Field::Integer(value) => visitor.visit_i64(value),
+            Field::Bool(value) => visitor.visit_bool(value),
+            Field::Real(value) => visitor.visit_f64(value),
+            Field::Text(text) => visitor.visit_str(text),
         }
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NoRow> {
         match self.0 {
-            Value::Integer(value) => visitor.visit_bool(*value != 0),
+            Field::Integer(value) => visitor.visit_bool(value != 0),
             _ => self.deserialize_any(visitor),
         }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NoRow> {
         match self.0 {
-            Value::Null => visitor.visit_none(),
+            Field::Null => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
     }

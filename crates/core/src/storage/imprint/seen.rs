@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::row::row;
 use super::sent::{RowInto, Table};
 use super::value::Value;
-use crate::storage::fields;
+use super::values::Values;
+use crate::storage::fields::{self, Field};
 use crate::words::Key;
 
 /// The column of rows that are told whole, as JSON: one of their cells holds what no column does.
@@ -18,40 +20,56 @@ impl Table {
     /// Legacy rows of a table.
     pub(crate) fn of_legacy<'a, L: Serialize + 'a>(name: &str, rows: impl Iterator<Item = (Key, &'a L)>) -> Self {
         let mut table = Self::empty(Cow::Owned(name.to_owned()));
-        let mut whole: Vec<Value> = Vec::new();
-        let many = rows.size_hint().0;
+        let mut whole = Values::default();
         for (key, row) in rows {
             let before = table.keys.len();
             let is_first = table.columns.is_empty();
-            if fields::each(row, &mut RowInto::new(&mut table, many)).is_err() {
+            if fields::each(row, &mut RowInto::new(&mut table, &[])).is_err() {
                 if is_first {
                     // Not all columns were told.
                     (table.columns, table.values) = (Vec::new(), Vec::new());
                 }
                 table.values.iter_mut().for_each(|values| {
                     values.truncate(before);
-                    values.push(Value::Null);
+                    values.push(Field::Null);
                 });
-                whole.resize(before, Value::Null);
-                let json = serde_json::to_string(row).expect("a legacy row has a JSON form");
-                whole.push(Value::Text(json.into()));
+                whole.fill(before);
+                whole.push(Field::Text(&serde_json::to_string(row).expect("a legacy row has a JSON form")));
             }
             table.keys.push(key);
         }
-        if !whole.is_empty() {
-            whole.resize(table.keys.len(), Value::Null);
+        if whole.len() > 0 {
+            whole.fill(table.keys.len());
             table.columns.push(Cow::Borrowed(WHOLE));
             table.values.push(whole);
         }
         table
     }
 
+    /// How many of these legacy rows read otherwise in another table that has them too. What these do not tell is not compared.
+    pub(crate) fn altered(&self, now: &Self) -> u64 {
+        let places: FxHashMap<Key, usize> = now.keys.iter().enumerate().map(|(place, key)| (*key, place)).collect();
+        let told = |name: &Cow<'static, str>| Some((self.column(name), now.column(name)?));
+        let mut columns: Vec<(Option<usize>, Option<usize>)> =
+            self.columns.iter().enumerate().map(|(place, name)| (Some(place), now.column(name))).collect();
+        columns.extend(told(&Cow::Borrowed(WHOLE)).filter(|(was, _)| was.is_none()).map(|(was, now)| (was, Some(now))));
+        let value = |table: &Self, column: Option<usize>, row| -> Value {
+            column.map_or(Value::Null, |column| table.values[column].get(row).into())
+        };
+        let is_other = |(row, key): (usize, &Key)| {
+            places
+                .get(key)
+                .is_some_and(|at| columns.iter().any(|(was, is)| value(self, *was, row) != value(now, *is, *at)))
+        };
+        self.keys.iter().enumerate().filter(|one| is_other(*one)).count() as u64
+    }
+
     /// A legacy row, or some of its columns, by its place; none where it is not one of the model.
     pub(crate) fn legacy<L: DeserializeOwned>(&self, place: usize) -> Option<L> {
-        let whole = self.column(WHOLE).and_then(|whole| self.values[whole][place].as_text());
+        let whole = self.column(WHOLE).map(|whole| self.values[whole].get(place));
         match whole {
-            Some(json) => serde_json::from_str(json).ok(),
-            None => row(self.columns.iter().zip(&self.values).map(|(name, values)| (&**name, &values[place]))).ok(),
+            Some(Field::Text(json)) => serde_json::from_str(json).ok(),
+            _ => row(self.columns.iter().zip(&self.values).map(|(name, values)| (&**name, values.get(place)))).ok(),
         }
     }
 }
@@ -111,6 +129,19 @@ mod tests {
                 assert_eq!(back.legacy::<Narrow>(place), Some(narrow));
             }
         }
+    }
+
+    #[test]
+    fn rows_that_read_otherwise_are_counted() {
+        let of = |rows: &[Thing]| Table::of_legacy("thing", rows.iter().map(|row| (row.id, row)));
+        let bad = |id| Thing { parent: Cell::bad("18446744073709551615", "out of range"), ..thing(id) };
+        let empty = |id| Thing { id, name: Cell::Null, weight: Cell::Null, made: Cell::Null, parent: Cell::Null };
+        let was = of(&[thing(1), thing(2), thing(3), bad(4), bad(5), empty(6)]);
+        assert_eq!(was.altered(&was), 0);
+        assert_eq!(was.altered(&of(&[])), 0, "what is gone reads no otherwise");
+        let now = [thing(7), empty(6), bad(5), thing(4), bad(3), Thing { weight: Cell::Good(0.2), ..thing(2) }];
+        assert_eq!(was.altered(&of(&now)), 3);
+        assert_eq!(of(&[empty(6)]).altered(&of(&[bad(6)])), 1);
     }
 
     #[test]

@@ -3,16 +3,17 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
 
-use super::bytes;
 use super::value::Value;
+use super::values::Values;
 use crate::storage::fields::{self, Field, Fields, Untold};
 use crate::storage::model::Insert;
 use crate::words::Key;
 
 /// Rows of one table, column by column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Table {
+pub struct Table {
     /// The table.
     pub(crate) name: Cow<'static, str>,
     /// The columns of its model.
@@ -20,7 +21,7 @@ pub(crate) struct Table {
     /// The legacy row for whose sake each was written: the leader of its unit.
     pub(crate) keys: Vec<Key>,
     /// The values: by column, then by row.
-    pub(crate) values: Vec<Vec<Value>>,
+    pub(crate) values: Vec<Values>,
 }
 
 impl Table {
@@ -37,11 +38,12 @@ impl Table {
     /// Leaves out the rows that were written for the sake of others than `keep` names.
     pub(crate) fn retain(&mut self, keep: impl Fn(Key) -> bool) {
         let kept: Vec<bool> = self.keys.iter().map(|key| keep(*key)).collect();
-        let only = |values: &mut Vec<Value>| {
-            let mut kept = kept.iter();
-            values.retain(|_| kept.next() == Some(&true));
-        };
-        self.values.iter_mut().for_each(only);
+        if !kept.contains(&false) {
+            return;
+        }
+        for values in &mut self.values {
+            *values = values.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(value, _)| value).collect();
+        }
         self.keys.retain(|key| keep(*key));
     }
 
@@ -50,21 +52,44 @@ impl Table {
         for column in &other.columns {
             if self.column(column).is_none() {
                 self.columns.push(column.clone());
-                self.values.push(vec![Value::Null; self.keys.len()]);
+                self.values.push(Values::nulls(self.keys.len()));
             }
         }
         self.keys.extend(&other.keys);
         for (column, values) in self.columns.iter().zip(&mut self.values) {
             match other.column(column) {
-                Some(place) => values.extend_from_slice(&other.values[place]),
-                None => values.resize(values.len() + other.keys.len(), Value::Null),
+                Some(place) => other.values[place].iter().for_each(|value| values.push(value)),
+                None => values.fill(self.keys.len()),
             }
         }
     }
 
     /// The values of a row.
     pub(crate) fn row(&self, row: usize) -> Vec<Value> {
-        self.values.iter().map(|column| column[row].clone()).collect()
+        self.values.iter().map(|column| column.get(row).into()).collect()
+    }
+
+    /// Puts other values in a column, in the rows for which there is one.
+    pub(crate) fn replace(&mut self, column: usize, with: impl Fn(usize) -> Option<Value>) {
+        let mut anew = Values::default();
+        for (row, value) in self.values[column].iter().enumerate() {
+            match with(row) {
+                Some(other) => anew.push(other.field()),
+                None => anew.push(value),
+            }
+        }
+        self.values[column] = anew;
+    }
+
+    /// Adds what it holds to a hash.
+    pub(crate) fn hash(&self, hash: &mut Xxh3) {
+        let names = std::iter::once(&self.name).chain(&self.columns);
+        names.for_each(|name| {
+            hash.update(&(name.len() as u64).to_le_bytes());
+            hash.update(name.as_bytes());
+        });
+        hash.update(bytemuck::cast_slice(&self.keys));
+        self.values.iter().for_each(|values| values.hash(hash));
     }
 }
 
@@ -72,23 +97,11 @@ impl Table {
 #[derive(Debug, Default)]
 pub struct Imprints {
     pub(crate) tables: Vec<Table>,
-    /// The same as bytes, where no more than a hash of it is wanted.
-    bytes: Option<Vec<u8>>,
     /// The table of a model that does not say what its columns hold: a defect.
     pub(crate) untold: Option<&'static str>,
 }
 
 impl Imprints {
-    /// Takes rows as bytes: a hash of them is wanted, and no more.
-    pub(crate) fn hashing() -> Self {
-        Self { bytes: Some(Vec::new()), ..Self::default() }
-    }
-
-    /// The bytes of all rows.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.bytes.as_deref().unwrap_or_default()
-    }
-
     /// Adds rows of a model, each with the legacy row for whose sake it is written: of secret columns a hash.
     pub(crate) fn add<'a, T: Insert + 'a>(&mut self, rows: impl Iterator<Item = (Key, &'a T)>) {
         self.told(rows, T::SECRET);
@@ -101,36 +114,14 @@ impl Imprints {
 
     fn told<'a, T: Insert + 'a>(&mut self, rows: impl Iterator<Item = (Key, &'a T)>, secret: &[&str]) {
         let shape = T::shape();
-        if let Some(bytes) = &mut self.bytes {
-            bytes.extend_from_slice(shape.name.as_bytes());
-            let mut names = Vec::new();
-            for (nth, (key, row)) in rows.enumerate() {
-                bytes.extend_from_slice(&key.to_le_bytes());
-                if bytes::append(row, bytes, (nth == 0).then_some(&mut names)).is_err() {
-                    self.untold = Some(shape.name);
-                    return;
-                }
-            }
-            if names.iter().any(|name| !shape.columns.iter().any(|known| known.name == *name)) {
-                self.untold = Some(shape.name);
-            }
-            return;
-        }
         let place = self.tables.iter().position(|table| table.name == shape.name).unwrap_or_else(|| {
             self.tables.push(Table::empty(Cow::Borrowed(shape.name)));
             self.tables.len() - 1
         });
         let table = &mut self.tables[place];
-        let (least, most) = rows.size_hint();
-        let many = most.unwrap_or(least);
         for (key, row) in rows {
-            let told = fields::each(row, &mut RowInto::new(table, many));
+            let told = fields::each(row, &mut RowInto::new(table, secret));
             table.keys.push(key);
-            for secret in secret {
-                if let Some(value) = table.column(secret).and_then(|place| table.values[place].last_mut()) {
-                    *value = value.hashed();
-                }
-            }
             let rows = table.keys.len();
             if told.is_err() || table.values.iter().any(|column| column.len() != rows) {
                 self.untold = Some(shape.name);
@@ -146,25 +137,24 @@ impl Imprints {
 /// A row on its way into a table. Rows of a model tell their fields in one order.
 pub(super) struct RowInto<'a> {
     table: &'a mut Table,
-    /// About how many rows there will be, where it is the first.
-    first_of: Option<usize>,
+    /// Columns of which a hash is kept.
+    secret: &'a [&'a str],
+    is_first: bool,
     next: usize,
 }
 
 impl<'a> RowInto<'a> {
-    /// One of about `rows`.
-    pub(super) fn new(table: &'a mut Table, rows: usize) -> Self {
-        Self { first_of: table.columns.is_empty().then_some(rows), table, next: 0 }
+    /// The next one; of `secret` columns a hash.
+    pub(super) fn new(table: &'a mut Table, secret: &'a [&'a str]) -> Self {
+        Self { is_first: table.columns.is_empty(), table, secret, next: 0 }
     }
 }
 
 impl Fields for RowInto<'_> {
     fn place(&mut self, name: &'static str) -> Option<usize> {
-        if let Some(rows) = self.first_of {
+        if self.is_first {
             self.table.columns.push(Cow::Borrowed(name));
-            let mut values = Vec::with_capacity(rows);
-            values.resize(self.table.keys.len(), Value::Null);
-            self.table.values.push(values);
+            self.table.values.push(Values::nulls(self.table.keys.len()));
         }
         let place = match self.table.columns.get(self.next) {
             Some(column) if column == name => self.next,
@@ -175,7 +165,10 @@ impl Fields for RowInto<'_> {
     }
 
     fn take(&mut self, place: usize, value: Field<'_>) -> Result<(), Untold> {
-        self.table.values[place].push(value.into());
+        match self.secret.contains(&&*self.table.columns[place]) {
+            true => self.table.values[place].push(Value::from(value).hashed().field()),
+            false => self.table.values[place].push(value),
+        }
         Ok(())
     }
 }

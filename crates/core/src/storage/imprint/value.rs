@@ -64,6 +64,16 @@ impl From<Field<'_>> for Value {
 }
 
 impl Value {
+    /// As a field of a row.
+    pub(crate) fn field(&self) -> Field<'_> {
+        match self {
+            Self::Null => Field::Null,
+            Self::Integer(value) => Field::Integer(*value),
+            Self::Real(value) => Field::Real(*value),
+            Self::Text(text) => Field::Text(text),
+        }
+    }
+
     /// The integer, if it is one.
     pub(crate) fn integer(&self) -> Option<i64> {
         if let Self::Integer(value) = self { Some(*value) } else { None }

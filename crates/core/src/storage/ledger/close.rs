@@ -123,8 +123,10 @@ pub struct ChunkResult {
     pub busy_ms: u64,
     /// Whether foreign keys of its rows were checked by sets.
     pub by_set: bool,
-    /// A hash of the verdicts, where the target holds all that they say.
+    /// A hash of the rows and their verdicts.
     pub digest: Option<[u8; 16]>,
+    /// Whether the target has not all that they say.
+    pub waits: bool,
 }
 
 /// What is kept of a chunk that is closed.
@@ -175,6 +177,7 @@ struct Numbers {
     reason: Option<String>,
     record: Option<Vec<u8>>,
     digest: Option<Vec<u8>>,
+    waits: bool,
     carried: Option<Vec<u8>>,
 }
 
@@ -192,6 +195,7 @@ fn numbers(result: &ChunkResult) -> Numbers {
         reason: None,
         record: Some(record::packed(&result.migrated)),
         digest: result.digest.map(Vec::from),
+        waits: result.waits,
         carried: record::packed_amounts(&result.amounts),
     }
 }

@@ -53,16 +53,12 @@ struct NewConflict {
 
 crate::insert!(NewConflict => k);
 
-/// Puts the conflicts of a chunk in the place of those that it had.
+/// Puts the conflicts of a chunk in the place of those that it had, where they are others.
 ///
 /// # Errors
 /// The database fails.
 pub(crate) fn replace(db: &mut Db, step: &str, chunk: i64, found: Vec<Found>) -> QueryResult<()> {
-    let of_chunk = k::table.filter(k::step.eq(step.to_owned())).filter(k::chunk_id.eq(chunk));
-    diesel::delete(of_chunk).execute(db)?;
-    if found.is_empty() {
-        return Ok(());
-    }
+    let of_chunk = || k::table.filter(k::step.eq(step.to_owned())).filter(k::chunk_id.eq(chunk));
     let generation = generations::number(db)?;
     let row = |Found { legacy_key, table, row, columns }| {
         let (target_id, target_key) = match row {
@@ -74,7 +70,22 @@ pub(crate) fn replace(db: &mut Db, step: &str, chunk: i64, found: Vec<Found>) ->
         let (target_table, chunk_id) = (table, Some(chunk));
         NewConflict { step, chunk_id, legacy_key, target_table, target_id, target_key, column_names, generation }
     };
-    model::insert_all(db, &found.into_iter().map(row).collect::<Vec<_>>())
+    let after: Vec<NewConflict> = found.into_iter().map(row).collect();
+    type Known = (Option<Key>, String, Option<i64>, Option<String>, String);
+    let columns = (k::legacy_key, k::target_table, k::target_id, k::target_key, k::column_names);
+    let mut before: Vec<Known> = of_chunk().select(columns).load(db)?;
+    let known = |new: &NewConflict| {
+        let NewConflict { legacy_key, target_table, target_id, target_key, column_names, .. } = new.clone();
+        (legacy_key, target_table.to_owned(), target_id, target_key, column_names)
+    };
+    let mut known: Vec<Known> = after.iter().map(known).collect();
+    before.sort_unstable();
+    known.sort_unstable();
+    if before == known {
+        return Ok(());
+    }
+    diesel::delete(of_chunk()).execute(db)?;
+    model::insert_all(db, &after)
 }
 
 /// How many rows there are of which customers keep something.

@@ -257,7 +257,7 @@ fn imprint(db: &mut Db, chunk: i64, rows: &mut [Lineage]) -> Result<(), LedgerEr
             let Ok(row) = rows.binary_search_by_key(key, |row| row.legacy_id) else { continue };
             let hash = hashes[row].get_or_insert_default();
             table.name.hash(hash);
-            table.values.iter().for_each(|column| column[place].hash(hash));
+            table.row(place).iter().for_each(|value| value.hash(hash));
         }
     }
     for (row, hash) in rows.iter_mut().zip(hashes) {

@@ -30,21 +30,47 @@ pub(crate) fn chunks(db: &mut Db, step: &str) -> Result<Vec<(i64, Span)>, Ledger
 /// Recorded rows, by key.
 pub(crate) type ByKey = FxHashMap<Key, Recorded>;
 
-/// A hash of the verdicts of a chunk, where the target holds all that they say.
-///
-/// # Errors
-/// The database fails.
-pub(crate) fn digest(db: &mut Db, chunk: i64) -> QueryResult<Option<Vec<u8>>> {
-    c::table.find(chunk).select(c::digest).first(db)
+/// How a chunk was judged last.
+#[derive(Debug, Queryable)]
+pub(crate) struct LastTime {
+    /// A hash of its rows and their verdicts; none where an older version closed it.
+    digest: Option<Vec<u8>>,
+    /// Whether the target has not all that they say: it refused some, or what stands there could not be taken back.
+    waits: bool,
 }
 
-/// The rows that a chunk has closed, by key, and the hash of its verdicts. Whoever has read them may close the chunk again: it stays locked.
+impl LastTime {
+    /// Whether it comes out as it did.
+    pub(crate) fn is(&self, digest: [u8; 16]) -> bool {
+        self.digest.as_deref() == Some(&digest[..])
+    }
+
+    /// Whether the target has all that its verdicts say.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.waits
+    }
+
+    /// Whether it is not known how it came out.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.digest.is_none()
+    }
+}
+
+/// How a chunk was judged last.
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn of_chunk(db: &mut Db, step: &str, chunk: i64) -> Result<(ByKey, Option<Vec<u8>>), LedgerError> {
+pub(crate) fn last_time(db: &mut Db, chunk: i64) -> QueryResult<LastTime> {
+    c::table.find(chunk).select((c::digest, c::waits)).first(db)
+}
+
+/// The rows that a chunk has closed, by key, and how it was judged. Whoever has read them may close the chunk again: it stays locked.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn of_chunk(db: &mut Db, step: &str, chunk: i64) -> Result<(ByKey, LastTime), LedgerError> {
     lock(db, chunk)?;
-    Ok((rows(db, step, chunk)?, digest(db, chunk).attempt("read")?))
+    Ok((rows(db, step, chunk)?, last_time(db, chunk).attempt("read")?))
 }
 
 /// The rows that a chunk has closed, by key.
@@ -84,14 +110,6 @@ fn other(
         root,
         legacy_row: None,
     })
-}
-
-/// Has a chunk judged in full the next time: the target does not hold what its verdicts say.
-///
-/// # Errors
-/// The database fails.
-pub(crate) fn forget_digest(db: &mut Db, chunk: i64) -> QueryResult<()> {
-    diesel::update(c::table.find(chunk)).set(c::digest.eq(None::<Vec<u8>>)).execute(db).map(|_| ())
 }
 
 /// What the rows of a chunk carry, as they were read last.

@@ -114,6 +114,7 @@ diesel::table! {
         digest -> Nullable<Binary>,
         generation -> BigInt,
         carried -> Nullable<Binary>,
+        waits -> Bool,
     }
 }
 

@@ -1,0 +1,1 @@
+ALTER TABLE replant.replant_chunks DROP COLUMN waits;

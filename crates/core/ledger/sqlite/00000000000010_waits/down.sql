@@ -1,0 +1,1 @@
+ALTER TABLE replant_chunks DROP COLUMN waits;
