@@ -1,15 +1,20 @@
 //! Later states of the legacy database: the target ends as if the last one had been the first, with all that has gone.
 
+use std::sync::{Mutex, Once};
+
+use diesel::connection::SimpleConnection;
 use jiff::Timestamp;
 use replant_core::ledger::generations;
 use replant_core::ledger::history;
 use replant_core::ledger::mends::{self, SetAside};
-use replant_core::{CatchUp, Key, Outcome, RunError, Settings, Silent, Stop};
+use replant_core::{CatchUp, Event, Key, Outcome, RunError, Settings, Silent, Stop};
 use replant_testkit::conformance::Target;
 use serde_json::json;
 
 use crate::replay::{mended, replay};
-use crate::world::{World, chunks_of, count, fate, on_both, ordinary, part, site, texts, thing, totals};
+use crate::world::{
+    Watch, World, chunks_of, count, fate, on_both, ordinary, part, postgres, site, texts, thing, totals,
+};
 
 const AT: fn(i64) -> Timestamp = |n| Timestamp::from_second(n * 86_400).unwrap();
 
@@ -275,6 +280,60 @@ fn a_legacy_table_that_has_lost_a_column_stops_a_catch_up() {
         world.change("ALTER TABLE thing ADD COLUMN note TEXT");
         assert!(catch_up(&world, &target, 10, true).unwrap().complete);
     });
+}
+
+#[test]
+fn who_catches_up_beside_another_one_is_told_so() {
+    on_both(|fresh| {
+        let (world, target) = (World::new(&ordinary(20)), fresh());
+        world.complete(&target, chunks_of(10));
+        world.change("UPDATE thing SET qty = 4 WHERE id = 1");
+        let (told, once) = (Mutex::new(Vec::new()), Once::new());
+        let watch = Watch::new(|event| {
+            let beside = || {
+                let mut other = world.migration(&target.url, chunks_of(10));
+                other.snapshot = |_| Ok(AT(1));
+                let all = [
+                    other.catch_up(&Vec::new(), &Stop::default(), &Silent).map(|_| ()),
+                    other.replay(&[], &Stop::default(), &Silent).map(|_| ()),
+                    other.run(&Stop::default(), &Silent).map(|_| ()),
+                ];
+                told.lock().unwrap().extend(all.map(|end| end.expect_err("one at a time").to_string()));
+            };
+            if matches!(event, Event::ChunkRejudged { .. }) {
+                once.call_once(beside);
+            }
+        });
+        let mut migration = world.migration(&target.url, chunks_of(10));
+        migration.snapshot = |_| Ok(AT(1));
+        assert!(migration.catch_up(&Vec::new(), &Stop::default(), &watch).unwrap().complete);
+        let told = told.lock().unwrap();
+        assert_eq!(told.len(), 3);
+        let says_so =
+            |told: &String| told.contains("another run works") || told.contains("is being brought to a later");
+        assert!(told.iter().all(says_so), "{told:?}");
+        assert_eq!(count(&target, "items WHERE name = 'thing 1' AND qty = 4"), 1);
+    });
+}
+
+#[test]
+fn a_lock_that_stays_ends_a_catch_up_which_goes_on_later() {
+    let Some(target) = postgres() else { return };
+    let world = World::new(&ordinary(20));
+    world.complete(&target, chunks_of(5));
+    world.change("UPDATE thing SET qty = 4 WHERE id IN (1, 8, 14)");
+    let mut holder = target.open();
+    holder.batch_execute("BEGIN; UPDATE items SET colour = colour WHERE name = 'thing 8'").unwrap();
+    let mut settings = chunks_of(5);
+    settings.retries.times = 2;
+    let mut migration = world.migration(&target.url, settings);
+    migration.snapshot = |_| Ok(AT(1));
+    let failed = migration.catch_up(&Vec::new(), &Stop::default(), &Silent).expect_err("a customer holds a row");
+    assert!(failed.to_string().contains("lock"), "{failed}");
+    holder.batch_execute("COMMIT").unwrap();
+    let done = migration.catch_up(&Vec::new(), &Stop::default(), &Silent).unwrap();
+    assert!(done.complete && done.generation == 2, "{done:?}");
+    assert_eq!(count(&target, "items WHERE name IN ('thing 1', 'thing 8', 'thing 14') AND qty = 4"), 3);
 }
 
 #[test]

@@ -71,8 +71,8 @@ pub(crate) fn lost(db: &mut Db) -> Option<Error> {
 }
 
 /// Asks PostgreSQL, on a session of its own, what it has against the statement of this thread that failed last: the statement
-/// is tried without its values, and undone. A failure that is not of the statement itself (a lock, a lost connection, a row)
-/// stays untold, but its statement is named. None where no statement of this thread failed.
+/// is tried without its values, and undone. A failure that is not of the statement itself (a lock that is free by now, a lost
+/// connection, a row) stays untold, but its statement is named. None where no statement of this thread failed.
 fn asked(db: &mut Db) -> Option<Error> {
     let Db::Pg(pg) = db else { return None };
     let statement = REFUSED.take()?;
@@ -101,7 +101,8 @@ pub(crate) fn of_last(db: &mut Db) -> Option<Failure> {
 }
 
 /// What tries a statement without its values: a query is planned, by which the server looks at tables, columns, rights and locks
-/// of tables; rows of a COPY are those of a selection that has none; all else is done, and undone.
+/// of tables; rows of a COPY are those of a selection that has none; locks of rows are asked for without waiting; all else is done,
+/// and undone.
 fn probe(statement: &str) -> String {
     let first = first_word(statement);
     if let Some(copied) = statement.strip_prefix("COPY ").and_then(|rest| rest.split_once(" FROM STDIN")) {
@@ -111,6 +112,7 @@ fn probe(statement: &str) -> String {
         return format!("INSERT INTO {target} SELECT {columns} FROM {table} WHERE false");
     }
     match first.as_str() {
+        "SELECT" if statement.ends_with(" UPDATE") && !statement.contains('$') => format!("{statement} NOWAIT"),
         "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "WITH" | "VALUES" => {
             format!("EXPLAIN {}", without_values(statement))
         }
