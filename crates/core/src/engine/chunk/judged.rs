@@ -87,11 +87,17 @@ impl<S: Step> Judged<S> {
     /// All that its verdicts say, as bytes.
     fn verdicts(&self) -> Vec<u8> {
         let nothing_refused = ByTarget::new(&[]);
-        let mut bytes = Bytes::default();
-        for unit in 0..self.units() {
-            self.draft.verdicts[unit as usize].deeds.hash(&mut bytes);
-            self.ends(unit, &nothing_refused).for_each(|(key, end)| (key, end).hash(&mut bytes));
+        let mut bytes = Bytes(Vec::with_capacity(A_VERDICT * self.rows.len()));
+        for (unit, verdict) in (0..).zip(&self.draft.verdicts) {
+            (verdict.deeds, verdict.result.is_ok()).hash(&mut bytes);
+            match &verdict.result {
+                // What becomes of its rows follows from this.
+                Ok(target) => target.hash(&mut bytes),
+                Err(_) => self.ends(unit, &nothing_refused).for_each(|(key, end)| (key, end).hash(&mut bytes)),
+            }
         }
+        self.starts.hash(&mut bytes);
+        self.draft.own.hash(&mut bytes);
         self.absent.hash(&mut bytes);
         self.draft.repairs.hash(&mut bytes);
         self.draft.also.hash(&mut bytes);
@@ -111,7 +117,9 @@ impl<S: Step> Judged<S> {
     /// A model does not tell its columns.
     pub(crate) fn imprint_of(&self, rows: &S::Rows) -> Result<Vec<Table>, ChunkError> {
         let mut imprints = Imprints::default();
-        rows.imprint(&|unit| self.unit(unit)[0].key(), &mut imprints);
+        // One after the other: rows are asked for in the order of tables, and are large.
+        let leaders: Vec<Key> = (0..self.units()).map(|unit| self.unit(unit)[0].key()).collect();
+        rows.imprint(&|unit| leaders[unit as usize], &mut imprints);
         match imprints.untold {
             None => Ok(imprints.tables),
             Some(table) => Err(ChunkError::Untold { table }),
@@ -326,8 +334,10 @@ impl<S: Step> Judged<S> {
     }
 }
 
+/// About how many bytes say what became of a row.
+const A_VERDICT: usize = 48;
+
 /// What is hashed, at once: a hash of many small parts takes longer by a lot.
-#[derive(Default)]
 struct Bytes(Vec<u8>);
 
 impl Hasher for Bytes {
@@ -341,7 +351,7 @@ impl Hasher for Bytes {
 }
 
 /// About how many bytes of legacy rows are put into the ledger's form at once: heavy ones must not stand in memory thrice.
-const PIECE: u64 = 1 << 20;
+const PIECE: u64 = 4 << 20;
 
 /// Legacy rows, in the form in which the ledger keeps them.
 pub(crate) fn seen_of<L: LegacyRow>(rows: &[L]) -> impl Iterator<Item = Table> {

@@ -50,6 +50,7 @@ enum Column<'a> {
     Integers(Vec<i64>),
     /// The same, but where they are NULL.
     SomeIntegers(Vec<Option<i64>>),
+    /// Texts, as an older version put them.
     Texts(Vec<Cow<'a, str>>),
     Values(Vec<Value>),
     /// Integers in other numbers than themselves.
@@ -58,6 +59,8 @@ enum Column<'a> {
     SomeNumbers(Form, Vec<Option<i64>>),
     /// A few values that come again and again, and for each row the place of its own among them.
     Few(Vec<Value>, Vec<u8>),
+    /// Texts, one after the other, and the length of each and one; 0 where it is NULL.
+    Joined(Cow<'a, str>, Vec<u64>),
 }
 
 /// Of how many values it is said that they are few.
@@ -85,7 +88,14 @@ impl<'a> Column<'a> {
                     (false, true) => Self::SomeNumbers(form, numbers.collect()),
                 }
             }
-            Common::Texts(texts) => Self::Texts(rows.map(|row| Cow::Borrowed(texts.get(row))).collect()),
+            Common::Texts(texts) => {
+                let lengths = rows.clone().map(|row| texts.get(row).map_or(0, |text| text.len() as u64 + 1)).collect();
+                let text = match order.is_sorted() {
+                    true => Cow::Borrowed(texts.all()),
+                    false => Cow::Owned(rows.filter_map(|row| texts.get(row)).collect()),
+                };
+                Self::Joined(text, lengths)
+            }
             Common::Any => Self::Values(rows.map(|row| values.get(row).into()).collect()),
         }
     }
@@ -102,6 +112,16 @@ impl<'a> Column<'a> {
             Self::Numbers(form, numbers) => form.values(numbers.into_iter().map(Some), columns)?,
             Self::SomeNumbers(form, numbers) => form.values(numbers.into_iter(), columns)?,
             Self::Texts(texts) => texts.iter().map(|text| Field::Text(text)).collect(),
+            Self::Joined(text, lengths) => {
+                let mut rest = &*text;
+                let field = |length: u64| {
+                    let Some(length) = length.checked_sub(1) else { return Some(Field::Null) };
+                    let (text, more) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+                    rest = more;
+                    Some(Field::Text(text))
+                };
+                lengths.into_iter().map(field).collect::<Option<_>>()?
+            }
             Self::Values(values) => values.into(),
         })
     }
@@ -117,7 +137,7 @@ struct Form {
 }
 
 /// How many rows are looked at to choose a form.
-const LOOKED_AT: usize = 256;
+const LOOKED_AT: usize = 64;
 
 impl Form {
     const PLAIN: Self = Self { beside: None, unit: 1 };

@@ -21,10 +21,12 @@ impl Table {
     pub(crate) fn of_legacy<'a, L: Serialize + 'a>(name: &str, rows: impl Iterator<Item = (Key, &'a L)>) -> Self {
         let mut table = Self::empty(Cow::Owned(name.to_owned()));
         let mut whole = Values::default();
+        let room = rows.size_hint().0;
+        table.keys.reserve(room);
         for (key, row) in rows {
             let before = table.keys.len();
             let is_first = table.columns.is_empty();
-            if fields::each(row, &mut RowInto::new(&mut table, &[])).is_err() {
+            if fields::each(row, &mut RowInto::new(&mut table, &[], room)).is_err() {
                 if is_first {
                     // Not all columns were told.
                     (table.columns, table.values) = (Vec::new(), Vec::new());

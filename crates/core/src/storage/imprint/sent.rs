@@ -52,7 +52,7 @@ impl Table {
         for column in &other.columns {
             if self.column(column).is_none() {
                 self.columns.push(column.clone());
-                self.values.push(Values::nulls(self.keys.len()));
+                self.values.push(Values::nulls(self.keys.len(), self.keys.len() + other.keys.len()));
             }
         }
         self.keys.extend(&other.keys);
@@ -119,8 +119,11 @@ impl Imprints {
             self.tables.len() - 1
         });
         let table = &mut self.tables[place];
+        let (least, most) = rows.size_hint();
+        let room = most.unwrap_or(least);
+        table.keys.reserve(room);
         for (key, row) in rows {
-            let told = fields::each(row, &mut RowInto::new(table, secret));
+            let told = fields::each(row, &mut RowInto::new(table, secret, room));
             table.keys.push(key);
             let rows = table.keys.len();
             if told.is_err() || table.values.iter().any(|column| column.len() != rows) {
@@ -139,25 +142,27 @@ pub(super) struct RowInto<'a> {
     table: &'a mut Table,
     /// Columns of which a hash is kept.
     secret: &'a [&'a str],
-    is_first: bool,
+    /// About how many rows there will be, where it is the first.
+    first_of: Option<usize>,
     next: usize,
 }
 
 impl<'a> RowInto<'a> {
-    /// The next one; of `secret` columns a hash.
-    pub(super) fn new(table: &'a mut Table, secret: &'a [&'a str]) -> Self {
-        Self { is_first: table.columns.is_empty(), table, secret, next: 0 }
+    /// The next one of about `rows`; of `secret` columns a hash.
+    pub(super) fn new(table: &'a mut Table, secret: &'a [&'a str], rows: usize) -> Self {
+        Self { first_of: table.columns.is_empty().then_some(rows), table, secret, next: 0 }
     }
 }
 
 impl Fields for RowInto<'_> {
     fn place(&mut self, name: &'static str) -> Option<usize> {
-        if self.is_first {
+        if let Some(rows) = self.first_of {
             self.table.columns.push(Cow::Borrowed(name));
-            self.table.values.push(Values::nulls(self.table.keys.len()));
+            self.table.values.push(Values::nulls(self.table.keys.len(), rows));
         }
         let place = match self.table.columns.get(self.next) {
-            Some(column) if column == name => self.next,
+            // Most often it is the very name of the first row.
+            Some(column) if std::ptr::eq(&**column, name) || column == name => self.next,
             _ => self.table.column(name)?,
         };
         self.next = place + 1;
@@ -165,9 +170,12 @@ impl Fields for RowInto<'_> {
     }
 
     fn take(&mut self, place: usize, value: Field<'_>) -> Result<(), Untold> {
-        match self.secret.contains(&&*self.table.columns[place]) {
-            true => self.table.values[place].push(Value::from(value).hashed().field()),
-            false => self.table.values[place].push(value),
+        match self.secret {
+            [] => self.table.values[place].push(value),
+            secret if secret.contains(&&*self.table.columns[place]) => {
+                self.table.values[place].push(Value::from(value).hashed().field());
+            }
+            _ => self.table.values[place].push(value),
         }
         Ok(())
     }

@@ -15,6 +15,8 @@ pub(crate) struct Values {
     held: Held,
     /// Which rows hold NULL, where some do and others do not.
     nulls: Option<Vec<bool>>,
+    /// About how many rows there will be.
+    room: usize,
 }
 
 /// What rows hold. Where one holds NULL, it has the place of an empty value.
@@ -38,7 +40,6 @@ impl Default for Held {
 /// What the values of a column have in common.
 pub(super) enum Common<'a> {
     Integers(Integers<'a>),
-    /// Texts, none of them NULL.
     Texts(Texts<'a>),
     /// Anything.
     Any,
@@ -68,18 +69,27 @@ impl Integers<'_> {
     }
 }
 
-/// Texts.
+/// Texts, or NULL.
 #[derive(Clone, Copy)]
 pub(super) struct Texts<'a> {
     text: &'a str,
     ends: &'a [usize],
+    nulls: Option<&'a [bool]>,
 }
 
 impl<'a> Texts<'a> {
     /// What a row holds.
-    pub(super) fn get(self, row: usize) -> &'a str {
+    pub(super) fn get(self, row: usize) -> Option<&'a str> {
+        if self.nulls.is_some_and(|nulls| nulls[row]) {
+            return None;
+        }
         let from = row.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.text[from..self.ends[row]]
+        Some(&self.text[from..self.ends[row]])
+    }
+
+    /// All texts, one after the other.
+    pub(super) fn all(self) -> &'a str {
+        self.text
     }
 }
 
@@ -87,9 +97,9 @@ impl<'a> Texts<'a> {
 pub(super) type Few = (Vec<Value>, Vec<u8>);
 
 impl Values {
-    /// NULL, as many times.
-    pub(crate) fn nulls(rows: usize) -> Self {
-        Self { held: Held::Nothing(rows), nulls: None }
+    /// NULL, as many times, with room for more.
+    pub(crate) fn nulls(rows: usize, room: usize) -> Self {
+        Self { held: Held::Nothing(rows), nulls: None, room }
     }
 
     /// How many there are.
@@ -103,54 +113,64 @@ impl Values {
     }
 
     /// Adds the value of one more row.
+    #[inline]
     pub(crate) fn push(&mut self, value: Field<'_>) {
-        let rows = self.len();
-        let is_null = value == Field::Null;
         match (&mut self.held, value) {
-            (Held::Nothing(rows), Field::Null) => *rows += 1,
             (Held::Integers(values), Field::Integer(value)) => values.push(value),
-            (Held::Integers(values), Field::Bool(value)) => values.push(value.into()),
-            (Held::Integers(values), Field::Null) => values.push(0),
             (Held::Texts(all, ends), Field::Text(text)) => {
                 all.push_str(text);
                 ends.push(all.len());
             }
-            (Held::Texts(all, ends), Field::Null) => ends.push(all.len()),
+            _ => return self.push_any(value),
+        }
+        if let Some(nulls) = &mut self.nulls {
+            nulls.push(false);
+        }
+    }
+
+    fn push_any(&mut self, value: Field<'_>) {
+        let rows = self.len();
+        match (&mut self.held, value) {
+            (Held::Nothing(rows), Field::Null) => *rows += 1,
+            (Held::Integers(values), Field::Null) => {
+                values.push(0);
+                self.nulls.get_or_insert_with(|| vec![false; rows]).push(true);
+            }
+            (Held::Texts(all, ends), Field::Null) => {
+                ends.push(all.len());
+                self.nulls.get_or_insert_with(|| vec![false; rows]).push(true);
+            }
+            (Held::Integers(_), Field::Bool(value)) => self.push(Field::Integer(value.into())),
             (Held::Mixed(values), value) => values.push(value.into()),
             (Held::Nothing(_), Field::Integer(_) | Field::Bool(_)) => {
-                self.begin(Held::Integers(vec![0; rows]));
-                return self.push(value);
+                let mut values = Vec::with_capacity(self.room.max(rows + 1));
+                values.resize(rows, 0);
+                self.begin(Held::Integers(values), value);
             }
             (Held::Nothing(_), Field::Text(_)) => {
-                self.begin(Held::Texts(String::new(), vec![0; rows]));
-                return self.push(value);
+                let mut ends = Vec::with_capacity(self.room.max(rows + 1));
+                ends.resize(rows, 0);
+                self.begin(Held::Texts(String::new(), ends), value);
             }
             _ => {
-                let values = self.iter().map(Value::from).collect();
-                *self = Self { held: Held::Mixed(values), nulls: None };
-                return self.push(value);
+                self.held = Held::Mixed(self.iter().map(Value::from).collect());
+                self.nulls = None;
+                self.push_any(value);
             }
         }
-        match (&mut self.nulls, &self.held) {
-            (_, Held::Nothing(_) | Held::Mixed(_)) => {}
-            (Some(nulls), _) => nulls.push(is_null),
-            (None, _) if is_null => {
-                let nulls = self.nulls.insert(vec![false; rows]);
-                nulls.push(true);
-            }
-            (None, _) => {}
-        }
+    }
+
+    /// Takes a form in the place of NULLs alone, for the first value that is none.
+    fn begin(&mut self, held: Held, value: Field<'_>) {
+        let rows = self.len();
+        self.held = held;
+        self.nulls = (rows > 0).then(|| vec![true; rows]);
+        self.push(value);
     }
 
     /// Adds NULLs until there are so many.
     pub(crate) fn fill(&mut self, rows: usize) {
         (self.len()..rows).for_each(|_| self.push(Field::Null));
-    }
-
-    /// Takes a form in the place of NULLs alone.
-    fn begin(&mut self, held: Held) {
-        let rows = self.len();
-        *self = Self { held, nulls: (rows > 0).then(|| vec![true; rows]) };
     }
 
     /// What a row holds.
@@ -161,7 +181,10 @@ impl Values {
         match &self.held {
             Held::Nothing(_) => Field::Null,
             Held::Integers(values) => Field::Integer(values[row]),
-            Held::Texts(text, ends) => Field::Text(Texts { text, ends }.get(row)),
+            Held::Texts(text, ends) => {
+                let from = row.checked_sub(1).map_or(0, |before| ends[before]);
+                Field::Text(&text[from..ends[row]])
+            }
             Held::Mixed(values) => values[row].field(),
         }
     }
@@ -202,8 +225,8 @@ impl Values {
         let nulls = self.nulls.as_deref();
         match &self.held {
             Held::Integers(values) => Common::Integers(Integers { values, nulls }),
-            Held::Texts(text, ends) if nulls.is_none() => Common::Texts(Texts { text, ends }),
-            Held::Nothing(_) | Held::Texts(..) | Held::Mixed(_) => Common::Any,
+            Held::Texts(text, ends) => Common::Texts(Texts { text, ends, nulls }),
+            Held::Nothing(_) | Held::Mixed(_) => Common::Any,
         }
     }
 
@@ -234,10 +257,10 @@ impl Values {
             (_, Common::Integers(values)) => {
                 few(order, most, |row| values.get(row), |value| value.map_or(Value::Null, Value::Integer))
             }
-            _ => {
-                let text = |row| if let Field::Text(text) = self.get(row) { Some(text) } else { None };
-                few(order, most, text, |text| text.map_or(Value::Null, |text| Value::Text(text.into())))
+            (_, Common::Texts(texts)) => {
+                few(order, most, |row| texts.get(row), |text| text.map_or(Value::Null, |text| Value::Text(text.into())))
             }
+            (_, Common::Any) => few(order, most, |_| (), |()| Value::Null),
         }
     }
 
