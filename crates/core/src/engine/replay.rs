@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use crossbeam_channel::{Receiver, bounded};
+
 use super::chunk::{self, ChunkError, Packing, ReadyChunk, Rejudged, Weight};
 use super::error::RunError;
 use super::event::Event;
@@ -226,23 +228,53 @@ pub(crate) struct Looked {
     waiting: Vec<Vec<(i64, Span)>>,
 }
 
+/// A step as it is prepared to be looked at, the rows that it has, and its chunks.
+type ToLookAt = (Box<dyn PreparedStep>, u64, Vec<(i64, Span)>);
+
 /// Judges every row of every step, and writes nothing. None: the run was asked to stop.
 ///
 /// # Errors
 /// Why it cannot go on.
 pub(crate) fn look(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<Option<Looked>, RunError> {
-    let cache = LookupCache::keeping();
+    let cache = &LookupCache::keeping();
+    let (give, take) = bounded(1);
+    std::thread::scope(|scope| {
+        // As nothing is written, a step can be prepared while the one before it is looked at.
+        let prepare = move || {
+            for step in steps {
+                let prepared = to_look_at(run, *step, cache);
+                let failed = prepared.is_err();
+                if give.send(prepared).is_err() || failed {
+                    return;
+                }
+            }
+        };
+        scope.spawn(prepare);
+        look_at(run, steps, take)
+    })
+}
+
+fn to_look_at(run: &Running<'_>, step: &dyn AnyStep, cache: &LookupCache) -> Result<ToLookAt, RunError> {
+    let plan = plan::load(&mut *run.databases.target.get()?, step.name())?;
+    let plan = Arc::new(plan.ok_or(RunError::NotDone(step.name()))?);
+    let prepared = run.prepare(step, &plan, cache, Again::Looking, &|_| true)?;
+    let chunks = recorded::chunks(&mut *run.databases.target.get()?, step.name())?;
+    Ok((prepared, plan.keys.len(), chunks))
+}
+
+fn look_at(
+    run: &Running<'_>,
+    steps: &[&dyn AnyStep],
+    prepared: Receiver<Result<ToLookAt, RunError>>,
+) -> Result<Option<Looked>, RunError> {
     let mut looked =
         Looked { steps: Vec::new(), rows: Vec::new(), changed: Vec::new(), any: false, waiting: Vec::new() };
-    for step in steps {
-        let plan = plan::load(&mut *run.databases.target.get()?, step.name())?;
-        let plan = Arc::new(plan.ok_or(RunError::NotDone(step.name()))?);
-        let prepared = run.prepare(*step, &plan, &cache, Again::Looking, &|_| true)?;
-        let chunks = recorded::chunks(&mut *run.databases.target.get()?, step.name())?;
+    for (step, prepared) in steps.iter().zip(prepared) {
+        let (prepared, rows, chunks) = prepared?;
         let all = Chunks { run, step: *step, prepared: &*prepared, chunks: &chunks };
         let Some(chunk::Looked { changed, chunks: anew, waiting }) = all.look()? else { return Ok(None) };
-        run.reporter.event(&Event::Looked { step: step.name(), rows: plan.keys.len(), changed });
-        looked.rows.push(plan.keys.len());
+        run.reporter.event(&Event::Looked { step: step.name(), rows, changed });
+        looked.rows.push(rows);
         looked.any |= anew > 0;
         looked.waiting.push(chunks.into_iter().filter(|(chunk, _)| waiting.contains(chunk)).collect());
         looked.changed.push(changed);

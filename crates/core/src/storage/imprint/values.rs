@@ -1,8 +1,10 @@
 //! The values of a column of many rows, in the form that they have in common.
 
+use std::borrow::Cow;
+use std::hash::Hash;
+
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
-use std::hash::Hash;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::value::Value;
@@ -80,17 +82,19 @@ pub(super) struct Texts<'a> {
 impl<'a> Texts<'a> {
     /// What a row holds.
     pub(super) fn get(self, row: usize) -> Option<&'a str> {
-        if self.nulls.is_some_and(|nulls| nulls[row]) {
-            return None;
-        }
-        let from = row.checked_sub(1).map_or(0, |before| self.ends[before]);
-        Some(&self.text[from..self.ends[row]])
+        if self.nulls.is_some_and(|nulls| nulls[row]) { None } else { Some(nth(self.text, self.ends, row)) }
     }
 
     /// All texts, one after the other.
     pub(super) fn all(self) -> &'a str {
         self.text
     }
+}
+
+/// The nth of texts that stand one after the other.
+fn nth<'a>(all: &'a str, ends: &[usize], row: usize) -> &'a str {
+    let from = row.checked_sub(1).map_or(0, |before| ends[before]);
+    &all[from..ends[row]]
 }
 
 /// A few values that come again and again: each once, and for each row the place of its own among them.
@@ -181,10 +185,7 @@ impl Values {
         match &self.held {
             Held::Nothing(_) => Field::Null,
             Held::Integers(values) => Field::Integer(values[row]),
-            Held::Texts(text, ends) => {
-                let from = row.checked_sub(1).map_or(0, |before| ends[before]);
-                Field::Text(&text[from..ends[row]])
-            }
+            Held::Texts(text, ends) => Field::Text(nth(text, ends, row)),
             Held::Mixed(values) => values[row].field(),
         }
     }
@@ -236,7 +237,7 @@ impl Values {
     }
 
     /// In the form in which they would be had they been added one by one: values that are gone may have left another one.
-    pub(super) fn settled(&self) -> std::borrow::Cow<'_, Self> {
+    pub(super) fn settled(&self) -> Cow<'_, Self> {
         let all_there = || self.nulls.as_ref().is_some_and(|nulls| !nulls.contains(&true));
         let none_there = || self.nulls.as_ref().is_some_and(|nulls| !nulls.contains(&false));
         let is_left = match &self.held {
@@ -245,8 +246,8 @@ impl Values {
             Held::Mixed(_) => true,
         };
         match is_left {
-            true => std::borrow::Cow::Owned(self.iter().collect()),
-            false => std::borrow::Cow::Borrowed(self),
+            true => Cow::Owned(self.iter().collect()),
+            false => Cow::Borrowed(self),
         }
     }
 
