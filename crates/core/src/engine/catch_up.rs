@@ -82,7 +82,7 @@ pub(crate) fn changed(databases: &Databases, steps: &[&dyn AnyStep]) -> Result<V
         for (chunk, span) in recorded::chunks(&mut target, name)? {
             let Some(mut was) = seen::of_chunk(&mut target, table, chunk)? else { continue };
             was.retain(|key| !mended.contains(&key));
-            rows += step.altered(&mut legacy, span.range, &was).map_err(failed)?;
+            rows += step.altered(&mut legacy, span, &was).map_err(failed)?;
         }
         changed.push((name, rows));
     }

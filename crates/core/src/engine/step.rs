@@ -70,9 +70,9 @@ pub trait AnyStep: Send + Sync {
     fn read_range(&self, legacy: &mut Db, range: KeyRange, expected: usize) -> QueryResult<u64>;
     /// Rows of its legacy table as the quarantine keeps them, by key.
     fn whole(&self, legacy: &mut Db, keys: &[Key]) -> QueryResult<Vec<(Key, serde_json::Value)>>;
-    /// How many rows of its legacy table read otherwise than `was` tells, which are those of a range and some beside it: of those
-    /// that are there in both.
-    fn altered(&self, legacy: &mut Db, range: KeyRange, was: &Table) -> QueryResult<u64>;
+    /// How many rows of its legacy table read otherwise than `was` tells, which are those of a chunk: of those that are there in
+    /// both.
+    fn altered(&self, legacy: &mut Db, span: Span, was: &Table) -> QueryResult<u64>;
     /// Whether a mended row is one of its legacy table.
     ///
     /// # Errors
@@ -218,11 +218,13 @@ impl<S: Step> AnyStep for Erased<S> {
         Ok(diagnosis::ask(legacy, rows)?.iter().map(whole).collect())
     }
 
-    fn altered(&self, legacy: &mut Db, range: KeyRange, was: &Table) -> QueryResult<u64> {
-        let (within, beside): (Vec<Key>, Vec<Key>) = was.keys.iter().partition(|key| range.contains(**key));
+    fn altered(&self, legacy: &mut Db, span: Span, was: &Table) -> QueryResult<u64> {
+        // Keys that a later state added lie among all others, and so do those of rows that follow one of the chunk.
+        let is_within = |key: &&Key| span.layer == FIRST && span.range.contains(**key);
+        let (within, beside): (Vec<Key>, Vec<Key>) = was.keys.iter().partition(is_within);
         let mut rows: Vec<S::Legacy> = Vec::with_capacity(was.keys.len());
         if !within.is_empty() {
-            let read = S::Legacy::range(legacy, range, &mut rows);
+            let read = S::Legacy::range(legacy, span.range, &mut rows);
             diagnosis::ask(legacy, read)?;
         }
         for some in beside.chunks(AT_ONCE) {
