@@ -102,6 +102,9 @@ impl Migration<'_> {
         let is_later = |name: &str| plan.steps.iter().any(|step| step.step == name && step.later.is_some());
         let steps = self.registry.selected(&self.settings.only)?;
         let steps: Vec<&dyn AnyStep> = steps.into_iter().filter(|step| is_later(step.name())).collect();
+        if steps.is_empty() {
+            return Ok(());
+        }
         for (name, changed) in catch_up::changed(&self.open(None)?, &steps)? {
             let later = plan.steps.iter_mut().filter(|step| step.step == name).filter_map(|step| step.later.as_mut());
             later.for_each(|later| later.changed = Some(changed));

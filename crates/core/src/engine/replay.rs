@@ -162,7 +162,10 @@ impl Chunks<'_> {
         &self,
         work: &(dyn Fn((i64, Span)) -> Result<T, RunError> + Sync),
     ) -> Result<Option<T>, RunError> {
-        let workers = if self.run.one_writer() { 1 } else { self.run.settings.readers.max(self.run.settings.writers) };
+        let wanted = self.run.settings.readers.max(self.run.settings.writers);
+        // Another step may be prepared meanwhile.
+        let most = usize::try_from(self.run.databases.legacy.size()).unwrap_or(wanted).saturating_sub(1).max(1);
+        let workers = if self.run.one_writer() { 1 } else { wanted.min(most) };
         let (next, halt) = (AtomicUsize::new(0), AtomicBool::new(false));
         let work = || {
             let mut sum = T::default();

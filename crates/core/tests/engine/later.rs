@@ -243,6 +243,16 @@ fn what_the_target_refused_is_offered_again_and_nothing_else_is_touched() {
         let now = catch_up(&world, &target, 5, true).unwrap();
         assert_eq!((now.steps[0].1.rejudged.came_in, now.steps[0].1.rejudged.refused), (1, 0), "{now:?}");
         assert_eq!(count(&target, "labels WHERE label = 'late'"), 1);
+        let waiting = || count(&target, "replant_chunks WHERE waits AND step = 'toy.things'");
+        assert_eq!(waiting(), 0);
+
+        // What a customer does instead is settled as well.
+        world.change("UPDATE thing SET name = 'other native' WHERE id = 8");
+        assert_eq!((catch_up(&world, &target, 5, true).unwrap().steps[0].1.rejudged.kept, waiting()), (1, 1));
+        site(&target.url, "UPDATE items SET name = 'theirs too' WHERE name = 'other native'");
+        site(&target.url, "UPDATE items SET name = 'other native' WHERE name = 'thing 8'");
+        let now = catch_up(&world, &target, 5, true).unwrap();
+        assert_eq!((now.steps[0].1.rejudged.kept, waiting()), (0, 0), "{now:?}");
     });
 }
 

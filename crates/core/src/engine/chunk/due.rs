@@ -125,21 +125,6 @@ impl<'a, S: Step> Rejudging<'a, S> {
         }
         Ok(due)
     }
-
-    /// Whether a row comes out otherwise than it was recorded, were it but for its reason, or as it was mended in vain.
-    pub(super) fn ledger_differs(&self) -> bool {
-        let nothing_refused = ByTarget::new(&[]);
-        (0..self.judged.units()).any(|unit| {
-            self.judged.unit(unit).iter().zip(self.judged.ends(unit, &nothing_refused)).any(|(row, (key, end))| {
-                !self.recorded.get(&key).is_some_and(|was| {
-                    let whole = || was.legacy_row.is_none() || was.legacy_row == serde_json::to_string(row).ok();
-                    // One that the target refused is written again, and refused again.
-                    let refused = was.outcome == Outcome::Quarantined && end.outcome != Outcome::Quarantined;
-                    (refused || is_same::<S>(was, key, &end)) && whole()
-                })
-            })
-        })
-    }
 }
 
 /// What a look at chunks came to.

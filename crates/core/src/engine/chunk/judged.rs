@@ -12,7 +12,7 @@ use super::ends::{ByTarget, Kept, RowEnd, end_of, keep, storable};
 use super::error::ChunkError;
 use crate::contract::draft::{Carried, Draft};
 use crate::contract::legacy::{LegacyRow, weight};
-use crate::contract::step::Step;
+use crate::contract::step::{Step, merged_code};
 use crate::storage::bulk::{Refused, Rows as _, UnitIndex};
 use crate::storage::db::Db;
 use crate::storage::imprint::{Imprints, Packed, Table, has_row_triggers};
@@ -88,6 +88,7 @@ impl<S: Step> Judged<S> {
     fn verdicts(&self) -> Vec<u8> {
         let nothing_refused = ByTarget::new(&[]);
         let mut bytes = Bytes(Vec::with_capacity(A_VERDICT * self.rows.len()));
+        merged_code::<S>().hash(&mut bytes);
         for (unit, verdict) in (0..).zip(&self.draft.verdicts) {
             (verdict.deeds, verdict.result.is_ok()).hash(&mut bytes);
             match &verdict.result {

@@ -35,7 +35,7 @@ pub(crate) enum Beside<'a> {
 }
 
 /// See [`ReadyChunk::commit_again`](super::forms::ReadyChunk::commit_again): the chunk in its transaction, once it is known that it
-/// does not come out as it was recorded.
+/// does not come out as it was recorded, or that the target has not all of it.
 ///
 /// Returns what it came to, and the counts of the chunk where it was closed anew.
 ///
@@ -82,15 +82,11 @@ pub(crate) fn rejudge<S: Step>(
 
     let due = rejudging.due()?;
     let mut done = Rejudged { read: judged.rows.len() as u64, ..Rejudged::default() };
-    let mut is_as_recorded = || -> Result<bool, ChunkError> {
-        let unknown = last_time.is_unknown() && !rejudging.ledger_differs();
-        Ok(last_time.is(judged.digest) || unknown && seen::is_same(db, chunk, judged.seen())?)
-    };
-    let same = left.is_empty() && elsewhere.is_empty() && is_as_recorded()?;
+    let same = left.is_empty() && elsewhere.is_empty() && last_time.is(judged.digest);
     if due.write.is_empty() && due.out.is_empty() && due.surplus.is_empty() && same {
         return Ok((done, None));
     }
-    let Wrote { settled, kept, surplus, cleared, changed, entangled } = rejudging.write(db, &due)?;
+    let Wrote { settled, kept, surplus, cleared, changed, entangled, taken_back } = rejudging.write(db, &due)?;
     done.refused = settled.refused.len() as u64;
     done.surplus = surplus.len() as u64;
     done.cleared = cleared;
@@ -99,7 +95,9 @@ pub(crate) fn rejudge<S: Step>(
     first::note(db, S::NAME, &came_in)?;
     conflicts::replace(db, S::NAME, chunk, rejudging.conflicts(&settled))?;
     let mut counts = None;
-    if done.changed() || !same {
+    let waits = !(settled.refused.is_empty() && kept.is_empty() && surplus.is_empty() && entangled.is_empty());
+    let settles = taken_back || !waits && !last_time.is_settled();
+    if done.changed() || !same || settles {
         let imprint = rejudging.imprint(&settled, &kept, &surplus)?;
         let (elsewhere, gone) = (&elsewhere[..], &rejudging.gone);
         let (entangled, has_surplus) = (&entangled, !surplus.is_empty());
@@ -145,6 +143,8 @@ struct Wrote {
     changed: RoaringBitmap,
     /// Rows for which something was done that cannot be taken back yet, with the hash of what was done for them before.
     entangled: FxHashMap<Key, u64>,
+    /// Whether something was taken back that had been done for a row.
+    taken_back: bool,
 }
 
 impl<S: Step> Rejudging<'_, S> {
@@ -164,7 +164,7 @@ impl<S: Step> Rejudging<'_, S> {
                 false => kept.extend(self.stays(unit)),
             }
         }
-        let entangled = self.take_back(db, due, &kept)?;
+        let (entangled, taken_back) = self.take_back(db, due, &kept)?;
         let (chunk, before) = (self.chunk, Some(&self.before));
         let writing = Writing { step: S::NAME, chunk, units: judged.units(), before, by_set: false };
         let mut settled = settle(db, &writing, &judged.draft.rows.only(&|unit| due.write.contains(unit)))?;
@@ -184,7 +184,7 @@ impl<S: Step> Rejudging<'_, S> {
         for unit in refused.iter().filter(|unit| self.was_in(*unit)) {
             kept.extend(self.stays(unit));
         }
-        Ok(Wrote { settled, kept, surplus, cleared, changed: changed - refused, entangled })
+        Ok(Wrote { settled, kept, surplus, cleared, changed: changed - refused, entangled, taken_back })
     }
 
     /// Counts what became of the rows. Returns those that have come in.
@@ -235,8 +235,8 @@ impl<S: Step> Rejudging<'_, S> {
 
     /// Takes back what was done to rows that were there before for units of which that comes out otherwise: it is done anew. Where the
     /// target does not admit that, it stays for now: another row has to come or go first. Returns those rows, with the hash of what was
-    /// done for them.
-    fn take_back(&self, db: &mut Db, due: &Due, kept: &Kept) -> QueryResult<FxHashMap<Key, u64>> {
+    /// done for them, and whether anything was taken back.
+    fn take_back(&self, db: &mut Db, due: &Due, kept: &Kept) -> QueryResult<(FxHashMap<Key, u64>, bool)> {
         let mut keys = Vec::new();
         for unit in due.out.iter().copied().chain(&due.write) {
             let verdict = &self.judged.draft.verdicts[unit as usize];
@@ -248,13 +248,16 @@ impl<S: Step> Rejudging<'_, S> {
                 }
             }
         }
-        let mut entangled = FxHashMap::default();
+        let (mut entangled, mut taken_back) = (FxHashMap::default(), false);
         for key in keys {
-            if !take_back::of_row(db, S::NAME, key)? {
-                entangled.insert(key, self.recorded[&key].deeds);
+            match take_back::of_row(db, S::NAME, key)? {
+                true => taken_back = true,
+                false => {
+                    entangled.insert(key, self.recorded[&key].deeds);
+                }
             }
         }
-        Ok(entangled)
+        Ok((entangled, taken_back))
     }
 
     /// Deletes rows, all or none, and records it.

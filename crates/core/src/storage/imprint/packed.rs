@@ -202,8 +202,14 @@ impl Form {
         let value = |(row, number): (usize, Option<i64>)| {
             let Some(number) = number else { return Some(Field::Null) };
             let from = match beside {
-                Some(beside) if row < beside.len() => beside.integers().map_or(0, |beside| beside.or_zero(row)),
-                Some(_) => return None,
+                Some(beside) if row >= beside.len() => return None,
+                Some(beside) => {
+                    if let Field::Integer(value) = beside.get(row) {
+                        value
+                    } else {
+                        0
+                    }
+                }
                 None => before,
             };
             before = from.wrapping_add(number.wrapping_mul(self.unit));

@@ -26,7 +26,7 @@ pub struct Conflict {
     pub key: Option<String>,
     /// The columns; none where a customer has removed the row.
     pub columns: Vec<String>,
-    /// The state of the legacy database in which it was found last.
+    /// The state of the legacy database in which the conflicts of its chunk changed last.
     pub generation: i64,
 }
 

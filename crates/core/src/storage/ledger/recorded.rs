@@ -49,11 +49,6 @@ impl LastTime {
     pub(crate) fn is_settled(&self) -> bool {
         !self.waits
     }
-
-    /// Whether it is not known how it came out.
-    pub(crate) fn is_unknown(&self) -> bool {
-        self.digest.is_none()
-    }
 }
 
 /// How a chunk was judged last.

@@ -42,25 +42,14 @@ pub(super) fn save(db: &mut Db, chunk: i64, rows: &[u8]) -> QueryResult<()> {
     diesel::insert_into(s::table).values((s::chunk_id.eq(chunk), s::data.eq(rows))).execute(db).map(|_| ())
 }
 
-fn data(db: &mut Db, chunk: i64) -> Result<Option<Vec<u8>>, LedgerError> {
-    s::table.find(chunk).select(s::data).first(db).optional().attempt("read")
-}
-
 /// The rows of a chunk of a legacy table; none where it keeps none.
 ///
 /// # Errors
 /// The database fails, or they cannot be read back.
 pub(crate) fn of_chunk(db: &mut Db, legacy_table: &str, chunk: i64) -> Result<Option<Table>, LedgerError> {
     let unreadable = || LedgerError::Unreadable { what: "rows of a chunk", of: legacy_table.to_owned() };
-    data(db, chunk)?.map(|data| unpacked(legacy_table, &data).ok_or_else(unreadable)).transpose()
-}
-
-/// Whether a chunk keeps these packed rows.
-///
-/// # Errors
-/// The database fails.
-pub(crate) fn is_same(db: &mut Db, chunk: i64, rows: &[u8]) -> Result<bool, LedgerError> {
-    Ok(data(db, chunk)?.is_some_and(|kept| kept == rows))
+    let data: Option<Vec<u8>> = s::table.find(chunk).select(s::data).first(db).optional().attempt("read")?;
+    data.map(|data| unpacked(legacy_table, &data).ok_or_else(unreadable)).transpose()
 }
 
 /// Some rows of the legacy table of a step, those of them that were ever read.
