@@ -352,7 +352,7 @@ impl Hasher for Bytes {
 }
 
 /// About how many bytes of legacy rows are put into the ledger's form at once: heavy ones must not stand in memory thrice.
-const PIECE: u64 = 4 << 20;
+const PIECE: u64 = 1 << 20;
 
 /// Legacy rows, in the form in which the ledger keeps them.
 pub(crate) fn seen_of<L: LegacyRow>(rows: &[L]) -> impl Iterator<Item = Table> {
