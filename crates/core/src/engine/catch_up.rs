@@ -3,6 +3,7 @@
 //! Keys that were added get chunks and ids of their own, keys that have gone are noted, and every row is judged anew, in the order
 //! of the steps, with all that later rows change about earlier ones. What customers have changed since stays theirs, as in a replay.
 
+use rustc_hash::FxHashSet;
 use serde::Serialize;
 
 use super::chunk::Rejudged;
@@ -13,11 +14,12 @@ use super::report::Moved;
 use super::run::{self, Databases, Running};
 use super::step::AnyStep;
 use crate::contract::errors::PrepareError;
-use crate::storage::ledger::mends::SetAside;
+use crate::storage::db::Db;
+use crate::storage::ledger::mends::{Mends, SetAside};
 use crate::storage::ledger::overlay::Overlay;
 use crate::storage::ledger::plan::{self, Later, NewStep, StepPlan};
 use crate::storage::ledger::{claim, generations, mends, recorded, seen};
-use crate::words::{Counts, KeySet};
+use crate::words::{Counts, Key, KeySet};
 
 /// More keys of a table than so many, and than so many of a hundred, do not go by themselves: the legacy database is half-restored, say.
 const MOST_GONE: (u64, u64) = (100, 1);
@@ -76,9 +78,8 @@ pub(crate) fn changed(databases: &Databases, steps: &[&dyn AnyStep]) -> Result<V
             RunError::Prepare { step: name, source }
         };
         // What was mended was kept as it was mended.
-        let mended = mends.keys(table);
-        let now = step.whole(&mut legacy, &mended).map_err(failed)?;
-        let mut rows = now.iter().filter(|(key, now)| mends.let_go(table, *key, now)).count() as u64;
+        let mended: FxHashSet<Key> = mends.keys(table).into_iter().collect();
+        let mut rows = let_go(*step, &mut legacy, &mut mends)?.len() as u64;
         for (chunk, span) in recorded::chunks(&mut target, name)? {
             let Some(mut was) = seen::of_chunk(&mut target, table, chunk)? else { continue };
             was.retain(|key| !mended.contains(&key));
@@ -105,12 +106,13 @@ pub(crate) fn catch_up(run: &Running<'_>, steps: &[&dyn AnyStep], expected: &Exp
     }
     let set_aside = lay_over(run, steps, &found)?;
     let Some(looked) = replay::look(run, steps)? else { return stopped(run) };
-    for (step, (state, changed)) in steps.iter().zip(found.iter().zip(&looked.changed)) {
-        guard_changed(*step, state, *changed, expected)?;
+    for (step, (state, looked)) in steps.iter().zip(found.iter().zip(&looked)) {
+        guard_changed(*step, state, looked.changed, expected)?;
     }
     let (generation, goes_on) = open(run, steps, &found)?;
     mends::set_aside(&mut *run.databases.target.get()?, generation, &set_aside)?;
-    let is_same = !looked.any && found.iter().all(|state| state.has_same_keys() && !state.is_open);
+    let any = looked.iter().any(|looked| looked.any);
+    let is_same = !any && found.iter().all(|state| state.has_same_keys() && !state.is_open);
     let ended = if is_same { Some(replay::ends(run, steps, &looked)?) } else { None };
     drop(looked);
     let passes = match ended {
@@ -139,17 +141,8 @@ fn lay_over(run: &Running<'_>, steps: &[&dyn AnyStep], found: &[State]) -> Resul
     let mut mends = mends::load(&mut *run.databases.target.get()?)?;
     let mut set_aside = Vec::new();
     for step in steps {
-        let table = step.legacy_table();
-        let keys = mends.keys(table);
-        let now = run.patiently(step.name(), || {
-            let rows = step.whole(&mut *run.databases.legacy.get()?, &keys);
-            rows.map_err(|source| {
-                let source = PrepareError::Query { what: format!("mended rows of {table}"), source };
-                RunError::Prepare { step: step.name(), source }
-            })
-        })?;
-        let other = now.iter().filter(|(key, now)| mends.let_go(table, *key, now)).map(|(key, _)| *key);
-        set_aside.extend(other.map(|key| SetAside { table: table.to_owned(), key }));
+        let other = run.patiently(step.name(), || let_go(*step, &mut *run.databases.legacy.get()?, &mut mends))?;
+        set_aside.extend(other.into_iter().map(|key| SetAside { table: step.legacy_table().to_owned(), key }));
     }
     let target = &mut *run.databases.target.get()?;
     let mut overlay = Overlay::of(mends);
@@ -158,6 +151,17 @@ fn lay_over(run: &Running<'_>, steps: &[&dyn AnyStep], found: &[State]) -> Resul
     }
     run.lay_over(overlay);
     Ok(set_aside)
+}
+
+/// Lets go of the mends of a step whose legacy rows read otherwise now. Returns their keys.
+fn let_go(step: &dyn AnyStep, legacy: &mut Db, mends: &mut Mends) -> Result<Vec<Key>, RunError> {
+    let table = step.legacy_table();
+    let now = step.whole(legacy, &mends.keys(table)).map_err(|source| {
+        let source = PrepareError::Query { what: format!("mended rows of {table}"), source };
+        RunError::Prepare { step: step.name(), source }
+    })?;
+    let other = now.into_iter().filter(|(key, now)| mends.let_go(table, *key, now));
+    Ok(other.map(|(key, _)| key).collect())
 }
 
 /// It was asked to stop before anything was written.

@@ -218,17 +218,16 @@ impl Chunks<'_> {
     }
 }
 
-/// Steps as they are judged, to see what would come out otherwise.
+/// A step as it is judged, to see what would come out otherwise.
 pub(crate) struct Looked {
-    steps: Vec<Box<dyn PreparedStep>>,
-    /// Their rows.
-    rows: Vec<u64>,
-    /// Rows that would come out otherwise, by step.
-    pub(crate) changed: Vec<u64>,
+    prepared: Box<dyn PreparedStep>,
+    rows: u64,
+    /// Rows that would come out otherwise.
+    pub(crate) changed: u64,
     /// Whether some chunk would be closed anew.
     pub(crate) any: bool,
-    /// Chunks of which the target has not all, by step.
-    waiting: Vec<Vec<(i64, Span)>>,
+    /// Chunks of which the target has not all.
+    waiting: Vec<(i64, Span)>,
 }
 
 /// A step as it is prepared to be looked at, the rows that it has, and its chunks.
@@ -238,7 +237,7 @@ type ToLookAt = (Box<dyn PreparedStep>, u64, Vec<(i64, Span)>);
 ///
 /// # Errors
 /// Why it cannot go on.
-pub(crate) fn look(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<Option<Looked>, RunError> {
+pub(crate) fn look(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<Option<Vec<Looked>>, RunError> {
     let cache = &LookupCache::keeping();
     let (give, take) = bounded(1);
     std::thread::scope(|scope| {
@@ -269,19 +268,15 @@ fn look_at(
     run: &Running<'_>,
     steps: &[&dyn AnyStep],
     prepared: Receiver<Result<ToLookAt, RunError>>,
-) -> Result<Option<Looked>, RunError> {
-    let mut looked =
-        Looked { steps: Vec::new(), rows: Vec::new(), changed: Vec::new(), any: false, waiting: Vec::new() };
+) -> Result<Option<Vec<Looked>>, RunError> {
+    let mut looked = Vec::new();
     for (step, prepared) in steps.iter().zip(prepared) {
         let (prepared, rows, chunks) = prepared?;
         let all = Chunks { run, step: *step, prepared: &*prepared, chunks: &chunks };
         let Some(chunk::Looked { changed, chunks: anew, waiting }) = all.look()? else { return Ok(None) };
         run.reporter.event(&Event::Looked { step: step.name(), rows, changed });
-        looked.rows.push(rows);
-        looked.any |= anew > 0;
-        looked.waiting.push(chunks.into_iter().filter(|(chunk, _)| waiting.contains(chunk)).collect());
-        looked.changed.push(changed);
-        looked.steps.push(prepared);
+        let waiting = chunks.into_iter().filter(|(chunk, _)| waiting.contains(chunk)).collect();
+        looked.push(Looked { prepared, rows, changed, any: anew > 0, waiting });
     }
     Ok(Some(looked))
 }
@@ -291,12 +286,12 @@ fn look_at(
 ///
 /// # Errors
 /// Why it cannot go on.
-pub(crate) fn ends(run: &Running<'_>, steps: &[&dyn AnyStep], looked: &Looked) -> Result<(Passes, bool), RunError> {
+pub(crate) fn ends(run: &Running<'_>, steps: &[&dyn AnyStep], looked: &[Looked]) -> Result<(Passes, bool), RunError> {
     let mut passes = Passes { complete: true, steps: Vec::new() };
-    for (nth, step) in steps.iter().enumerate() {
-        let prepared = &*looked.steps[nth];
-        let mut rejudged = Rejudged { read: looked.rows[nth], ..Rejudged::default() };
-        match (Chunks { run, step: *step, prepared, chunks: &looked.waiting[nth] }).rejudge()? {
+    for (step, looked) in steps.iter().zip(looked) {
+        let prepared = &*looked.prepared;
+        let mut rejudged = Rejudged { read: looked.rows, ..Rejudged::default() };
+        match (Chunks { run, step: *step, prepared, chunks: &looked.waiting }).rejudge()? {
             Some(done) => rejudged += Rejudged { read: 0, ..done },
             None => passes.complete = false,
         }

@@ -227,10 +227,8 @@ impl<S: Step> AnyStep for Erased<S> {
             let read = S::Legacy::range(legacy, span.range, &mut rows);
             diagnosis::ask(legacy, read)?;
         }
-        for some in beside.chunks(AT_ONCE) {
-            let read = S::Legacy::with_keys(legacy, some);
-            rows.extend(diagnosis::ask(legacy, read)?);
-        }
+        let read = add_with_keys(legacy, &beside, &mut rows);
+        diagnosis::ask(legacy, read)?;
         Ok(was.altered(&Table::of_legacy(S::Legacy::TABLE, rows.iter().map(|row| (row.key(), row)))))
     }
 
@@ -268,9 +266,7 @@ impl<S: Step> Prepared<S> {
                     // Keys that a later state added lie among all others.
                     _ => {
                         let wanted: Vec<Key> = keys.range(page).collect();
-                        for some in wanted.chunks(AT_ONCE) {
-                            rows.extend(S::Legacy::with_keys(db, some)?);
-                        }
+                        add_with_keys(db, &wanted, &mut rows)?;
                     }
                 }
                 bytes += weight(&rows[before..]);
@@ -295,6 +291,14 @@ fn missing<L: LegacyRow>(keys: impl Iterator<Item = Key>, rows: &[L]) -> Vec<Key
 
 /// Keys that are asked for at once.
 const AT_ONCE: usize = 1_000;
+
+/// Adds the rows with some keys.
+fn add_with_keys<L: LegacyRow>(legacy: &mut Db, keys: &[Key], rows: &mut Vec<L>) -> QueryResult<()> {
+    for some in keys.chunks(AT_ONCE) {
+        rows.extend(L::with_keys(legacy, some)?);
+    }
+    Ok(())
+}
 
 impl<S: Step> PreparedStep for Prepared<S> {
     fn read(

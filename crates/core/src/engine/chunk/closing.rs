@@ -34,8 +34,8 @@ pub(crate) enum Closing<'a> {
         gone: &'a Gone,
         /// Rows for which something was done that cannot be taken back yet: the hash of what was done for them before.
         entangled: &'a FxHashMap<Key, u64>,
-        /// Whether there are rows in the target that belong to none of its own any more, and stay.
-        has_surplus: bool,
+        /// Whether the target has not all that its verdicts say.
+        waits: bool,
     },
 }
 
@@ -100,9 +100,9 @@ pub(crate) fn close<S: Step>(
     result.by_set = settled.by_set;
     result.unread.clone_from(&judged.absent);
     result.digest = Some(judged.digest);
-    result.waits = !settled.refused.is_empty() || !kept.is_empty();
-    if let Closing::Anew { gone, entangled, has_surplus, .. } = &closing {
-        result.waits |= *has_surplus || !entangled.is_empty();
+    result.waits = !settled.refused.is_empty();
+    if let Closing::Anew { gone, entangled, waits, .. } = &closing {
+        result.waits = *waits;
         gone.enter(&mut result);
         for row in &mut result.migrated {
             row.deeds = entangled.get(&row.key).copied().unwrap_or(row.deeds);

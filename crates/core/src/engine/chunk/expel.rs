@@ -74,7 +74,7 @@ pub(crate) fn expel<S: Step>(
     let repacked = judged.repacked(db, &settled.refused)?;
     let imprint = repacked.as_deref().unwrap_or_else(|| judged.imprint());
     let (gone, entangled) = (&Gone::default(), &FxHashMap::default());
-    let closing = Closing::Anew { chunk, elsewhere: &[], imprint, gone, entangled, has_surplus: false };
+    let closing = Closing::Anew { chunk, elsewhere: &[], imprint, gone, entangled, waits: !settled.refused.is_empty() };
     close(db, judged, (&settled, &Kept::default()), closing, (Duration::ZERO, started))?;
     Ok(())
 }

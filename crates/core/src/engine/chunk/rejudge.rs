@@ -100,8 +100,7 @@ pub(crate) fn rejudge<S: Step>(
     if done.changed() || !same || settles {
         let imprint = rejudging.imprint(&settled, &kept, &surplus)?;
         let (elsewhere, gone) = (&elsewhere[..], &rejudging.gone);
-        let (entangled, has_surplus) = (&entangled, !surplus.is_empty());
-        let closing = Closing::Anew { chunk, elsewhere, imprint: &imprint, gone, entangled, has_surplus };
+        let closing = Closing::Anew { chunk, elsewhere, imprint: &imprint, gone, entangled: &entangled, waits };
         counts = Some(close(db, judged, (&settled, &kept), closing, (Duration::ZERO, started))?);
     }
     Ok((done, counts))

@@ -203,13 +203,10 @@ impl Form {
             let Some(number) = number else { return Some(Field::Null) };
             let from = match beside {
                 Some(beside) if row >= beside.len() => return None,
-                Some(beside) => {
-                    if let Field::Integer(value) = beside.get(row) {
-                        value
-                    } else {
-                        0
-                    }
-                }
+                Some(beside) => match beside.get(row) {
+                    Field::Integer(value) => value,
+                    _ => 0,
+                },
                 None => before,
             };
             before = from.wrapping_add(number.wrapping_mul(self.unit));

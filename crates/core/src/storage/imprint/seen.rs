@@ -51,10 +51,11 @@ impl Table {
     /// How many of these legacy rows read otherwise in another table that has them too. What these do not tell is not compared.
     pub(crate) fn altered(&self, now: &Self) -> u64 {
         let places: FxHashMap<Key, usize> = now.keys.iter().enumerate().map(|(place, key)| (*key, place)).collect();
-        let told = |name: &Cow<'static, str>| Some((self.column(name), now.column(name)?));
         let mut columns: Vec<(Option<usize>, Option<usize>)> =
             self.columns.iter().enumerate().map(|(place, name)| (Some(place), now.column(name))).collect();
-        columns.extend(told(&Cow::Borrowed(WHOLE)).filter(|(was, _)| was.is_none()).map(|(was, now)| (was, Some(now))));
+        if self.column(WHOLE).is_none() {
+            columns.push((None, now.column(WHOLE)));
+        }
         let value = |table: &Self, column: Option<usize>, row| -> Value {
             column.map_or(Value::Null, |column| table.values[column].get(row).into())
         };

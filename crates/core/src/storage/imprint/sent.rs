@@ -170,12 +170,10 @@ impl Fields for RowInto<'_> {
     }
 
     fn take(&mut self, place: usize, value: Field<'_>) -> Result<(), Untold> {
-        match self.secret {
-            [] => self.table.values[place].push(value),
-            secret if secret.contains(&&*self.table.columns[place]) => {
-                self.table.values[place].push(Value::from(value).hashed().field());
-            }
-            _ => self.table.values[place].push(value),
+        let Table { columns, values, .. } = &mut *self.table;
+        match self.secret.contains(&&*columns[place]) {
+            true => values[place].push(Value::from(value).hashed().field()),
+            false => values[place].push(value),
         }
         Ok(())
     }
