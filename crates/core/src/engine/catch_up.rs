@@ -137,7 +137,10 @@ pub(crate) fn catch_up(run: &Running<'_>, steps: &[&dyn AnyStep], expected: &Exp
 }
 
 /// Has rows count that are gone, and mends whose rows read as they did. Returns the others.
-fn lay_over(run: &Running<'_>, steps: &[&dyn AnyStep], found: &[State]) -> Result<Vec<SetAside>, RunError> {
+///
+/// # Errors
+/// A database fails.
+pub(crate) fn lay_over(run: &Running<'_>, steps: &[&dyn AnyStep], found: &[State]) -> Result<Vec<SetAside>, RunError> {
     let mut mends = mends::load(&mut *run.databases.target.get()?)?;
     let mut set_aside = Vec::new();
     for step in steps {
@@ -187,7 +190,7 @@ fn extend(run: &Running<'_>, step: &dyn AnyStep, generation: i64, state: &State)
 }
 
 /// What the legacy table of a step has become.
-struct State {
+pub(crate) struct State {
     /// All that it ever had.
     keys: u64,
     later: Later,
@@ -205,6 +208,11 @@ impl State {
         self.later.added.is_empty() && self.later.gone == self.gone_before
     }
 
+    /// How many keys no state had, and how many the state before had and it has not.
+    pub(crate) fn behind(&self) -> (u64, u64) {
+        (self.later.added.len(), self.newly_gone())
+    }
+
     /// How many keys the state before had, and it has not.
     fn newly_gone(&self) -> u64 {
         self.later.gone.without(&self.gone_before).len()
@@ -217,7 +225,11 @@ impl State {
     }
 }
 
-fn differences(run: &Running<'_>, step: &dyn AnyStep) -> Result<State, RunError> {
+/// What the legacy table of a step has become since it was planned.
+///
+/// # Errors
+/// The step is not planned, or a database fails.
+pub(crate) fn differences(run: &Running<'_>, step: &dyn AnyStep) -> Result<State, RunError> {
     run.reporter.event(&Event::Planning { step: step.name() });
     let plan = plan::load(&mut *run.databases.target.get()?, step.name())?.ok_or(RunError::NotDone(step.name()))?;
     let now = run.patiently(step.name(), || run::keys(step, &run.databases.legacy))?;

@@ -113,6 +113,15 @@ pub enum Event {
         /// Those that would come out otherwise.
         changed: u64,
     },
+    /// A verification has looked at every row of a step.
+    Verified {
+        /// The step.
+        step: &'static str,
+        /// Target rows that the ledger says are there.
+        rows: u64,
+        /// Those that are as they are to be.
+        equal: u64,
+    },
     /// Rows that were planned had gone before they were read: the legacy database changes while it is migrated.
     SourceMoves {
         /// The step.

@@ -1,5 +1,6 @@
 //! A migration: what its operator asks of it. Each run is checked before, alive meanwhile, and closed in the ledger afterwards.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -7,7 +8,6 @@ use crossbeam_channel::bounded;
 use jiff::Timestamp;
 
 use super::catch_up::{self, CatchUp, Expected};
-use super::compare::{self, Compared};
 use super::error::RunError;
 use super::event::{Event, Reporter};
 use super::registry::Registry;
@@ -18,14 +18,17 @@ use super::settings::{ForeignKeys, Settings};
 use super::step::AnyStep;
 use super::stop::Stop;
 use super::trial::{self, Selection, Trial};
+use super::verify::{self, Against, Difference, Verified};
 use super::{live, offline, preflight};
 use crate::contract::inspect::Finding;
 use crate::storage::by_set;
+use crate::storage::constraints::sound;
 use crate::storage::db::diagnosis;
 use crate::storage::db::{Backend, Db, DbUrl, Role};
 use crate::storage::failure::Failure;
 use crate::storage::ledger::alive::Alive;
 use crate::storage::ledger::generations::{self, Generation};
+use crate::storage::ledger::imprints;
 use crate::storage::ledger::mends::{self, Mend};
 use crate::storage::ledger::overlay::Overlay;
 use crate::storage::ledger::owner::Owner;
@@ -239,33 +242,65 @@ impl Migration<'_> {
             }
             Overlay::load(&mut target)?
         };
-        let run = Running {
-            registry: self.registry,
-            settings: &self.settings,
-            databases: &databases,
-            owner: &Owner::of_this_process(),
-            snapshot,
-            overlay: overlay.into(),
-            stop: &Stop::default(),
-            reporter,
-            intruders: Intruders::default(),
-            by_set: false,
-        };
+        let (owner, stop) = (Owner::of_this_process(), Stop::default());
+        let run = self.looking(&databases, &owner, (snapshot, overlay.into()), (&stop, reporter));
         trial::judge(&run, step, selection)
     }
 
-    /// Holds every row that the migration wrote against what the target holds, column by column: what differs, somebody has changed
-    /// since. Writes nothing, and locks nothing.
+    /// Holds every row against what today's rules make of the source, what the ledger says was written, and what the target holds, and
+    /// hands on each that does not stand as it should, in any order and from any thread. Customers and runs may write meanwhile.
+    /// Writes nothing but that it was done.
     ///
     /// # Errors
-    /// Nothing was migrated yet, or a database fails.
-    pub fn compare(&self) -> Result<Compared, RunError> {
-        let steps = self.registry.ordered()?;
-        let databases = self.open(None)?;
-        let mut target = databases.target.get()?;
-        match steps.first() {
-            Some(first) if !ledger::exists(&mut target)? => Err(RunError::NotDone(first.name())),
-            _ => Ok(compare::compare(&mut target, &steps)?),
+    /// Nothing was migrated yet, the legacy database is older than that of the last state, or a database fails.
+    pub fn verify(
+        &self,
+        against: Against,
+        found: &(dyn Fn(&Difference) + Sync),
+        stop: &Stop,
+        reporter: &dyn Reporter,
+    ) -> Result<Verified, RunError> {
+        let steps = self.registry.selected(&self.settings.only)?;
+        let databases = match against {
+            Against::Source => self.open(None)?,
+            Against::Ledger => Databases::target_alone((&self.legacy, &self.target), &self.settings)?,
+        };
+        {
+            let mut target = databases.target.get()?;
+            if let Some(first) = steps.first().filter(|_| !ledger::exists(&mut target).unwrap_or(true)) {
+                return Err(RunError::NotDone(first.name()));
+            }
+            ledger::install(&mut target)?;
+        }
+        let snapshot = match against {
+            Against::Source => self.check_snapshot(&databases, true)?,
+            Against::Ledger => Timestamp::UNIX_EPOCH,
+        };
+        let (owner, overlay) = (Owner::of_this_process(), OnceLock::new());
+        let run = self.looking(&databases, &owner, (snapshot, overlay), (stop, reporter));
+        verify::verify(&run, &steps, against, found)
+    }
+
+    /// Somebody who looks and writes nothing.
+    fn looking<'a>(
+        &'a self,
+        databases: &'a Databases,
+        owner: &'a Owner,
+        (snapshot, overlay): (Timestamp, OnceLock<Overlay>),
+        (stop, reporter): (&'a Stop, &'a dyn Reporter),
+    ) -> Running<'a> {
+        Running {
+            registry: self.registry,
+            settings: &self.settings,
+            databases,
+            owner,
+            snapshot,
+            overlay,
+            stop,
+            reporter,
+            intruders: Intruders::default(),
+            by_set: false,
+            cluster: None,
         }
     }
 
@@ -313,6 +348,7 @@ impl Migration<'_> {
             }
             runs::begin(&mut target, &owner, &self.settings.environment, &scope.noted(&self.settings), snapshot)?;
             reporter.event(&Event::Began { run: owner.to_string() });
+            sound::note(&mut target, &self.filled())?;
             // A catch-up knows only when it has read the keys what is gone.
             if scope.may_be_later { OnceLock::new() } else { Overlay::load(&mut target)?.into() }
         };
@@ -327,6 +363,7 @@ impl Migration<'_> {
             reporter,
             intruders: Intruders::default(),
             by_set: self.by_set(&databases)?,
+            cluster: imprints::cluster(&mut *databases.target.get()?).map_err(LedgerError::from)?,
         };
         let (end_heart, heart_ends) = bounded::<()>(1);
         let outcome = std::thread::scope(|scope| {
@@ -348,6 +385,12 @@ impl Migration<'_> {
             }
         }
         outcome
+    }
+
+    /// The tables into which the steps write whole rows.
+    fn filled(&self) -> Vec<&'static str> {
+        let filled: BTreeSet<&str> = self.registry.steps().flat_map(AnyStep::filled).collect();
+        filled.into_iter().collect()
     }
 
     /// Whether the foreign keys of what this run copies are checked by sets where they can be.

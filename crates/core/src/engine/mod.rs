@@ -7,12 +7,13 @@
 
 pub(crate) mod catch_up;
 pub(crate) mod chunk;
-pub(crate) mod compare;
+mod chunks;
 pub(crate) mod error;
 pub(crate) mod event;
 mod live;
 pub(crate) mod migration;
 mod offline;
+mod places;
 pub(crate) mod preflight;
 pub(crate) mod registry;
 pub(crate) mod replay;
@@ -22,3 +23,4 @@ pub(crate) mod settings;
 pub(crate) mod step;
 pub(crate) mod stop;
 pub(crate) mod trial;
+pub(crate) mod verify;

@@ -1,14 +1,10 @@
 //! A replay: every row judged again, in the order of the steps, and what comes out otherwise written.
 
-use std::ops::AddAssign;
-use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, bounded};
-
-use super::chunk::{self, ChunkError, Packing, ReadyChunk, Rejudged, Weight};
+use super::chunk::{self, ReadyChunk, Rejudged};
+use super::chunks::{Chunks, Ready, ahead};
 use super::error::RunError;
 use super::event::Event;
 use super::live::{finish_again, move_added};
@@ -119,7 +115,7 @@ fn pass_over(
     let prepared = run.prepare(step, &plan, cache, again, &|_| true)?;
     run.reporter.event(&Event::StepStarted { step: step.name(), rows: plan.keys.len(), done: 0 });
     let chunks = recorded::chunks(&mut *run.databases.target.get()?, step.name())?;
-    let Some(rejudged) = Chunks { run, step, prepared: &*prepared, chunks: &chunks }.rejudge()? else {
+    let Some(rejudged) = rejudge(&Chunks { run, step, prepared: &*prepared, chunks: &chunks })? else {
         return Ok(None);
     };
     let Some(moved) = move_added(run, step, &*prepared, &plan)? else { return Ok(None) };
@@ -131,91 +127,17 @@ fn pass_over(
     Ok(Some(Pass { moved, rejudged }))
 }
 
-/// The chunks of a step that are judged again.
-struct Chunks<'a> {
-    run: &'a Running<'a>,
-    step: &'a dyn AnyStep,
-    prepared: &'a dyn PreparedStep,
-    chunks: &'a [(i64, Span)],
-}
-
-impl Chunks<'_> {
-    /// Judges all chunks again, and writes what has changed. None: the run was asked to stop.
-    fn rejudge(&self) -> Result<Option<Rejudged>, RunError> {
-        self.each(&|chunk| {
-            let done = self.judge(chunk, &|judged, started| {
-                judged.commit_again(&mut *self.run.databases.target.get()?, chunk.0, started)
-            })?;
-            self.run.reporter.event(&Event::ChunkRejudged { step: self.step.name(), chunk: chunk.0, done });
-            Ok(done)
-        })
-    }
-
-    /// What would come out otherwise. None: the run was asked to stop.
-    fn look(&self) -> Result<Option<chunk::Looked>, RunError> {
-        self.each(&|chunk| self.judge(chunk, &|judged, _| judged.look(&mut *self.run.databases.target.get()?, chunk.0)))
-    }
-
-    /// Does something with each chunk, with some at once where the target has room for more than one writer, and adds up. None: the
-    /// run was asked to stop.
-    fn each<T: Default + AddAssign + Send>(
-        &self,
-        work: &(dyn Fn((i64, Span)) -> Result<T, RunError> + Sync),
-    ) -> Result<Option<T>, RunError> {
-        let wanted = self.run.settings.readers.max(self.run.settings.writers);
-        // Another step may be prepared meanwhile.
-        let most = usize::try_from(self.run.databases.legacy.size()).unwrap_or(wanted).saturating_sub(1).max(1);
-        let workers = if self.run.one_writer() { 1 } else { wanted.min(most) };
-        let (next, halt) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let work = || {
-            let mut sum = T::default();
-            while !halt.load(Ordering::Relaxed) && !self.run.stop.requested() {
-                let Some(chunk) = self.chunks.get(next.fetch_add(1, Ordering::Relaxed)) else { return Ok(Some(sum)) };
-                match work(*chunk) {
-                    Ok(done) => sum += done,
-                    Err(error) => {
-                        halt.store(true, Ordering::Relaxed);
-                        return Err(error);
-                    }
-                }
-            }
-            Ok(None)
+/// Judges all chunks again, and writes what has changed. None: the run was asked to stop.
+fn rejudge(chunks: &Chunks<'_>) -> Result<Option<Rejudged>, RunError> {
+    let Chunks { run, step, .. } = chunks;
+    chunks.each(&|chunk| {
+        let commit = |judged: &dyn ReadyChunk, started| {
+            judged.commit_again(&mut *run.databases.target.get()?, chunk.0, started)
         };
-        let ended: Vec<Result<Option<T>, RunError>> = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|defect| resume_unwind(defect))).collect()
-        });
-        let mut sum = Some(T::default());
-        let mut failed = None;
-        for end in ended {
-            match end {
-                Ok(done) => {
-                    sum = sum.zip(done).map(|(mut sum, done)| {
-                        sum += done;
-                        sum
-                    });
-                }
-                Err(error) => failed = failed.or(Some(error)),
-            }
-        }
-        failed.map_or(Ok(sum), Err)
-    }
-
-    /// Reads and judges a chunk.
-    fn judge<T>(
-        &self,
-        (_, span): (i64, Span),
-        then: &dyn Fn(&dyn ReadyChunk, Instant) -> Result<T, ChunkError>,
-    ) -> Result<T, RunError> {
-        let Self { run, step, prepared, .. } = self;
-        let failed = |source| RunError::Chunk { step: step.name(), lo: span.range.lo, hi: span.range.hi, source };
-        run.patiently(step.name(), || {
-            let started = Instant::now();
-            let (rows, _) = prepared.read(&run.databases.legacy, run.overlay(), span, Weight::ANY).map_err(failed)?;
-            let judged = rows.transform(Packing::WhenAsked).map_err(failed)?;
-            then(&*judged, started).map_err(failed)
-        })
-    }
+        let done = chunks.judge(chunk, &commit)?;
+        run.reporter.event(&Event::ChunkRejudged { step: step.name(), chunk: chunk.0, done });
+        Ok(done)
+    })
 }
 
 /// A step as it is judged, to see what would come out otherwise.
@@ -230,55 +152,21 @@ pub(crate) struct Looked {
     waiting: Vec<(i64, Span)>,
 }
 
-/// A step as it is prepared to be looked at, the rows that it has, and its chunks.
-type ToLookAt = (Box<dyn PreparedStep>, u64, Vec<(i64, Span)>);
-
 /// Judges every row of every step, and writes nothing. None: the run was asked to stop.
 ///
 /// # Errors
 /// Why it cannot go on.
 pub(crate) fn look(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<Option<Vec<Looked>>, RunError> {
-    let cache = &LookupCache::keeping();
-    let (give, take) = bounded(1);
-    std::thread::scope(|scope| {
-        // As nothing is written, a step can be prepared while the one before it is looked at.
-        let prepare = move || {
-            for step in steps {
-                let prepared = to_look_at(run, *step, cache);
-                let failed = prepared.is_err();
-                if give.send(prepared).is_err() || failed {
-                    return;
-                }
-            }
+    ahead(run, steps, |step, Ready { prepared, plan, chunks }| {
+        let (rows, all) = (plan.keys.len(), Chunks { run, step, prepared: &*prepared, chunks: &chunks });
+        let look = |chunk: (i64, Span)| {
+            all.judge(chunk, &|judged, _| judged.look(&mut *run.databases.target.get()?, chunk.0))
         };
-        scope.spawn(prepare);
-        look_at(run, steps, take)
-    })
-}
-
-fn to_look_at(run: &Running<'_>, step: &dyn AnyStep, cache: &LookupCache) -> Result<ToLookAt, RunError> {
-    let plan = plan::load(&mut *run.databases.target.get()?, step.name())?;
-    let plan = Arc::new(plan.ok_or(RunError::NotDone(step.name()))?);
-    let prepared = run.prepare(step, &plan, cache, Again::Looking, &|_| true)?;
-    let chunks = recorded::chunks(&mut *run.databases.target.get()?, step.name())?;
-    Ok((prepared, plan.keys.len(), chunks))
-}
-
-fn look_at(
-    run: &Running<'_>,
-    steps: &[&dyn AnyStep],
-    prepared: Receiver<Result<ToLookAt, RunError>>,
-) -> Result<Option<Vec<Looked>>, RunError> {
-    let mut looked = Vec::new();
-    for (step, prepared) in steps.iter().zip(prepared) {
-        let (prepared, rows, chunks) = prepared?;
-        let all = Chunks { run, step: *step, prepared: &*prepared, chunks: &chunks };
-        let Some(chunk::Looked { changed, chunks: anew, waiting }) = all.look()? else { return Ok(None) };
+        let Some(chunk::Looked { changed, chunks: anew, waiting }) = all.each(&look)? else { return Ok(None) };
         run.reporter.event(&Event::Looked { step: step.name(), rows, changed });
         let waiting = chunks.into_iter().filter(|(chunk, _)| waiting.contains(chunk)).collect();
-        looked.push(Looked { prepared, rows, changed, any: anew > 0, waiting });
-    }
-    Ok(Some(looked))
+        Ok(Some(Looked { prepared, rows, changed, any: anew > 0, waiting }))
+    })
 }
 
 /// Steps of which no row comes out otherwise: what the target did not take before it is offered once more, and the ends are done
@@ -291,7 +179,7 @@ pub(crate) fn ends(run: &Running<'_>, steps: &[&dyn AnyStep], looked: &[Looked])
     for (step, looked) in steps.iter().zip(looked) {
         let prepared = &*looked.prepared;
         let mut rejudged = Rejudged { read: looked.rows, ..Rejudged::default() };
-        match (Chunks { run, step: *step, prepared, chunks: &looked.waiting }).rejudge()? {
+        match rejudge(&Chunks { run, step: *step, prepared, chunks: &looked.waiting })? {
             Some(done) => rejudged += Rejudged { read: 0, ..done },
             None => passes.complete = false,
         }

@@ -18,6 +18,16 @@ pub(crate) enum Field<'a> {
     Text(&'a str),
 }
 
+impl Field<'_> {
+    /// Whether they hold the same. Two floats do if all their bits are the same.
+    pub(crate) fn is(self, other: Field<'_>) -> bool {
+        match (self, other) {
+            (Self::Real(one), Field::Real(other)) => one.to_bits() == other.to_bits(),
+            (one, other) => one == other,
+        }
+    }
+}
+
 /// What takes the fields of rows.
 pub(super) trait Fields {
     /// Its place for the field of a name; none where it does not want it.

@@ -7,7 +7,7 @@ pub(crate) mod cell;
 pub mod constraints;
 pub mod db;
 pub(crate) mod failure;
-mod fields;
+pub(crate) mod fields;
 pub(crate) mod imprint;
 pub(crate) mod indexes;
 pub mod ledger;

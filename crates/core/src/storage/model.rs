@@ -14,6 +14,12 @@ pub trait Insert: Serialize + Clone + Send + Sync + Sized {
     const TOGETHER: &'static [&'static [&'static str]];
     /// Columns of which the ledger keeps a hash alone.
     const SECRET: &'static [&'static str];
+    /// Columns that the site does not change.
+    const FIXED: &'static [&'static str];
+    /// The column that leads to the row into which a row was merged.
+    const SUCCESSOR: Option<&'static str>;
+    /// The columns of an amount in minor units, of its currency and of whose it is.
+    const SUMMED: Option<[&'static str; 3]>;
     /// The money that it carries.
     fn amount(&self) -> Option<Money>;
     /// Where it stands among the rows of its chunk.
@@ -34,12 +40,25 @@ pub struct Model {
     pub(crate) together: &'static [&'static [&'static str]],
     /// As [`Insert::SECRET`].
     pub(crate) secret: &'static [&'static str],
+    /// As [`Insert::FIXED`].
+    pub(crate) fixed: &'static [&'static str],
+    /// As [`Insert::SUCCESSOR`].
+    pub(crate) successor: Option<&'static str>,
+    /// As [`Insert::SUMMED`].
+    pub(crate) summed: Option<[&'static str; 3]>,
 }
 
 impl Model {
     /// That of a type.
     pub(crate) fn of<T: Insert>() -> Self {
-        Self { shape: T::shape(), together: T::TOGETHER, secret: T::SECRET }
+        Self {
+            shape: T::shape(),
+            together: T::TOGETHER,
+            secret: T::SECRET,
+            fixed: T::FIXED,
+            successor: T::SUCCESSOR,
+            summed: T::SUMMED,
+        }
     }
 }
 
@@ -52,15 +71,25 @@ impl Model {
 /// - `together = [[price_minor, currency]]`: columns that are one to whoever changes them, because a CHECK or a unique key is over
 ///   them, or because an amount is nothing without its currency: where a customer has changed one, a later state of the legacy
 ///   database changes none;
-/// - `secret = [password_hash]`: columns of which the ledger keeps a hash alone.
+/// - `secret = [password_hash]`: columns of which the ledger keeps a hash alone;
+/// - `fixed = [amount_minor, currency, account_id]`: columns that the site never changes. Where one holds something else than was
+///   written, a verification does not take it for a customer's change, whoever made it;
+/// - `successor = merged_into`: the column that leads from a row to the one into which it was merged;
+/// - `summed = [amount_minor, currency, account_id]`: the columns of an amount in minor units, of its currency and of whose it is: by
+///   these a verification adds up money.
 #[macro_export]
 macro_rules! insert {
     ($model:ty => $table:ident
      $(, money = $money:expr)? $(, order = $order:expr)? $(, together = [$([$($one:ident),+ $(,)?]),+ $(,)?])?
-     $(, secret = [$($secret:ident),+ $(,)?])? $(,)?) => {
+     $(, secret = [$($secret:ident),+ $(,)?])? $(, fixed = [$($fixed:ident),+ $(,)?])? $(, successor = $successor:ident)?
+     $(, summed = [$minor:ident, $currency:ident, $whose:ident $(,)?])? $(,)?) => {
         impl $crate::Insert for $model {
             const TOGETHER: &'static [&'static [&'static str]] = &[$($(&[$(stringify!($one)),+]),+)?];
             const SECRET: &'static [&'static str] = &[$($(stringify!($secret)),+)?];
+            const FIXED: &'static [&'static str] = &[$($(stringify!($fixed)),+)?];
+            const SUCCESSOR: Option<&'static str> = $crate::either!($(Some(stringify!($successor)))?; None);
+            const SUMMED: Option<[&'static str; 3]> =
+                $crate::either!($(Some([stringify!($minor), stringify!($currency), stringify!($whose)]))?; None);
             fn amount(&self) -> Option<$crate::Money> {
                 let money: fn(&$model) -> Option<$crate::Money> = $crate::either!($($money)?; |_row| None);
                 money(self)

@@ -184,7 +184,13 @@ impl Pool {
     /// # Errors
     /// The database cannot be opened.
     pub fn open(url: &DbUrl, role: Role, size: u32, name: Option<String>) -> Result<Self, PoolError> {
-        Self::build(url, role, size, name, None)
+        let first = named(url, role, name.as_deref())?;
+        Ok(Self::build(url, role, size, name, (Some(first), None)))
+    }
+
+    /// The same of a database that may not be asked for anything: a wrong address is an error when it is.
+    pub(crate) fn unopened(url: &DbUrl, role: Role, size: u32) -> Self {
+        Self::build(url, role, size, None, (None, None))
     }
 
     /// Opens a pool for a rehearsal: its one connection lives in a transaction that is never committed, and has copies of
@@ -193,7 +199,9 @@ impl Pool {
     /// # Errors
     /// The database cannot be opened.
     pub fn rehearse(url: &DbUrl, role: Role, tables: Vec<String>) -> Result<Self, PoolError> {
-        Self::build(url, role, 1, Some("replant rehearsal".to_owned()), Some(tables))
+        let name = "replant rehearsal";
+        let first = named(url, role, Some(name))?;
+        Ok(Self::build(url, role, 1, Some(name.to_owned()), (Some(first), Some(tables))))
     }
 
     fn build(
@@ -201,12 +209,12 @@ impl Pool {
         role: Role,
         size: u32,
         name: Option<String>,
-        copied: Option<Vec<String>>,
-    ) -> Result<Self, PoolError> {
+        (first, copied): (Option<Db>, Option<Vec<String>>),
+    ) -> Self {
         let rehearsal = copied.is_some();
         let copied = copied.unwrap_or_default();
-        // r2d2 tries again in silence until its time is over, and logs the client library's text: look once first.
-        let first = Mutex::new(Some(named(url, role, name.as_deref())?));
+        // r2d2 tries again in silence until its time is over, and logs the client library's text: whoever opened one has looked first.
+        let first = Mutex::new(first);
         let manager = Manager { url: url.clone(), role, name: name.clone(), rehearsal, copied, first };
         let inner = r2d2::Pool::builder()
             .max_size(size + GIVEN_UP)
@@ -218,7 +226,7 @@ impl Pool {
             .error_handler(Box::new(r2d2::NopErrorHandler))
             .build_unchecked(manager);
         let permits = Arc::new(Permits { free: Mutex::new(size), given_back: Condvar::new() });
-        Ok(Self { inner, url: url.clone(), role, name, rehearsal, permits, size, patience: None })
+        Self { inner, url: url.clone(), role, name, rehearsal, permits, size, patience: None }
     }
 
     /// Gives a connection up whose server has not answered a question of [`Pool::ask`] for so long; zero: never. Only of MariaDB: its client

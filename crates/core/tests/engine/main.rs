@@ -22,4 +22,5 @@ mod source;
 mod tls;
 mod toy;
 mod trial;
+mod verify;
 mod world;

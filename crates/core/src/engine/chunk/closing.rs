@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::ends::Kept;
 use super::error::ChunkError;
+use super::forms::Writer;
 use super::judged::Judged;
 use crate::contract::step::Step;
 use crate::storage::bulk::Settled;
@@ -13,7 +14,6 @@ use crate::storage::db::Db;
 use crate::storage::imprint::Packed;
 use crate::storage::ledger::claim::Claim;
 use crate::storage::ledger::close::{self, ChunkResult, Closed};
-use crate::storage::ledger::owner::Owner;
 use crate::storage::ledger::record::{CarriedBy, Migrated};
 use crate::storage::ledger::recorded::ByKey;
 use crate::words::{Counts, Key, Money, Outcome};
@@ -21,7 +21,7 @@ use crate::words::{Counts, Key, Money, Outcome};
 /// How a chunk is closed.
 pub(crate) enum Closing<'a> {
     /// For the first time, by whoever holds it.
-    Held(&'a Owner, &'a Claim),
+    Held(Writer<'a>, &'a Claim),
     /// Anew, although it is done.
     Anew {
         /// The chunk.
@@ -111,10 +111,10 @@ pub(crate) fn close<S: Step>(
     balanced(&result)?;
     result.busy_ms = u64::try_from((before + began.elapsed()).as_millis()).unwrap_or(u64::MAX);
     match closing {
-        Closing::Held(owner, claim) => {
+        Closing::Held(Writer { owner, cluster, .. }, claim) => {
             let repacked = judged.repacked(db, &settled.refused)?;
             let imprint = repacked.as_deref().unwrap_or_else(|| judged.imprint());
-            let closed = Closed { result: &mut result, imprint, seen: Some(judged.seen()) };
+            let closed = Closed { result: &mut result, imprint, seen: Some(judged.seen()), cluster };
             if !close::close(db, S::NAME, owner, claim, &closed)? {
                 return Err(ChunkError::LeaseLost);
             }
@@ -122,7 +122,8 @@ pub(crate) fn close<S: Step>(
         Closing::Anew { chunk, elsewhere, imprint, gone, .. } => {
             let kept: Vec<Key> = kept.keys().copied().collect();
             let (gone, more): (Vec<Key>, _) = (gone.rows.keys().copied().collect(), gone.seen.as_deref());
-            let closed = Closed { result: &mut result, imprint, seen: Some(more.unwrap_or_else(|| judged.seen())) };
+            let seen = Some(more.unwrap_or_else(|| judged.seen()));
+            let closed = Closed { result: &mut result, imprint, seen, cluster: None };
             close::close_again(db, S::NAME, chunk, elsewhere, (&kept, &gone), closed)?;
         }
     }

@@ -10,6 +10,7 @@ use super::due::Looked;
 use super::error::ChunkError;
 use super::judged::Packing;
 use super::rejudged::Rejudged;
+use super::stale::Stale;
 use crate::storage::db::Db;
 use crate::storage::ledger::claim::Claim;
 use crate::storage::ledger::owner::Owner;
@@ -34,6 +35,8 @@ pub struct Writer<'a> {
     pub owner: &'a Owner,
     /// Whether the foreign keys of a COPY are checked by sets where they can be.
     pub by_set: bool,
+    /// Where its transactions are numbered: the server and the database of it.
+    pub cluster: Option<&'a str>,
 }
 
 /// A chunk that only has to be written.
@@ -60,6 +63,12 @@ pub trait ReadyChunk: Send {
     /// # Errors
     /// The database fails.
     fn look(&self, db: &mut Db, chunk: i64) -> Result<Looked, ChunkError>;
+
+    /// What comes out otherwise than the ledger has it, row by row. Writes and locks nothing.
+    ///
+    /// # Errors
+    /// The database fails, or the ledger cannot be read back.
+    fn stale(&self, db: &mut Db, chunk: i64) -> Result<Stale, ChunkError>;
 
     /// Its units with their verdicts, to be looked at.
     fn shown(&self) -> Vec<Trial>;

@@ -15,6 +15,7 @@ mod ready;
 mod rejudge;
 mod rejudged;
 mod rows;
+mod stale;
 mod take_out;
 mod weight;
 
@@ -25,4 +26,5 @@ pub use forms::{Trial, TrialRow};
 pub(crate) use judged::Packing;
 pub use rejudged::Rejudged;
 pub(crate) use rows::ChunkRows;
+pub(crate) use stale::Stale;
 pub(crate) use weight::Weight;

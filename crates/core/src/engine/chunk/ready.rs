@@ -13,6 +13,7 @@ use super::forms::{Committed, Expelled, ReadyChunk, Trial, TrialRow, Writer};
 use super::judged::Judged;
 use super::rejudge::{Beside, rejudge};
 use super::rejudged::Rejudged;
+use super::stale::{Stale, stale};
 use crate::contract::legacy::LegacyRow;
 use crate::contract::step::Step;
 use crate::storage::bulk::{Rows as _, Writing, settle};
@@ -36,13 +37,14 @@ impl<S: Step> ReadyChunk for Judged<S> {
             packed.compressed();
         });
         db.write(|db| {
-            let Writer { owner, by_set } = writer;
+            let Writer { owner, by_set, .. } = writer;
             by_set::guarded(db)?;
             alive::name_work(db, owner, S::NAME, claim.chunk)?;
             let left = if self.starts.is_some() { moved::keys(db, S::NAME)? } else { FxHashSet::default() };
             if self.rows.iter().any(|row| left.contains(&row.key())) {
                 // Rows of it stood in other chunks: it begins as one that has none, and is judged again.
-                let nothing = Closed { result: &mut ChunkResult::default(), imprint: &[], seen: None };
+                let result = &mut ChunkResult::default();
+                let nothing = Closed { result, imprint: &[], seen: None, cluster: None };
                 if !ledger::close::close(db, S::NAME, owner, claim, &nothing)? {
                     return Err(ChunkError::LeaseLost);
                 }
@@ -52,7 +54,7 @@ impl<S: Step> ReadyChunk for Judged<S> {
             }
             let writing = Writing { step: S::NAME, chunk: claim.chunk, units: self.units(), before: None, by_set };
             let settled = settle(db, &writing, &self.draft.rows)?;
-            let counts = close(db, self, (&settled, &Kept::default()), Closing::Held(owner, claim), (took, began))?;
+            let counts = close(db, self, (&settled, &Kept::default()), Closing::Held(writer, claim), (took, began))?;
             Ok(Committed { counts, refused: settled.refused.len(), absent: self.absent.len() })
         })
     }
@@ -81,6 +83,10 @@ impl<S: Step> ReadyChunk for Judged<S> {
             }),
             false => look(self, db, chunk),
         }
+    }
+
+    fn stale(&self, db: &mut Db, chunk: i64) -> Result<Stale, ChunkError> {
+        stale(self, db, chunk)
     }
 
     fn shown(&self) -> Vec<Trial> {

@@ -10,22 +10,22 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use diesel::connection::SimpleConnection;
 
 use crate::contract::errors::FinishError;
-use crate::contract::inspect::{Finding, Right};
+use crate::contract::inspect::Finding;
 use crate::engine::error::RunError;
 use crate::engine::event::Event;
+use crate::engine::places::places;
 use crate::engine::run::Running;
 use crate::engine::step::{AnyStep, PreparedStep};
 use crate::engine::stop::Stop;
 use crate::storage::bulk::{Noted, Tx};
-use crate::storage::by_set::{self, Orphans, Place, looks};
+use crate::storage::by_set::{self, Orphans, looks};
 use crate::storage::db::{Backend, Db, Role};
 use crate::storage::indexes::{self, Built, Found, IndexError, UniqueIndex};
 use crate::storage::ledger;
 use crate::storage::ledger::claim::{self, Account};
-use crate::storage::ledger::plan::{self, Ours};
+use crate::storage::ledger::plan;
 use crate::storage::ledger::stage::{self, Stage};
 use crate::storage::pool::PoolError;
-use crate::storage::sql::quoted;
 use crate::words::MoneyTotals;
 
 /// How long a part waits for a lock: customers wait for what it holds meanwhile. It is tried again later. A process that
@@ -215,7 +215,7 @@ impl Ending<'_> {
                 return Ok(None);
             }
             let (own, all) = (plan::ours_of(target, name)?, plan::ours(target)?);
-            looks(target, &self.places(&own), &all).map_err(database).map(Some)
+            looks(target, &places(self.step, &own), &all).map_err(database).map(Some)
         })?;
         let Some(looks) = looks else { return Ok(()) };
         let (mut found, keys) = (Vec::new(), self.prepared.keys().len());
@@ -237,19 +237,6 @@ impl Ending<'_> {
         let all: Vec<String> = found.iter().map(said).collect();
         let what = format!("rows without a parent were written, which no check let through: {}", all.join("; "));
         Err(failed(FinishError::Target(what)))
-    }
-
-    /// The tables into which the step inserts, and which of their rows are its own.
-    fn places(&self, own: &Ours) -> Vec<Place> {
-        let target = self.step.target_table();
-        let with_ids = [target].into_iter().chain(self.step.also().iter().copied());
-        let with_ids = with_ids.map(|table| Place { table, rows: Some(own.condition(table, "s.id")) });
-        let parts = self.step.parts().iter();
-        let of_part = |column: &str| own.condition(target, &format!("s.{}", quoted(column)));
-        let parts = parts.map(|(table, column)| Place { table, rows: Some(of_part(column)) });
-        let others = self.step.changes().iter().filter(|(_, rights)| rights.contains(&Right::Insert));
-        let others = others.map(|(table, _)| Place { table, rows: None });
-        with_ids.chain(parts).chain(others).collect()
     }
 
     /// Does the first part that is not committed. Returns how far the step is then.

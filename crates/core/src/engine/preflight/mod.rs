@@ -21,3 +21,4 @@ mod tables;
 pub(crate) use check::{Preflight, check};
 pub(crate) use checked::Checked;
 pub use forecast::Forecast;
+pub(crate) use sequences::sound as sequences;

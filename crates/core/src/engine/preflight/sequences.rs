@@ -45,7 +45,10 @@ struct Behind {
 }
 
 /// What is wrong with the sequences of the tables in which the steps take ids.
-pub(super) fn sound(steps: &[&dyn AnyStep], db: &mut Db) -> QueryResult<Vec<Finding>> {
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn sound(steps: &[&dyn AnyStep], db: &mut Db) -> QueryResult<Vec<Finding>> {
     let Db::Pg(pg) = db else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for table in with_ids(steps) {

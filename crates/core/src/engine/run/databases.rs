@@ -58,6 +58,17 @@ impl Databases {
     }
 }
 
+impl Databases {
+    /// Opens the target alone: the legacy database is not asked for anything.
+    ///
+    /// # Errors
+    /// The target cannot be opened.
+    pub(crate) fn target_alone((legacy, target): (&DbUrl, &DbUrl), s: &Settings) -> Result<Self, RunError> {
+        let legacy = Pool::unopened(legacy, Role::Legacy, s.legacy_pool);
+        Ok(Self { legacy, target: Pool::open(target, Role::Target, s.target_pool, None)? })
+    }
+}
+
 /// The tables of the target that the steps read, fill or change.
 fn touched(registry: &Registry) -> Vec<String> {
     let tables = registry.steps().flat_map(|step| {

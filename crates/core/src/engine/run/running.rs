@@ -41,6 +41,8 @@ pub(crate) struct Running<'a> {
     pub(crate) intruders: Intruders,
     /// Whether the foreign keys of a COPY are checked by sets where they can be.
     pub(crate) by_set: bool,
+    /// Where the transactions of the target are numbered: its server and the database of it.
+    pub(crate) cluster: Option<String>,
 }
 
 impl Running<'_> {
@@ -119,7 +121,7 @@ impl Running<'_> {
 
     /// This run as it writes chunks.
     pub(crate) fn writer(&self) -> Writer<'_> {
-        Writer { owner: self.owner, by_set: self.by_set }
+        Writer { owner: self.owner, by_set: self.by_set, cluster: self.cluster.as_deref() }
     }
 
     /// Threads that write.

@@ -8,6 +8,7 @@ mod drop;
 mod orphans;
 mod restore;
 mod sessions;
+pub(crate) mod sound;
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};

@@ -13,7 +13,7 @@ mod url;
 
 use std::fmt;
 
-use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl, SqliteConnection};
 
 use crate::storage::failure::caught;
@@ -152,6 +152,25 @@ impl Db {
     }
 }
 
+impl Db {
+    /// Runs `read` in a transaction that only reads, and sees the database as it was at its beginning: what others commit meanwhile
+    /// is not there.
+    ///
+    /// # Errors
+    /// Whatever `read` or the database returns.
+    pub(crate) fn snapshot<T, E: From<diesel::result::Error>>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.transaction(|db| {
+            if let Self::Pg(pg) = db {
+                pg.batch_execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")?;
+            }
+            read(db)
+        })
+    }
+}
+
 fn depth(lite: &mut SqliteConnection) -> QueryResult<u32> {
     let status = <SqliteConnection as Connection>::TransactionManager::transaction_manager_status_mut(lite);
     Ok(status.transaction_depth()?.map_or(0, u32::from))
@@ -159,8 +178,6 @@ fn depth(lite: &mut SqliteConnection) -> QueryResult<u32> {
 
 #[cfg(test)]
 mod tests {
-    use diesel::connection::SimpleConnection;
-
     use super::*;
 
     #[test]

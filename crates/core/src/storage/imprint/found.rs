@@ -37,6 +37,9 @@ pub enum Lock {
 /// Rows by their keys: the values of the columns that were asked for.
 pub(crate) type ByKey = FxHashMap<Vec<Value>, Vec<Value>>;
 
+/// Rows by their keys, each with the transaction that wrote it last.
+pub(crate) type Stamped = FxHashMap<Vec<Value>, (Vec<Value>, Option<String>)>;
+
 /// How rows of a table are read.
 #[derive(Debug, Clone)]
 pub(crate) struct Reading {
@@ -144,14 +147,19 @@ impl Reading {
     /// # Errors
     /// The catalogue cannot be read.
     pub(crate) fn new(db: &mut Db, shape: &TableShape, columns: &[Cow<'static, str>]) -> QueryResult<Self> {
+        Ok(Self::by(shape, columns, &primary_key(db, shape.name)?))
+    }
+
+    /// A reading of some columns of a table whose primary key is known.
+    pub(crate) fn by(shape: &TableShape, columns: &[Cow<'static, str>], key: &[String]) -> Self {
         let kind = |name: &str| {
             let known = shape.columns.iter().find(|column| column.name == name);
             (name.to_owned(), known.map_or(Kind::Text, |column| column.kind))
         };
         let columns: Vec<_> = columns.iter().map(|column| kind(column)).collect();
-        let key: Vec<_> = primary_key(db, shape.name)?.iter().map(|name| kind(name)).collect();
+        let key: Vec<_> = key.iter().map(|name| kind(name)).collect();
         let known = !key.is_empty() && key.iter().all(|name| columns.contains(name));
-        Ok(Self { table: shape.name.to_owned(), key: if known { key } else { columns.clone() }, columns })
+        Self { table: shape.name.to_owned(), key: if known { key } else { columns.clone() }, columns }
     }
 
     /// The values of a row of a table in the order of these columns; NULL where that has none of a name.
@@ -240,9 +248,49 @@ impl Reading {
     /// # Errors
     /// The database fails.
     pub(crate) fn rows(&self, db: &mut Db, keys: &[Vec<Value>], lock: Lock) -> QueryResult<ByKey> {
+        let found = self.found(db, keys, lock, "")?;
+        Ok(found.into_iter().map(|row| (self.key(&row), row)).collect())
+    }
+
+    /// The rows with some keys, as they stand, each with the transaction that wrote it last where the server tells: its `xmin`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub(crate) fn stamped(&self, db: &mut Db, keys: &[Vec<Value>]) -> QueryResult<Stamped> {
+        let more = match db.backend() {
+            Backend::Postgres => ", t.xmin::text AS text",
+            Backend::Sqlite | Backend::MariaDb => ", NULL AS text",
+        };
+        let stamped = |mut row: Vec<Value>| {
+            let by = row.pop().and_then(|by| by.as_text().map(str::to_owned));
+            (self.key(&row), (row, by))
+        };
+        Ok(self.found(db, keys, Lock::No, more)?.into_iter().map(stamped).collect())
+    }
+
+    /// The rows with some keys, with `more` columns.
+    fn found(&self, db: &mut Db, keys: &[Vec<Value>], lock: Lock, more: &str) -> QueryResult<Vec<Vec<Value>>> {
         let backend = db.backend();
         let mut keys: Vec<&Vec<Value>> = keys.iter().collect();
         keys.sort_unstable_by(|a, b| order(a).cmp(order(b)));
+        let selected = self.selected(backend);
+        let ordered: Vec<String> = self.key.iter().map(|(name, _)| format!("t.{}", quoted(name))).collect();
+        let lock = match (backend, lock) {
+            (Backend::Postgres, Lock::Values) => format!(" ORDER BY {} FOR NO KEY UPDATE", ordered.join(", ")),
+            (Backend::Postgres, Lock::Key) => format!(" ORDER BY {} FOR UPDATE", ordered.join(", ")),
+            _ => String::new(),
+        };
+        let mut found = Vec::new();
+        for some in keys.chunks(PAGE) {
+            let among = self.among("t", some.iter().copied(), backend);
+            let sql = format!("SELECT {selected}{more} FROM {} t WHERE {among}{lock}", quoted(&self.table));
+            found.extend(load(db, sql)?.into_iter().map(|Found(row)| row));
+        }
+        Ok(found)
+    }
+
+    /// The columns, as they are asked for.
+    fn selected(&self, backend: Backend) -> String {
         let selected = self.columns.iter().enumerate().map(|(place, (name, kind))| {
             let (letter, column) = (letter(*kind), format!("t.{}", quoted(name)));
             let read = match (backend, letter) {
@@ -254,26 +302,43 @@ impl Reading {
             };
             format!("{read} AS {letter}{place}")
         });
-        let selected = selected.collect::<Vec<_>>().join(", ");
-        let ordered: Vec<String> = self.key.iter().map(|(name, _)| format!("t.{}", quoted(name))).collect();
-        let lock = match (backend, lock) {
-            (Backend::Postgres, Lock::Values) => format!(" ORDER BY {} FOR NO KEY UPDATE", ordered.join(", ")),
-            (Backend::Postgres, Lock::Key) => format!(" ORDER BY {} FOR UPDATE", ordered.join(", ")),
-            _ => String::new(),
-        };
-        let mut found = ByKey::default();
-        for some in keys.chunks(PAGE) {
-            let among = self.among("t", some.iter().copied(), backend);
-            let sql = format!("SELECT {selected} FROM {} t WHERE {among}{lock}", quoted(&self.table));
-            let rows: Vec<Found> = match db {
-                Db::Pg(pg) => diesel::sql_query(sql).load(pg)?,
-                Db::Lite(lite) => diesel::sql_query(sql).load(lite)?,
-                #[cfg(feature = "mysql")]
-                Db::My(_) => return Err(crate::storage::model::no_target()),
-            };
-            found.extend(rows.into_iter().map(|Found(row)| (self.key(&row), row)));
-        }
-        Ok(found)
+        selected.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether rows can be read by ranges of the first column of their key: it holds integers.
+    pub(crate) fn has_ranges(&self) -> bool {
+        matches!(self.key.first(), Some((_, Kind::SmallInt | Kind::Integer | Kind::BigInt)))
+    }
+
+    /// The place of the first column of the key among the columns.
+    pub(crate) fn first_of_key(&self) -> usize {
+        self.places().next().expect("a key has a column")
+    }
+
+    /// The rows of which the first column of the key lies between two numbers, column by column, in no order. Their legacy rows are
+    /// not told.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub(crate) fn between(&self, db: &mut Db, (lo, hi): (i64, i64)) -> QueryResult<Table> {
+        let (name, _) = &self.key[0];
+        let sql = format!(
+            "SELECT {} FROM {} t WHERE t.{} BETWEEN {lo} AND {hi}",
+            self.selected(db.backend()),
+            quoted(&self.table),
+            quoted(name)
+        );
+        let rows = load(db, sql)?;
+        Ok(self.rows_of(rows.iter().map(|Found(row)| (0, &row[..]))))
+    }
+}
+
+fn load(db: &mut Db, sql: String) -> QueryResult<Vec<Found>> {
+    match db {
+        Db::Pg(pg) => diesel::sql_query(sql).load(pg),
+        Db::Lite(lite) => diesel::sql_query(sql).load(lite),
+        #[cfg(feature = "mysql")]
+        Db::My(_) => Err(crate::storage::model::no_target()),
     }
 }
 

@@ -14,10 +14,11 @@ mod value;
 mod values;
 
 pub use found::Lock;
-pub(crate) use found::{PRIMARY_KEY, Reading, has_row_triggers};
+pub(crate) use found::{PRIMARY_KEY, Reading, has_row_triggers, primary_key};
 pub use json::Columns;
 pub(crate) use packed::Packed;
 pub(crate) use row::row;
 pub use sent::Imprints;
 pub(crate) use sent::Table;
 pub(crate) use value::Value;
+pub(crate) use values::Values;

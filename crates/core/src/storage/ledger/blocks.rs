@@ -146,6 +146,11 @@ impl Ours {
         }
     }
 
+    /// The ids of a table, as ranges.
+    pub(crate) fn ranges(&self, table: &str) -> impl Iterator<Item = IdRange> + '_ {
+        self.0.get(table).into_iter().flat_map(IdBlock::ranges)
+    }
+
     /// Whether the migration made the row.
     pub fn made(&self, table: &str, id: i64) -> bool {
         self.0.get(table).is_some_and(|ids| ids.place(id).is_some())

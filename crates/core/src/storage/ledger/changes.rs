@@ -181,6 +181,28 @@ pub(crate) fn of_rows(db: &mut Db, table: &str, rows: &[RowName]) -> Result<ByRo
     Ok(changes)
 }
 
+/// What was done to rows of a table with ids between two, that their imprints do not tell.
+///
+/// # Errors
+/// The database fails, or a change cannot be read back.
+pub(crate) fn between(db: &mut Db, table: &str, (lo, hi): (i64, i64)) -> Result<ByRow, LedgerError> {
+    let since = ch::table.filter(ch::target_table.eq(table.to_owned())).filter(ch::in_imprint.eq(false));
+    let since = since.filter(ch::target_id.between(lo, hi)).order(ch::id).select(COLUMNS);
+    let mut changes = ByRow::default();
+    take_in(table, since.load(db).attempt("read")?, &mut changes)?;
+    Ok(changes)
+}
+
+/// Whether anything was done to rows of a table without ids that their imprints do not tell.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn has_keyed(db: &mut Db, table: &str) -> Result<bool, LedgerError> {
+    let since = ch::table.filter(ch::target_table.eq(table.to_owned())).filter(ch::in_imprint.eq(false));
+    let first = since.filter(ch::target_id.is_null()).select(ch::id).first::<i64>(db);
+    Ok(first.optional().attempt("read")?.is_some())
+}
+
 /// Something that was done to a row that was there before.
 #[derive(Debug, Clone)]
 pub(crate) struct Done {
@@ -342,6 +364,36 @@ pub(crate) fn forget(db: &mut Db, ids: &[i64]) -> QueryResult<()> {
 pub fn added(db: &mut Db, table: &str) -> QueryResult<Vec<String>> {
     let added = ch::table.filter(ch::target_table.eq(table.to_owned())).filter(ch::value_before.is_null());
     added.filter(ch::target_key.is_not_null()).select(ch::target_key.assume_not_null()).load(db)
+}
+
+/// The tables of which rows were changed that were there before.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn tables(db: &mut Db) -> Result<Vec<String>, LedgerError> {
+    let tables = ch::table.filter(ch::in_imprint.eq(false)).select(ch::target_table).distinct();
+    tables.order(ch::target_table).load(db).attempt("read")
+}
+
+/// Some rows of a table that were changed, by their ids: those with larger ids than `after`, ascending.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn changed_ids(db: &mut Db, table: &str, after: i64, most: i64) -> Result<Vec<i64>, LedgerError> {
+    let changed = ch::table.filter(ch::target_table.eq(table.to_owned())).filter(ch::in_imprint.eq(false));
+    let changed = changed.filter(ch::target_id.gt(after)).select(ch::target_id.assume_not_null()).distinct();
+    changed.order(ch::target_id).limit(most).load(db).attempt("read")
+}
+
+/// Some rows of a table without ids that were changed, by their keys: those with later keys than `after`.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn changed_keys(db: &mut Db, table: &str, after: &str, most: i64) -> Result<Vec<String>, LedgerError> {
+    let changed = ch::table.filter(ch::target_table.eq(table.to_owned())).filter(ch::in_imprint.eq(false));
+    let changed = changed.filter(ch::target_id.is_null()).filter(ch::target_key.gt(after.to_owned()));
+    let changed = changed.select(ch::target_key.assume_not_null()).distinct();
+    changed.order(ch::target_key).limit(most).load(db).attempt("read")
 }
 
 /// What was done to rows of a table that their imprints do not tell.

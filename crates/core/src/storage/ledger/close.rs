@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::claim::Claim;
-use super::imprints;
+use super::imprints::{self, WrittenBy};
 use super::owner::Owner;
 use super::record::{self, CarriedBy, Migrated};
 use super::seen;
@@ -137,11 +137,13 @@ pub(crate) struct Closed<'a> {
     pub(crate) imprint: &'a [Packed],
     /// Its rows, as they were read; none where none were read yet.
     pub(crate) seen: Option<&'a [u8]>,
+    /// Of one that is written for the first time: where its transaction has a number ([`imprints::cluster`]).
+    pub(crate) cluster: Option<&'a str>,
 }
 
 impl Closed<'_> {
-    fn save(&self, db: &mut Db, chunk: i64) -> QueryResult<()> {
-        imprints::save(db, chunk, self.imprint)?;
+    fn save(&self, db: &mut Db, chunk: i64, written_by: &WrittenBy) -> QueryResult<()> {
+        imprints::save(db, chunk, self.imprint, written_by)?;
         self.seen.map_or(Ok(()), |seen| seen::save(db, chunk, seen))
     }
 }
@@ -159,7 +161,8 @@ pub(crate) fn close(db: &mut Db, step: &str, owner: &Owner, claim: &Claim, what:
         return Ok(false);
     }
     rows(db, step, claim.chunk, result)?;
-    what.save(db, claim.chunk).map(|()| true)
+    let written_by = imprints::writing(db, what.cluster, what.imprint)?;
+    what.save(db, claim.chunk, &written_by).map(|()| true)
 }
 
 /// What stands in the row of a chunk itself.
@@ -264,9 +267,9 @@ pub(crate) fn close_again(
     let done = c::table.find(chunk).filter(c::state.eq("done"));
     diesel::update(done).set((numbers(anew.result), c::epoch.eq(c::epoch + 1))).execute(db)?;
     rows(db, step, chunk, anew.result)?;
-    imprints::forget(db, chunk)?;
+    let written_by = imprints::forget(db, chunk)?;
     seen::forget(db, chunk)?;
-    anew.save(db, chunk)
+    anew.save(db, chunk, &written_by)
 }
 
 /// Puts the repairs and the money that the end of a step noted in the place of those of the last time, where they are others.

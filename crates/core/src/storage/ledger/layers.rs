@@ -61,6 +61,17 @@ impl StepPlan {
         self.layers.iter().find_map(|layer| Some((layer, layer.keys.rank(key)?)))
     }
 
+    /// The ids that are planned for the keys of a span in a table of the step; none where it has none there.
+    pub(crate) fn ids_of(&self, table: &str, target: &str, span: Span) -> Option<PlannedIds<'_>> {
+        let layer = self.layers.iter().find(|layer| layer.generation == span.layer)?;
+        let ids = match table == target {
+            true => &layer.ids,
+            false => &layer.also.iter().find(|(name, _)| name == table)?.1,
+        };
+        let first = layer.keys.rank(layer.keys.range(span.range).next()?)?;
+        Some(PlannedIds { ids, first, keys: layer.keys.count(span.range) })
+    }
+
     /// The state that added a key.
     pub(crate) fn layer_of(&self, key: Key) -> i64 {
         self.planned(key).map_or(FIRST, |(layer, _)| layer.generation)
@@ -70,6 +81,40 @@ impl StepPlan {
     pub(crate) fn added(&self, generation: i64) -> &Arc<KeySet> {
         let layer = self.layers.iter().find(|layer| layer.generation == generation);
         layer.map_or(&self.keys, |layer| &layer.keys)
+    }
+}
+
+/// Ids that are planned for some keys that follow each other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlannedIds<'a> {
+    ids: &'a IdBlock,
+    first: u64,
+    keys: u64,
+}
+
+impl PlannedIds<'_> {
+    /// How many keys.
+    pub(crate) fn keys(&self) -> u64 {
+        self.keys
+    }
+
+    /// The lowest and the highest.
+    pub(crate) fn bounds(&self) -> Option<(i64, i64)> {
+        let wider = |bounds: Option<(i64, i64)>, id| {
+            let (lo, hi) = bounds.unwrap_or((id, id));
+            Some((lo.min(id), hi.max(id)))
+        };
+        self.iter().fold(None, wider)
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = i64> + '_ {
+        (self.first..self.first + self.keys).filter_map(|place| self.ids.id(place))
+    }
+
+    /// Whether an id is one of them.
+    pub(crate) fn has(&self, id: i64) -> bool {
+        self.ids.place(id).is_some_and(|place| (self.first..self.first + self.keys).contains(&place))
     }
 }
 

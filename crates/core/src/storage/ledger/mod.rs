@@ -33,6 +33,7 @@ pub mod stage;
 pub mod standings;
 pub mod status;
 pub mod tables;
+pub mod verifications;
 
 pub(crate) use error::Attempt;
 pub use error::LedgerError;

@@ -17,7 +17,7 @@ use crate::storage::types::Instant;
 use crate::words::{KeyRange, KeySet};
 
 pub use super::blocks::{IdBlock, IdRange, Ours};
-pub(crate) use super::layers::{FIRST, Layer};
+pub(crate) use super::layers::{FIRST, Layer, PlannedIds};
 pub use super::layers::{Span, StepPlan};
 
 /// The ids that were handed out, block by block: the target table and the ids of each step in it, in the order of the run.
@@ -54,6 +54,19 @@ fn block_of<'a>(rows: impl Iterator<Item = &'a Block>) -> IdBlock {
 pub(crate) fn ours(db: &mut Db) -> Result<Ours, LedgerError> {
     let rows: Vec<Block> = b::table.select(BLOCK).load(db).attempt("read")?;
     Ok(Ours::new(rows.into_iter().map(|row| (row.0.clone(), range_of(&row)))))
+}
+
+/// The ids that were handed out when steps were planned, and those that were when they were finished.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn ours_by_time(db: &mut Db) -> Result<(Ours, Ours), LedgerError> {
+    let rows: Vec<(String, Block)> = b::table.select((b::handed_out, BLOCK)).load(db).attempt("read")?;
+    let when = |when: &str| {
+        let blocks = rows.iter().filter(|(handed_out, _)| handed_out == when);
+        Ours::new(blocks.map(|(_, block)| (block.0.clone(), range_of(block))))
+    };
+    Ok((when("planned"), when("finished")))
 }
 
 /// The ids that were handed out to the rows of a step.

@@ -27,6 +27,25 @@ pub(crate) fn chunks(db: &mut Db, step: &str) -> Result<Vec<(i64, Span)>, Ledger
     Ok(chunks.into_iter().map(|(id, lo, hi, layer)| (id, Span { layer, range: KeyRange { lo, hi } })).collect())
 }
 
+/// The chunks of a step that are not committed, by key.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn open(db: &mut Db, step: &str) -> Result<Vec<(i64, Span)>, LedgerError> {
+    let open = c::table.filter(c::step.eq(step.to_owned())).filter(c::state.ne("done"));
+    let open: Vec<(i64, Key, Key, i64)> =
+        open.order((c::generation, c::lo)).select((c::id, c::lo, c::hi, c::generation)).load(db).attempt("read")?;
+    Ok(open.into_iter().map(|(id, lo, hi, layer)| (id, Span { layer, range: KeyRange { lo, hi } })).collect())
+}
+
+/// How often a chunk was claimed and closed: whoever finds the same number finds the same imprint.
+///
+/// # Errors
+/// The database fails, or the chunk was cut into others.
+pub(crate) fn epoch(db: &mut Db, chunk: i64) -> Result<i64, LedgerError> {
+    c::table.find(chunk).select(c::epoch).first(db).optional().attempt("read").map(Option::unwrap_or_default)
+}
+
 /// Recorded rows, by key.
 pub(crate) type ByKey = FxHashMap<Key, Recorded>;
 

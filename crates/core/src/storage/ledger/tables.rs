@@ -126,6 +126,28 @@ diesel::table! {
         first_id -> Nullable<BigInt>,
         last_id -> Nullable<BigInt>,
         data -> Binary,
+        written_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::Utc;
+    replant_verifications (step, verified_at) {
+        step -> Text,
+        verified_at -> Utc,
+        version -> Text,
+        generation -> BigInt,
+        against -> Text,
+        rows -> BigInt,
+        equal -> BigInt,
+        changed -> BigInt,
+        removed -> BigInt,
+        added -> BigInt,
+        stale -> BigInt,
+        unexpected -> BigInt,
+        defects -> BigInt,
+        unexplained -> BigInt,
     }
 }
 

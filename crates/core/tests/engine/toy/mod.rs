@@ -123,7 +123,7 @@ impl Step for Things {
         if has("test") {
             return Err(Refusal::skip("test_thing"));
         }
-        let colour = (!has("colourless")).then(|| "red".to_owned());
+        let colour = (!has("colourless")).then(|| if has("lie") { "lie" } else { "red" }.to_owned());
         let parent_id = thing.parent_id.reference("parent_id")?;
         draft.write(NewItem { id, name: name.clone(), parent_id, qty, colour });
         for row in unit.rows() {

@@ -40,7 +40,16 @@ pub(crate) struct NewItem {
     pub(crate) name: String,
     pub(crate) parent_id: Option<i64>,
     pub(crate) qty: i32,
+    #[serde(serialize_with = "told")]
     pub(crate) colour: Option<String>,
+}
+
+/// A defect of writing: of one colour the ledger hears another one than is sent.
+fn told<S: serde::Serializer>(colour: &Option<String>, into: S) -> Result<S::Ok, S::Error> {
+    match colour.as_deref() {
+        Some("lie") => Some("truth").serialize(into),
+        _ => colour.serialize(into),
+    }
 }
 
 #[derive(Debug, Clone, Insertable, Serialize)]
@@ -65,9 +74,10 @@ impl NewPart {
     }
 }
 
-replant_core::insert!(NewItem => items);
+replant_core::insert!(NewItem => items, successor = parent_id);
 replant_core::insert!(NewLabel => labels);
-replant_core::insert!(NewPart => parts, money = |part| part.money());
+replant_core::insert!(NewPart => parts, money = |part| part.money(), fixed = [item_id, amount_minor, currency],
+    summed = [amount_minor, currency, item_id]);
 
 replant_core::rows! {
     /// What a chunk of things writes.

@@ -1,0 +1,260 @@
+//! A verification: every row on three sides. What today's rules make of the source, what the ledger says was written, and what stands
+//! in the target. Nothing is written but that it was done, and when.
+//!
+//! A chunk is looked at in one state of the target, ledger and rows together ([`first`]). Rows that do not stand as they should are
+//! looked at once more when the step is through ([`again`]): what customers do meanwhile is theirs then, and what a run does is known
+//! to the ledger. [`written`] is what the ledger tells of a chunk; [`others`] what was done to rows that no chunk has written;
+//! [`structure`] the constraints, indexes and sequences around the rows.
+
+mod again;
+mod first;
+mod others;
+mod structure;
+mod sums;
+mod verdict;
+mod written;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustc_hash::FxHashSet;
+
+use first::{Looked, Looking, Suspects, Told};
+use sums::Sums;
+pub use verdict::{Difference, MoneyVerified, StepVerified, Tally, Verdict, Verified};
+use written::Sheet;
+
+use super::catch_up;
+use super::chunk::Stale;
+use super::chunks::{Chunks, Ready, ahead, each};
+use super::error::RunError;
+use super::event::Event;
+use super::run::Running;
+use super::step::{AnyStep, PreparedStep};
+use crate::storage::db::Db;
+use crate::storage::ledger::changes::RowName;
+use crate::storage::ledger::plan::{self, Span, StepPlan};
+use crate::storage::ledger::verifications::{self, Verification};
+use crate::storage::ledger::{LedgerError, generations, imprints, recorded};
+use crate::storage::types::Instant;
+
+/// Against what rows are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Against {
+    /// What today's rules make of the legacy database, and what the ledger says.
+    Source,
+    /// What the ledger says alone: the legacy database is not read.
+    Ledger,
+}
+
+impl Against {
+    /// As the ledger notes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Ledger => "ledger",
+        }
+    }
+}
+
+/// Verifies steps, and hands on each row that does not stand as it should.
+///
+/// # Errors
+/// Why it cannot go on.
+pub(crate) fn verify(
+    run: &Running<'_>,
+    steps: &[&dyn AnyStep],
+    against: Against,
+    found: &(dyn Fn(&Difference) + Sync),
+) -> Result<Verified, RunError> {
+    let mut planned: Vec<(&dyn AnyStep, StepPlan)> = Vec::new();
+    for step in steps {
+        let plan = plan::load(&mut *run.databases.target.get()?, step.name())?;
+        planned.extend(plan.map(|plan| (*step, plan)));
+    }
+    let told = Mutex::default();
+    let found = |difference: &Difference| {
+        if let Some(row @ RowName::Key(_)) = &difference.row {
+            let mut told: MutexGuard<'_, FxHashSet<(String, RowName)>> = told.lock().unwrap_or_else(PoisonError::into_inner);
+            // A row without an id may have been looked at with its chunk.
+            if !told.insert((difference.table.clone(), row.clone())) {
+                return false;
+            }
+        }
+        found(difference);
+        true
+    };
+    let mut verifying = Verifying { run, found: &found, sums: Sums::default() };
+    let is_judged = |plan: &StepPlan| against == Against::Source && plan.done;
+    let judged: Vec<&dyn AnyStep> =
+        planned.iter().filter(|(_, plan)| is_judged(plan)).map(|(step, _)| *step).collect();
+    let mut behind = Vec::new();
+    if against == Against::Source {
+        let states: Vec<_> = judged.iter().map(|step| catch_up::differences(run, *step)).collect::<Result<_, _>>()?;
+        catch_up::lay_over(run, &judged, &states)?;
+        behind = states.iter().map(catch_up::State::behind).collect();
+    }
+    let mut verified = Vec::new();
+    let mut behind = behind.into_iter();
+    let first = ahead(run, &judged, |step, Ready { prepared, plan, .. }| {
+        let one = verifying.step(step, &plan, Some(&*prepared))?;
+        Ok(one.map(|one| StepVerified { behind: behind.next().unwrap_or_default(), ..one }))
+    })?;
+    let Some(first) = first else { return Ok(stopped()) };
+    verified.extend(first);
+    for (step, plan) in planned.iter().filter(|(_, plan)| !is_judged(plan)) {
+        let Some(one) = verifying.step(*step, plan, None)? else { return Ok(stopped()) };
+        verified.push(one);
+    }
+    let place = |one: &StepVerified| steps.iter().position(|step| step.name() == one.step);
+    verified.sort_by_key(place);
+    verifying.others(&planned.iter().map(|(step, _)| *step).collect::<Vec<_>>(), &mut verified)?;
+    let findings = structure::look(run, &planned.iter().map(|(step, plan)| (*step, plan.done)).collect::<Vec<_>>())?;
+    let verified = Verified { complete: true, steps: verified, money: verifying.sums.told(), findings };
+    note(&mut *run.databases.target.get()?, &verified)?;
+    Ok(verified)
+}
+
+/// It was asked to stop: what was found until then was handed on.
+fn stopped() -> Verified {
+    Verified { complete: false, steps: Vec::new(), money: Vec::new(), findings: Vec::new() }
+}
+
+/// Notes in the ledger what was verified.
+fn note(db: &mut Db, verified: &Verified) -> Result<(), LedgerError> {
+    let (now, generation) = (Instant::now(), generations::current(db)?.map_or(plan::FIRST, |current| current.n));
+    let noted = verified.steps.iter().map(|step| Verification {
+        step: step.step.to_owned(),
+        verified_at: now,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        generation,
+        against: step.judged.map_or(Against::Ledger, |_| Against::Source).as_str().to_owned(),
+        rows: step.rows,
+        equal: step.equal,
+        changed: step.tally.of(Verdict::Changed),
+        removed: step.tally.of(Verdict::Removed),
+        added: step.tally.of(Verdict::Added),
+        stale: step.tally.those(Verdict::is_stale),
+        unexpected: step.tally.of(Verdict::Unexpected),
+        defects: step.tally.of(Verdict::Defect),
+        unexplained: step.tally.of(Verdict::Unexplained),
+    });
+    verifications::note(db, noted)
+}
+
+struct Verifying<'a> {
+    run: &'a Running<'a>,
+    /// Hands on a row; not where that was done.
+    found: &'a (dyn Fn(&Difference) -> bool + Sync),
+    sums: Sums,
+}
+
+impl Verifying<'_> {
+    /// Looks at every chunk of a step; `prepared`: and judges it. None: the run was asked to stop.
+    fn step(
+        &mut self,
+        step: &dyn AnyStep,
+        plan: &StepPlan,
+        prepared: Option<&dyn PreparedStep>,
+    ) -> Result<Option<StepVerified>, RunError> {
+        let (run, name, target) = (self.run, step.name(), &self.run.databases.target);
+        let sheets = Sheet::all(&mut *target.get()?, step)?;
+        let cluster = imprints::cluster(&mut *target.get()?).map_err(LedgerError::from)?;
+        let looking = Looking { sheets: &sheets, plan, step: name, target: step.target_table(), cluster };
+        let (mut chunks, open) = (recorded::chunks(&mut *target.get()?, name)?, recorded::open(&mut *target.get()?, name)?);
+        let done = open.is_empty();
+        chunks.extend(open);
+        let looks = Looks { run, step, looking: &looking, prepared, found: self.found };
+        let in_hand = AtomicUsize::new(0);
+        let first = each(run, &chunks, &|chunk| looks.first(*chunk, &in_hand))?;
+        let Some(Looked { read, waiting, rows, sums, suspects, mut told }) = first else { return Ok(None) };
+        let Some(again) = each(run, &suspects, &|suspects| looks.again(suspects))? else { return Ok(None) };
+        told += again;
+        self.sums += sums;
+        self.sums += told.sums;
+        let equal = rows.saturating_sub(told.differing);
+        run.reporter.event(&Event::Verified { step: name, rows, equal });
+        let judged = prepared.map(|_| read);
+        Ok(Some(StepVerified { step: name, judged, rows, equal, tally: told.tally, waiting, behind: (0, 0), done }))
+    }
+
+    /// Looks at what was done to rows that no chunk has written.
+    fn others(&mut self, steps: &[&dyn AnyStep], verified: &mut [StepVerified]) -> Result<(), RunError> {
+        for difference in others::look(self.run, steps)? {
+            let step = verified.iter_mut().find(|step| step.step == difference.step);
+            if let Some(step) = step.filter(|_| (self.found)(&difference)) {
+                step.tally.add(difference.verdict);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// So many rows that need another look are kept in memory at the most: what comes then is looked at again at once.
+const MANY: usize = 200_000;
+
+/// How often a chunk is looked at that a run closes anew meanwhile.
+const TRIES: usize = 5;
+
+/// Looks at the chunks of a step.
+struct Looks<'a> {
+    run: &'a Running<'a>,
+    step: &'a dyn AnyStep,
+    looking: &'a Looking<'a>,
+    prepared: Option<&'a dyn PreparedStep>,
+    /// Hands on a row; not where that was done.
+    found: &'a (dyn Fn(&Difference) -> bool + Sync),
+}
+
+impl Looks<'_> {
+    /// The first look at a chunk, and the second one where too many rows wait for it.
+    fn first(&self, chunk: (i64, Span), in_hand: &AtomicUsize) -> Result<Looked, RunError> {
+        let mut looked = self.look(chunk)?;
+        let more: usize = looked.suspects.iter().map(Suspects::rows).sum();
+        if in_hand.fetch_add(more, Ordering::Relaxed) + more > MANY {
+            for suspects in std::mem::take(&mut looked.suspects) {
+                looked.told += self.again(&suspects)?;
+            }
+        }
+        Ok(looked)
+    }
+
+    /// Looks at a chunk, ledger and rows in one state of the target.
+    fn look(&self, chunk: (i64, Span)) -> Result<Looked, RunError> {
+        let Self { run, step, looking, .. } = self;
+        let Some(prepared) = self.prepared else {
+            return run.patiently(step.name(), || {
+                Ok(run.databases.target.get()?.snapshot(|db| looking.look(db, chunk, Stale::default()))?)
+            });
+        };
+        Chunks { run, step: *step, prepared, chunks: &[] }.judge(chunk, &|judged, _| {
+            run.databases.target.get()?.snapshot(|db| {
+                let stale = judged.stale(db, chunk.0)?;
+                Ok(looking.look(db, chunk, stale)?)
+            })
+        })
+    }
+
+    /// The second look at rows of a chunk: what differs still is handed on.
+    fn again(&self, suspects: &Suspects) -> Result<Told, RunError> {
+        let (target, mut anew) = (&self.run.databases.target, None);
+        for _ in 0..TRIES {
+            let suspects = anew.as_ref().unwrap_or(suspects);
+            let found = self.run.patiently(self.step.name(), || {
+                Ok(target.get()?.snapshot(|db| self.looking.again(db, suspects))?)
+            })?;
+            if let Some(found) = found {
+                found.differences.iter().for_each(|difference| {
+                    (self.found)(difference);
+                });
+                return Ok(found.told());
+            }
+            match self.look(suspects.chunk)?.suspects.pop() {
+                Some(other) => anew = Some(other),
+                None => return Ok(Told::default()),
+            }
+        }
+        // It is being closed again and again: the next verification tells.
+        Ok(Told::default())
+    }
+}
