@@ -50,9 +50,9 @@ pub(crate) struct Part<'a> {
     pub(crate) variables: &'a [(&'a str, &'a str)],
 }
 
-/// What it says of a catch-up.
+/// What it says of a command that goes through every row again.
 #[derive(Deserialize)]
-struct CaughtUp {
+struct Through {
     complete: bool,
 }
 
@@ -100,15 +100,15 @@ impl Replant {
         Ok(Ran { measure: measure.scaled_to(measure.rows), paces })
     }
 
-    /// Catches up on a migrated platform. Rows: all that are judged.
-    pub(crate) fn catch_up(
+    /// Has a command go through every row of a migrated platform again. Rows: all legacy rows.
+    pub(crate) fn through(
         &self,
         stage: &mut Stage,
         on: &Database,
-        variables: &[(&str, &str)],
+        (name, variables): (&str, &[(&str, &str)]),
         stop: &Stop,
     ) -> Result<Measure, BenchError> {
-        let (mut measure, account): (_, CaughtUp) = self.call(stage, on, ("catch-up", &[]), variables, stop)?;
+        let (mut measure, account): (_, Through) = self.call(stage, on, (name, &[]), variables, stop)?;
         if !account.complete {
             return Err(BenchError::Stopped);
         }

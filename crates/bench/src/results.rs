@@ -24,6 +24,8 @@ pub enum Way {
     ReplantByRow,
     /// After that, a catch-up with a state that brings nothing new, with foreign keys checked by row.
     CatchUp,
+    /// After that, a verification of every row.
+    Verify,
     /// Another build of Replant, all steps in one process.
     Beside,
     /// Replant, each step in a process of its own.
@@ -42,7 +44,7 @@ pub enum Way {
 
 impl Way {
     /// Every way, in the order in which they are told.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Naive,
         Self::NaivePer1000,
         Self::Cached,
@@ -50,6 +52,7 @@ impl Way {
         Self::Beside,
         Self::ReplantByRow,
         Self::CatchUp,
+        Self::Verify,
         Self::ReplantSteps,
         Self::ReplantOffline,
         Self::Limit,
@@ -67,6 +70,7 @@ impl Way {
             Self::Replant => "Replant",
             Self::ReplantByRow => "Replant, foreign keys by row",
             Self::CatchUp => "Replant, a catch-up with nothing new",
+            Self::Verify => "Replant, a verification of every row",
             Self::Beside => "another build of Replant",
             Self::ReplantSteps => "Replant, a process a step",
             Self::ReplantOffline => "Replant, offline",
@@ -83,7 +87,7 @@ impl Way {
             Self::Naive | Self::NaivePer1000 => 'a',
             Self::Cached => 'b',
             Self::Replant | Self::ReplantByRow | Self::ReplantSteps | Self::ReplantOffline => 'c',
-            Self::CatchUp | Self::Beside => 'c',
+            Self::CatchUp | Self::Verify | Self::Beside => 'c',
             Self::Limit => 'd',
             Self::Reading | Self::ReadingParallel => 'e',
             Self::Pgloader => 'f',
@@ -108,6 +112,8 @@ pub struct Ratios {
     pub beside: Option<f64>,
     /// The time of a catch-up with nothing new by that of the migration with foreign keys checked by row.
     pub catch_up: Option<f64>,
+    /// The time of a verification by the same.
+    pub verify: Option<f64>,
     /// Replant offline as Replant live.
     pub offline: Option<f64>,
     /// Replant offline as a bare copy by pgloader.
@@ -126,6 +132,7 @@ impl Ratios {
             by_row: ratio(replant, Way::ReplantByRow),
             beside: ratio(replant, Way::Beside),
             catch_up: ratio(Way::ReplantByRow, Way::CatchUp),
+            verify: ratio(Way::ReplantByRow, Way::Verify),
             offline: ratio(Way::ReplantOffline, replant),
             pgloader: ratio(Way::ReplantOffline, Way::Pgloader),
         }

@@ -147,7 +147,7 @@ impl Bench<'_> {
             self.reading(stage, figures)?;
         }
         let written = [Way::Naive, Way::NaivePer1000, Way::Cached, Way::Limit, Way::Replant, Way::ReplantSteps];
-        let further = [Way::ReplantOffline, Way::ReplantByRow, Way::CatchUp, Way::Beside];
+        let further = [Way::ReplantOffline, Way::ReplantByRow, Way::CatchUp, Way::Verify, Way::Beside];
         if !self.wants(&written) && !self.wants(&further) {
             return Ok(());
         }
@@ -155,7 +155,7 @@ impl Bench<'_> {
         if self.wants(&[Way::Beside]) {
             self.whole(stage, figures, Way::Beside)?;
         }
-        if self.wants(&[Way::ReplantByRow, Way::CatchUp]) {
+        if self.wants(&[Way::ReplantByRow, Way::CatchUp, Way::Verify]) {
             let (_, by_row) = self.whole(stage, figures, Way::ReplantByRow)?;
             live.same_as(stage, "the platform whose foreign keys were checked by row", &by_row)?;
         }
@@ -211,10 +211,13 @@ impl Bench<'_> {
         let Ran { measure, paces } = replant.run(stage, &database, Part { only: None, variables }, self.stop)?;
         figures.whole(way, measure);
         figures.ledger.insert(way, finished::ledger(&database)?);
-        if way == Way::ReplantByRow && self.wants(&[Way::CatchUp]) {
-            (self.tell)(Way::CatchUp.about());
-            stage.meter.settled()?;
-            figures.whole(Way::CatchUp, self.replant.catch_up(stage, &database, variables, self.stop)?);
+        for (through, name) in [(Way::CatchUp, "catch-up"), (Way::Verify, "verify")] {
+            if way == Way::ReplantByRow && self.wants(&[through]) {
+                (self.tell)(through.about());
+                stage.meter.settled()?;
+                let measure = self.replant.through(stage, &database, (name, variables), self.stop)?;
+                figures.whole(through, measure);
+            }
         }
         for (step, pace) in paces {
             figures.paces.entry((step, way)).or_default().push(pace as f64);

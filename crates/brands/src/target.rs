@@ -49,7 +49,8 @@ impl NewBrand {
     }
 }
 
-replant_core::insert!(NewBrand => brands, money = NewBrand::price, together = [[currency, price_per_tree_minor]]);
+replant_core::insert!(NewBrand => brands, money = NewBrand::price, together = [[currency, price_per_tree_minor]],
+    fixed = [account_id]);
 
 /// An account that has a brand: its kind becomes `brand`, whoever opened it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

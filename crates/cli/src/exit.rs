@@ -22,11 +22,24 @@ pub enum Exit {
     Held = 5,
     /// Stopped on request.
     Stopped = 6,
+    /// A verification has found what nothing explains.
+    Defects = 7,
+    /// A verification has found rows that a replay or a catch-up would write anew.
+    Stale = 8,
 }
 
 impl Exit {
-    const ALL: [Self; 7] =
-        [Self::Done, Self::Failed, Self::Usage, Self::Refused, Self::Unavailable, Self::Held, Self::Stopped];
+    const ALL: [Self; 9] = [
+        Self::Done,
+        Self::Failed,
+        Self::Usage,
+        Self::Refused,
+        Self::Unavailable,
+        Self::Held,
+        Self::Stopped,
+        Self::Defects,
+        Self::Stale,
+    ];
 
     pub(crate) fn code(self) -> u8 {
         self as u8
@@ -41,6 +54,8 @@ impl Exit {
             Self::Unavailable => "a database cannot be reached or has no room: the same command goes on later",
             Self::Held => "another run holds the target",
             Self::Stopped => "stopped on request: the same command goes on",
+            Self::Defects => "verified: something is not as it was written, and nothing explains it",
+            Self::Stale => "verified: a replay or a catch-up is due, and nothing else is wrong",
         }
     }
 
@@ -79,7 +94,7 @@ mod tests {
     #[test]
     fn codes_are_those_that_scripts_rely_on() {
         let codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
         for (kind, code) in
             [(Kind::Failed, 1), (Kind::Usage, 2), (Kind::Refused, 3), (Kind::Unavailable, 4), (Kind::Held, 5)]
         {

@@ -266,6 +266,9 @@ impl Reporter for Progress {
             Event::Looked { step, rows, changed } => {
                 info!(step, "has judged {} rows: {} come out otherwise", grouped(*rows), grouped(*changed));
             }
+            Event::Verified { step, rows, equal } => {
+                info!(step, "has verified {} rows: {} stand as they should", grouped(*rows), grouped(*equal));
+            }
             Event::SourceMoves { step, absent } => warn!(
                 step,
                 absent,

@@ -48,7 +48,8 @@ impl NewCreditEntry {
 }
 
 replant_core::insert!(NewCreditEntry => credit_entries, money = NewCreditEntry::delta, order = |row| row.account_id,
-    together = [[delta_minor, currency]]);
+    together = [[delta_minor, currency]],
+    fixed = [account_id, currency, delta_minor, reason, occurred_at], summed = [delta_minor, currency, account_id]);
 
 replant_core::rows! {
     /// What a chunk of credit entries writes.

@@ -43,7 +43,8 @@ fn day<S: Serializer>(day: &jiff_diesel::Date, serializer: S) -> Result<S::Ok, S
 }
 
 replant_core::insert!(NewCharge => cross_charges, money = NewCharge::total,
-    together = [[trees, unit_price_minor, total_minor, currency], [brand_id, period, cost_centre]]);
+    together = [[trees, unit_price_minor, total_minor, currency], [brand_id, period, cost_centre]],
+    fixed = [brand_id, period, trees, unit_price_minor, total_minor, currency], summed = [total_minor, currency, brand_id]);
 
 replant_core::rows! {
     /// What a chunk of cross-charges writes.

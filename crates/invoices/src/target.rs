@@ -55,7 +55,8 @@ fn optional_day<S: Serializer>(day: &Option<jiff_diesel::Date>, serializer: S) -
     day.map(jiff_diesel::Date::to_jiff).serialize(serializer)
 }
 
-replant_core::insert!(NewInvoice => invoices, money = NewInvoice::total, together = [[total_minor, currency], [issued_on, due_on]]);
+replant_core::insert!(NewInvoice => invoices, money = NewInvoice::total, together = [[total_minor, currency], [issued_on, due_on]],
+    fixed = [account_id, number, total_minor, currency, issued_on], summed = [total_minor, currency, account_id]);
 
 replant_core::rows! {
     /// What a chunk of invoices writes.

@@ -18,7 +18,7 @@ pub struct NewAllocation {
     pub amount_minor: i64,
 }
 
-replant_core::insert!(NewAllocation => payment_allocations);
+replant_core::insert!(NewAllocation => payment_allocations, fixed = [payment_id, invoice_id, amount_minor]);
 
 impl NewAllocation {
     /// A share of a payment.

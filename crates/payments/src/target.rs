@@ -86,7 +86,9 @@ replant_core::insert!(
     NewPayment => payments,
     money = NewPayment::carried,
     order = |row| row.account_id,
-    together = [[amount_minor, currency], [gateway, gateway_ref]]
+    together = [[amount_minor, currency], [gateway, gateway_ref]],
+    fixed = [account_id, method, amount_minor, currency, gateway, gateway_ref, subscription_id, paid_at],
+    summed = [amount_minor, currency, account_id]
 );
 
 /// A row of `refunds`.
@@ -121,7 +123,7 @@ impl NewRefund {
     }
 }
 
-replant_core::insert!(NewRefund => refunds, money = NewRefund::carried);
+replant_core::insert!(NewRefund => refunds, money = NewRefund::carried, fixed = [payment_id, amount_minor, refunded_at]);
 
 replant_core::rows! {
     /// What a chunk of payments writes.

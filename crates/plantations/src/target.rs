@@ -74,7 +74,9 @@ impl NewPlanting {
 }
 
 replant_core::insert!(NewPlanting => plantings, money = NewPlanting::cost, order = |row| row.account_id,
-    together = [[cost_minor, currency]]);
+    together = [[cost_minor, currency]],
+    fixed = [account_id, brand_id, project_id, payment_id, kind, cost_minor, currency, planted_at],
+    summed = [cost_minor, currency, account_id]);
 
 replant_core::rows! {
     /// What a chunk of plantations writes.

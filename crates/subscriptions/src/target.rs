@@ -68,7 +68,8 @@ impl NewSubscription {
 }
 
 replant_core::insert!(NewSubscription => subscriptions, money = NewSubscription::amount, order = |row| row.account_id,
-    together = [[amount_minor, currency], [status, account_id, plan, started_at, cancelled_at]]);
+    together = [[amount_minor, currency], [status, account_id, plan, started_at, cancelled_at]],
+    fixed = [account_id, started_at], summed = [amount_minor, currency, account_id]);
 
 replant_core::rows! {
     /// What a chunk of subscriptions writes.

@@ -44,7 +44,8 @@ pub struct Account {
     pub updated_at: Instant,
 }
 
-replant_core::insert!(Account => accounts, together = [[status, merged_into]], secret = [password_hash]);
+replant_core::insert!(Account => accounts, together = [[status, merged_into]], secret = [password_hash], fixed = [created_at],
+    successor = merged_into);
 
 /// A further address of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Insertable, Serialize)]

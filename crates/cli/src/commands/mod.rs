@@ -12,6 +12,7 @@ mod quarantine;
 mod status;
 mod trace;
 mod trial;
+mod verify;
 mod work;
 
 use crate::app::App;
@@ -28,6 +29,7 @@ pub(crate) fn of(app: &App) -> Vec<AnyCommand> {
         command::<catch_up::CatchUp>(),
         command::<conflicts::Conflicts>(),
         command::<status::Status>(),
+        command::<verify::Verify>(),
         command::<constraints::Constraints>(),
         command::<quarantine::Quarantine>(),
         command::<trace::Trace>(),

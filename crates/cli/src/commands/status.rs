@@ -8,6 +8,7 @@ use replant_core::db::{Db, Role};
 use replant_core::ledger::generations::{self, Generation};
 use replant_core::ledger::owner::Owner;
 use replant_core::ledger::status::{CodeCount, RunStatus, StepStatus};
+use replant_core::ledger::verifications::{self, Verification};
 use replant_core::ledger::{alive, conflicts};
 use replant_core::{Instant, ledger};
 use serde::Serialize;
@@ -81,6 +82,8 @@ struct State {
     generations: Vec<Generation>,
     /// Rows of which customers keep something that the legacy database says otherwise.
     conflicts: u64,
+    /// How each step was verified last.
+    verified: Vec<Verification>,
     codes: Vec<CodeCount>,
     /// Where the money went, by table and currency, if it was asked for. In exact minor units.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -143,6 +146,9 @@ impl State {
         self.codes = ledger::status::codes(db)?;
         self.generations = generations::all(db)?;
         self.conflicts = conflicts::count(db)?;
+        if verifications::known(db)? {
+            self.verified = verifications::last(db)?;
+        }
         self.missing = missing(db)?;
         Ok(())
     }
@@ -214,6 +220,7 @@ impl State {
         if let Some(at) = last_commit {
             lines.push(format!("Last commit: {}.", second(at)));
         }
+        lines.extend(self.verified_text());
         lines.extend(self.dead_text());
         match self.workers.as_slice() {
             [] if *complete => {}
@@ -246,6 +253,21 @@ impl State {
         }
         let conflicts = noted(self.conflicts, &self.environment).map(|noted| format!("\n{noted}")).unwrap_or_default();
         format!("{}{conflicts}", render(table, 0..0))
+    }
+
+    /// When every step was verified last, and what was wrong.
+    fn verified_text(&self) -> Option<String> {
+        let oldest = self.verified.iter().map(|one| one.verified_at).min()?;
+        let (rows, defects, stale) = self.verified.iter().fold((0, 0, 0), |(rows, defects, stale), one| {
+            (rows + one.rows, defects + one.defects + one.unexpected + one.unexplained, stale + one.stale)
+        });
+        let never = self.steps.iter().filter(|step| !self.verified.iter().any(|one| one.step == step.step)).count();
+        let never = if never > 0 { format!("; {never} steps never") } else { String::new() };
+        let found = match (defects, stale) {
+            (0, 0) => "all as they should be".to_owned(),
+            (defects, stale) => format!("{} that nothing explains, {} stale", grouped(defects), grouped(stale)),
+        };
+        Some(format!("Verified last: {}, {} rows, {found}{never}.", second(&oldest), grouped(rows)))
     }
 
     fn dead_text(&self) -> Option<String> {

@@ -131,9 +131,8 @@ fn pass_over(
 fn rejudge(chunks: &Chunks<'_>) -> Result<Option<Rejudged>, RunError> {
     let Chunks { run, step, .. } = chunks;
     chunks.each(&|chunk| {
-        let commit = |judged: &dyn ReadyChunk, started| {
-            judged.commit_again(&mut *run.databases.target.get()?, chunk.0, started)
-        };
+        let commit =
+            |judged: &dyn ReadyChunk, started| judged.commit_again(&mut *run.databases.target.get()?, chunk.0, started);
         let done = chunks.judge(chunk, &commit)?;
         run.reporter.event(&Event::ChunkRejudged { step: step.name(), chunk: chunk.0, done });
         Ok(done)
@@ -159,9 +158,8 @@ pub(crate) struct Looked {
 pub(crate) fn look(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<Option<Vec<Looked>>, RunError> {
     ahead(run, steps, |step, Ready { prepared, plan, chunks }| {
         let (rows, all) = (plan.keys.len(), Chunks { run, step, prepared: &*prepared, chunks: &chunks });
-        let look = |chunk: (i64, Span)| {
-            all.judge(chunk, &|judged, _| judged.look(&mut *run.databases.target.get()?, chunk.0))
-        };
+        let look =
+            |chunk: (i64, Span)| all.judge(chunk, &|judged, _| judged.look(&mut *run.databases.target.get()?, chunk.0));
         let Some(chunk::Looked { changed, chunks: anew, waiting }) = all.each(&look)? else { return Ok(None) };
         run.reporter.event(&Event::Looked { step: step.name(), rows, changed });
         let waiting = chunks.into_iter().filter(|(chunk, _)| waiting.contains(chunk)).collect();

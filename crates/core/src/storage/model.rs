@@ -49,6 +49,11 @@ pub struct Model {
 }
 
 impl Model {
+    /// That of a table of which nothing else is known.
+    pub(crate) fn plain(shape: TableShape) -> Self {
+        Self { shape, together: &[], secret: &[], fixed: &[], successor: None, summed: None }
+    }
+
     /// That of a type.
     pub(crate) fn of<T: Insert>() -> Self {
         Self {

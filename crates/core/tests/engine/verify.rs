@@ -33,7 +33,10 @@ fn lines(found: &[Difference]) -> Vec<String> {
         Some(RowName::Key(key)) => key.clone(),
         None => "-".to_owned(),
     };
-    found.iter().map(|one| format!("{} {} {} {}", one.verdict.as_str(), one.table, row(&one.row), one.columns.join(","))).collect()
+    found
+        .iter()
+        .map(|one| format!("{} {} {} {}", one.verdict.as_str(), one.table, row(&one.row), one.columns.join(",")))
+        .collect()
 }
 
 fn id(target: &Target, sql: &str) -> String {
@@ -69,10 +72,22 @@ const DONE: &[(&str, &str)] = &[
     ("UPDATE items SET qty = 70 WHERE name = 'thing 1'", "changed_since items {thing 1} qty"),
     ("UPDATE items SET name = 'thing tw' WHERE name = 'thing 2'", "changed_since items {thing tw} name"),
     ("UPDATE labels SET weight = 9", ""),
-    ("DELETE FROM labels WHERE label = 'b' AND item_id = (SELECT id FROM items WHERE name = 'thing 7')", "removed_since labels {\"item_id\":{thing 7},\"label\":\"b\"} "),
-    ("INSERT INTO labels (item_id, label) SELECT id, 'by hand' FROM items WHERE name = 'thing 8'", "added_since labels {\"item_id\":{thing 8},\"label\":\"by hand\"} "),
-    ("UPDATE parts SET amount_minor = amount_minor + 1 WHERE id = (SELECT min(id) FROM parts)", "unexpected parts {first part} amount_minor"),
-    ("UPDATE items SET parent_id = (SELECT id FROM items WHERE name = 'thing 4') WHERE name = 'thing 13'", "unexpected items {thing 13} parent_id"),
+    (
+        "DELETE FROM labels WHERE label = 'b' AND item_id = (SELECT id FROM items WHERE name = 'thing 7')",
+        "removed_since labels {\"item_id\":{thing 7},\"label\":\"b\"} ",
+    ),
+    (
+        "INSERT INTO labels (item_id, label) SELECT id, 'by hand' FROM items WHERE name = 'thing 8'",
+        "added_since labels {\"item_id\":{thing 8},\"label\":\"by hand\"} ",
+    ),
+    (
+        "UPDATE parts SET amount_minor = amount_minor + 1 WHERE id = (SELECT min(id) FROM parts)",
+        "unexpected parts {first part} amount_minor",
+    ),
+    (
+        "UPDATE items SET parent_id = (SELECT id FROM items WHERE name = 'thing 4') WHERE name = 'thing 13'",
+        "unexpected items {thing 13} parent_id",
+    ),
     ("DELETE FROM items WHERE name = 'other native'", ""),
 ];
 
@@ -157,7 +172,8 @@ fn verify_later(world: &World, target: &Target) -> (Verified, Vec<Difference>) {
 #[test]
 fn a_defect_of_writing_is_told_from_what_a_customer_did() {
     on_both(|fresh| {
-        let rows: String = (1..=20).map(|id| thing(id, &format!("thing {id}"), "1", if id % 5 == 0 { "lie" } else { "" })).collect();
+        let rows: String =
+            (1..=20).map(|id| thing(id, &format!("thing {id}"), "1", if id % 5 == 0 { "lie" } else { "" })).collect();
         let (world, target) = (World::new(&rows), fresh());
         world.complete(&target, chunks_of(13));
         site(&target.url, "UPDATE items SET qty = 4 WHERE name = 'thing 5'");
@@ -212,7 +228,10 @@ fn a_restored_dump_knows_no_transaction_of_ours() {
     let world = World::new(&ordinary(40));
     world.complete(&target, chunks_of(13));
     // As a restored server has it: other rows, and the ledger's numbers of transactions that are long gone.
-    site(&target.url, "UPDATE items SET qty = qty; UPDATE parts SET currency = currency; UPDATE labels SET label = label");
+    site(
+        &target.url,
+        "UPDATE items SET qty = qty; UPDATE parts SET currency = currency; UPDATE labels SET label = label",
+    );
     site(&target.url, "UPDATE items SET qty = 5 WHERE name = 'thing 1'");
     let (verified, found) = verify(&world, &target, Against::Source);
     assert_eq!(found.len(), 1, "{found:?}");
@@ -233,7 +252,11 @@ fn constraints_and_sequences_that_do_not_hold_are_named() {
     let (verified, found) = verify(&world, &target, Against::Source);
     assert_eq!(found.iter().map(|one| one.verdict).collect::<Vec<_>>(), [Verdict::Unexpected]);
     let said: Vec<String> = verified.findings.iter().map(ToString::to_string).collect();
-    for part in ["parts_item_id_fkey` of `parts` is not validated", "the sequence of `items.id` stands at", "items_name_key` of `items`, which was there"] {
+    for part in [
+        "parts_item_id_fkey` of `parts` is not validated",
+        "the sequence of `items.id` stands at",
+        "items_name_key` of `items`, which was there",
+    ] {
         assert!(said.iter().any(|line| line.contains(part)), "{part}: {said:?}");
     }
     assert!(verified.has_alarms());

@@ -31,6 +31,7 @@ What is measured, by word or letter:
   replant  c  Replant: all steps in one process, and each step in one of its own
   by-row      Replant with foreign keys checked by row
   catch-up    after that, a catch-up with a state that brings nothing new
+  verify      after that, a verification of every row
   offline     Replant into a platform that is not live
   limit    d  the rows that Replant added, by plain \\copy
   reading  e  the legacy tables read, and nothing written
@@ -92,6 +93,7 @@ enum Measured {
     Replant,
     ByRow,
     CatchUp,
+    Verify,
     Offline,
     #[value(alias = "d")]
     Limit,
@@ -201,6 +203,7 @@ fn ways(only: &[Measured]) -> BTreeSet<Way> {
         of(Measured::Replant, &[Way::Replant, Way::ReplantSteps]),
         of(Measured::ByRow, &[Way::ReplantByRow]),
         of(Measured::CatchUp, &[Way::ReplantByRow, Way::CatchUp]),
+        of(Measured::Verify, &[Way::ReplantByRow, Way::Verify]),
         of(Measured::Offline, &[Way::ReplantOffline]),
         of(Measured::Limit, &[Way::Limit]),
         of(Measured::Pgloader, &[Way::Pgloader]),

@@ -94,6 +94,7 @@ fn paces(results: &Results) -> String {
         Way::Replant => "c",
         Way::ReplantByRow => "c by row",
         Way::CatchUp => "c catch-up",
+        Way::Verify => "c verify",
         Way::Beside => "c beside",
         Way::ReplantSteps => "c by step",
         Way::ReplantOffline => "c offline",
@@ -127,6 +128,7 @@ fn ratios(results: &Results) -> String {
         "c/by row",
         "c/beside",
         "catch-up/by row",
+        "verify/by row",
         "offline/live",
         "offline/f",
     ];
@@ -141,6 +143,7 @@ fn ratios(results: &Results) -> String {
             ratios.by_row,
             ratios.beside,
             ratios.catch_up,
+            ratios.verify,
             ratios.offline,
             ratios.pgloader,
         ];

@@ -6,8 +6,8 @@ use rustc_hash::FxHashMap;
 
 use super::ends::Kept;
 use super::error::ChunkError;
-use super::forms::Writer;
 use super::judged::Judged;
+use super::writer::Writer;
 use crate::contract::step::Step;
 use crate::storage::bulk::Settled;
 use crate::storage::db::Db;

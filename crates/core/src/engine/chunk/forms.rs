@@ -11,9 +11,9 @@ use super::error::ChunkError;
 use super::judged::Packing;
 use super::rejudged::Rejudged;
 use super::stale::Stale;
+use super::writer::Writer;
 use crate::storage::db::Db;
 use crate::storage::ledger::claim::Claim;
-use crate::storage::ledger::owner::Owner;
 use crate::words::{Counts, Key, Outcome, Repair};
 
 /// Legacy rows that are taken out, each with the foreign key that refuses what was written for it.
@@ -26,17 +26,6 @@ pub trait ReadRows: Send {
     /// # Errors
     /// The rows are not those that were planned.
     fn transform(self: Box<Self>, packing: Packing) -> Result<Box<dyn ReadyChunk>, ChunkError>;
-}
-
-/// Whoever writes a chunk for the first time.
-#[derive(Debug, Clone, Copy)]
-pub struct Writer<'a> {
-    /// As the ledger knows it.
-    pub owner: &'a Owner,
-    /// Whether the foreign keys of a COPY are checked by sets where they can be.
-    pub by_set: bool,
-    /// Where its transactions are numbered: the server and the database of it.
-    pub cluster: Option<&'a str>,
 }
 
 /// A chunk that only has to be written.

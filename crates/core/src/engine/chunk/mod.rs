@@ -18,13 +18,15 @@ mod rows;
 mod stale;
 mod take_out;
 mod weight;
+mod writer;
 
 pub(crate) use due::Looked;
 pub use error::ChunkError;
-pub(crate) use forms::{Committed, Expelled, ReadRows, ReadyChunk, Writer};
+pub(crate) use forms::{Committed, Expelled, ReadRows, ReadyChunk};
 pub use forms::{Trial, TrialRow};
 pub(crate) use judged::Packing;
 pub use rejudged::Rejudged;
 pub(crate) use rows::ChunkRows;
 pub(crate) use stale::Stale;
 pub(crate) use weight::Weight;
+pub(crate) use writer::Writer;

@@ -46,7 +46,9 @@ impl Row<'_> {
     /// The columns that hold something else than they are to hold, by their places.
     fn others(&self, expected: Option<&Vec<Value>>) -> Vec<usize> {
         match (expected, &self.stands) {
-            (Some(expected), Some(stands)) => (0..stands.len()).filter(|place| stands[*place] != expected[*place]).collect(),
+            (Some(expected), Some(stands)) => {
+                (0..stands.len()).filter(|place| stands[*place] != expected[*place]).collect()
+            }
             _ => Vec::new(),
         }
     }

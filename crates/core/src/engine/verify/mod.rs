@@ -31,6 +31,7 @@ use super::error::RunError;
 use super::event::Event;
 use super::run::Running;
 use super::step::{AnyStep, PreparedStep};
+use crate::contract::inspect::Finding;
 use crate::storage::db::Db;
 use crate::storage::ledger::changes::RowName;
 use crate::storage::ledger::plan::{self, Span, StepPlan};
@@ -75,7 +76,8 @@ pub(crate) fn verify(
     let told = Mutex::default();
     let found = |difference: &Difference| {
         if let Some(row @ RowName::Key(_)) = &difference.row {
-            let mut told: MutexGuard<'_, FxHashSet<(String, RowName)>> = told.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut told: MutexGuard<'_, FxHashSet<(String, RowName)>> =
+                told.lock().unwrap_or_else(PoisonError::into_inner);
             // A row without an id may have been looked at with its chunk.
             if !told.insert((difference.table.clone(), row.clone())) {
                 return false;
@@ -86,8 +88,7 @@ pub(crate) fn verify(
     };
     let mut verifying = Verifying { run, found: &found, sums: Sums::default() };
     let is_judged = |plan: &StepPlan| against == Against::Source && plan.done;
-    let judged: Vec<&dyn AnyStep> =
-        planned.iter().filter(|(_, plan)| is_judged(plan)).map(|(step, _)| *step).collect();
+    let judged: Vec<&dyn AnyStep> = planned.iter().filter(|(_, plan)| is_judged(plan)).map(|(step, _)| *step).collect();
     let mut behind = Vec::new();
     if against == Against::Source {
         let states: Vec<_> = judged.iter().map(|step| catch_up::differences(run, *step)).collect::<Result<_, _>>()?;
@@ -108,8 +109,9 @@ pub(crate) fn verify(
     }
     let place = |one: &StepVerified| steps.iter().position(|step| step.name() == one.step);
     verified.sort_by_key(place);
-    verifying.others(&planned.iter().map(|(step, _)| *step).collect::<Vec<_>>(), &mut verified)?;
-    let findings = structure::look(run, &planned.iter().map(|(step, plan)| (*step, plan.done)).collect::<Vec<_>>())?;
+    let all: Vec<(&dyn AnyStep, bool)> = planned.iter().map(|(step, plan)| (*step, plan.done)).collect();
+    let mut findings = verifying.others(&all.iter().map(|(step, _)| *step).collect::<Vec<_>>(), &mut verified)?;
+    findings.extend(structure::look(run, &all)?);
     let verified = Verified { complete: true, steps: verified, money: verifying.sums.told(), findings };
     note(&mut *run.databases.target.get()?, &verified)?;
     Ok(verified)
@@ -161,7 +163,8 @@ impl Verifying<'_> {
         let sheets = Sheet::all(&mut *target.get()?, step)?;
         let cluster = imprints::cluster(&mut *target.get()?).map_err(LedgerError::from)?;
         let looking = Looking { sheets: &sheets, plan, step: name, target: step.target_table(), cluster };
-        let (mut chunks, open) = (recorded::chunks(&mut *target.get()?, name)?, recorded::open(&mut *target.get()?, name)?);
+        let (mut chunks, open) =
+            (recorded::chunks(&mut *target.get()?, name)?, recorded::open(&mut *target.get()?, name)?);
         let done = open.is_empty();
         chunks.extend(open);
         let looks = Looks { run, step, looking: &looking, prepared, found: self.found };
@@ -179,14 +182,15 @@ impl Verifying<'_> {
     }
 
     /// Looks at what was done to rows that no chunk has written.
-    fn others(&mut self, steps: &[&dyn AnyStep], verified: &mut [StepVerified]) -> Result<(), RunError> {
-        for difference in others::look(self.run, steps)? {
+    fn others(&mut self, steps: &[&dyn AnyStep], verified: &mut [StepVerified]) -> Result<Vec<Finding>, RunError> {
+        let (differences, findings) = others::look(self.run, steps)?;
+        for difference in differences {
             let step = verified.iter_mut().find(|step| step.step == difference.step);
             if let Some(step) = step.filter(|_| (self.found)(&difference)) {
                 step.tally.add(difference.verdict);
             }
         }
-        Ok(())
+        Ok(findings)
     }
 }
 
@@ -240,9 +244,9 @@ impl Looks<'_> {
         let (target, mut anew) = (&self.run.databases.target, None);
         for _ in 0..TRIES {
             let suspects = anew.as_ref().unwrap_or(suspects);
-            let found = self.run.patiently(self.step.name(), || {
-                Ok(target.get()?.snapshot(|db| self.looking.again(db, suspects))?)
-            })?;
+            let found = self
+                .run
+                .patiently(self.step.name(), || Ok(target.get()?.snapshot(|db| self.looking.again(db, suspects))?))?;
             if let Some(found) = found {
                 found.differences.iter().for_each(|difference| {
                     (self.found)(difference);

@@ -6,10 +6,11 @@ use rustc_hash::FxHashSet;
 use super::again::is_unexpected;
 use super::verdict::{Difference, Verdict};
 use super::written::{Kept, Sheet};
+use crate::contract::inspect::Finding;
 use crate::engine::error::RunError;
 use crate::engine::run::Running;
 use crate::engine::step::AnyStep;
-use crate::storage::db::Db;
+use crate::storage::db::{Db, Role};
 use crate::storage::fields::Field;
 use crate::storage::imprint::{Columns, Lock, Reading, Value};
 use crate::storage::ledger::changes::{self, Known, RowName};
@@ -19,16 +20,23 @@ use crate::storage::ledger::{Attempt, LedgerError};
 /// Rows that are asked for at once.
 const PAGE: i64 = 1_000;
 
-/// Looks at what the steps have changed, or added when they were finished. What differs is looked at twice.
+/// Looks at what the steps have changed, or added when they were finished. Returns what differs, and the tables of which nobody knows
+/// the columns.
 ///
 /// # Errors
 /// A database fails, or a change cannot be read back.
-pub(super) fn look(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<Vec<Difference>, RunError> {
+pub(super) fn look(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<(Vec<Difference>, Vec<Finding>), RunError> {
     let mut db = run.databases.target.get()?;
     let (planned, finished) = plan::ours_by_time(&mut db)?;
-    let mut found = Vec::new();
+    let (mut found, mut unknown) = (Vec::new(), Vec::new());
     for table in changes::tables(&mut db)? {
-        let Some(sheet) = Sheet::of(&mut db, run.registry, &table)? else { continue };
+        let Some(sheet) = Sheet::of(&mut db, run.registry, &table)? else {
+            let what = format!(
+                "rows of `{table}` were changed, and no step says what its columns hold: they are not verified"
+            );
+            unknown.push(Finding::note(Role::Target, what));
+            continue;
+        };
         let other = Other { steps, sheet: &sheet, planned: &planned, finished: &finished };
         let mut after = i64::MIN;
         loop {
@@ -47,7 +55,7 @@ pub(super) fn look(run: &Running<'_>, steps: &[&dyn AnyStep]) -> Result<Vec<Diff
         }
         found.extend(db.snapshot(|db| other.unnamed(db))?);
     }
-    Ok(found)
+    Ok((found, unknown))
 }
 
 /// A table of which rows were changed.
@@ -137,7 +145,9 @@ impl Other<'_> {
         for range in self.finished.ranges(table) {
             let held = reading.between(db, (range.first, range.last())).attempt("compared")?;
             let ids = held.values[reading.first_of_key()].iter();
-            let ids = ids.enumerate().filter_map(|(row, id)| if let Field::Integer(id) = id { Some((row, id)) } else { None });
+            let ids = ids
+                .enumerate()
+                .filter_map(|(row, id)| if let Field::Integer(id) = id { Some((row, id)) } else { None });
             let ids: Vec<(usize, i64)> = ids.filter(|(_, id)| self.finished.made(table, *id)).collect();
             let names: Vec<RowName> = ids.iter().map(|(_, id)| RowName::Id(*id)).collect();
             let done = changes::of_rows(db, table, &names)?;

@@ -35,9 +35,11 @@ pub(super) fn look(run: &Running<'_>, steps: &[(&dyn AnyStep, bool)]) -> Result<
     findings.extend(sound::doubles(db, &tables)?.into_iter().map(wrong));
     // What a load has dropped is named as such; anything else may have been the site's own decision.
     let dropped = constraints::list(db)?;
-    let missing = dropped.iter().filter(|one| one.presence != Presence::Restored && tables.contains(&one.table.as_str()));
+    let missing =
+        dropped.iter().filter(|one| one.presence != Presence::Restored && tables.contains(&one.table.as_str()));
     for one in missing.clone() {
-        let what = format!("the {} `{}` of `{}` was dropped for a load, and is not there", one.kind, one.name, one.table);
+        let what =
+            format!("the {} `{}` of `{}` was dropped for a load, and is not there", one.kind, one.name, one.table);
         findings.push(wrong(what).mend(format!("{};", one.definition)));
     }
     for lost in sound::lost(db, &tables)? {
@@ -50,7 +52,9 @@ pub(super) fn look(run: &Running<'_>, steps: &[(&dyn AnyStep, bool)]) -> Result<
         let what = match indexes::look(db, index) {
             Ok(Found::Valid) => continue,
             Ok(Found::Missing) => format!("the unique index `{name}` of `{table}` is not there: `migrate` builds it"),
-            Ok(Found::Invalid) => format!("the unique index `{name}` of `{table}` is not valid: `migrate` builds it anew"),
+            Ok(Found::Invalid) => {
+                format!("the unique index `{name}` of `{table}` is not valid: `migrate` builds it anew")
+            }
             Err(IndexError::Database(error)) => return Err(LedgerError::from(error).into()),
             Err(taken @ IndexError::Taken { .. }) => taken.to_string(),
         };

@@ -40,7 +40,8 @@ impl Sums {
             }
         }
         for (currency, sum) in sums {
-            let (written, stands) = self.by_currency.entry((model.shape.name, currency.trim_end().to_owned())).or_default();
+            let (written, stands) =
+                self.by_currency.entry((model.shape.name, currency.trim_end().to_owned())).or_default();
             *written += sum;
             *stands += sum;
         }

@@ -48,7 +48,8 @@ impl Sheet {
                 continue;
             }
             let key = primary_key(db, table).attempt("read")?;
-            let is_part = |(part, column): &(&str, &str)| *part == table && key.first().is_some_and(|key| key == column);
+            let is_part =
+                |(part, column): &(&str, &str)| *part == table && key.first().is_some_and(|key| key == column);
             let rows = match step.target_table() == table || step.also().contains(&table) {
                 true => Kept::ById,
                 false if step.parts().iter().any(is_part) => Kept::AsParts,
@@ -65,12 +66,14 @@ impl Sheet {
     /// The database fails.
     pub(super) fn of(db: &mut Db, registry: &Registry, table: &str) -> Result<Option<Self>, LedgerError> {
         let models = registry.steps().flat_map(AnyStep::models).filter(|model| model.shape.name == table);
-        // That of most columns: a step may write some of them alone.
-        let Some(mut model) = models.max_by_key(|model| model.fixed.len()) else { return Ok(None) };
-        for shape in registry.steps().flat_map(AnyStep::writes).filter(|shape| shape.name == table) {
-            let more = shape.columns.into_iter().filter(|column| !model.shape.columns.iter().any(|known| known.name == column.name));
-            let more: Vec<_> = more.collect();
-            model.shape.columns.extend(more);
+        let mut shapes = registry.steps().flat_map(AnyStep::writes).filter(|shape| shape.name == table);
+        // A table that is only ever changed has no model of its own.
+        let known = models.max_by_key(|model| model.fixed.len());
+        let Some(mut model) = known.or_else(|| shapes.next().map(Model::plain)) else { return Ok(None) };
+        for column in shapes.flat_map(|shape| shape.columns) {
+            if !model.shape.columns.iter().any(|known| known.name == column.name) {
+                model.shape.columns.push(column);
+            }
         }
         let has_ids = registry.steps().any(|step| step.target_table() == table || step.also().contains(&table));
         let rows = if has_ids { Kept::ById } else { Kept::Otherwise };
@@ -181,7 +184,8 @@ impl<'a> Written<'a> {
     pub(super) fn outside(&self, range: Option<(i64, i64)>) -> Vec<Vec<Value>> {
         let first = &self.table.values[self.reading.first_of_key()];
         let is_outside = |row: &usize| {
-            let within = range.zip(integer(first.get(*row))).is_some_and(|((lo, hi), number)| (lo..=hi).contains(&number));
+            let within =
+                range.zip(integer(first.get(*row))).is_some_and(|((lo, hi), number)| (lo..=hi).contains(&number));
             !within
         };
         (0..self.table.keys.len()).filter(is_outside).map(|row| self.reading.key(&self.table.row(row))).collect()

@@ -108,7 +108,11 @@ pub fn exists(db: &mut Db) -> Result<bool, LedgerError> {
     has_table(db, "replant_frozen")
 }
 
-fn has_table(db: &mut Db, table: &str) -> Result<bool, LedgerError> {
+/// Whether the ledger has a table.
+///
+/// # Errors
+/// The catalogue cannot be read.
+pub(super) fn has_table(db: &mut Db, table: &str) -> Result<bool, LedgerError> {
     let sql = match db {
         Db::Pg(_) => "SELECT count(*) AS found FROM pg_tables WHERE schemaname = 'replant' AND tablename = $1",
         _ => "SELECT count(*) AS found FROM sqlite_master WHERE type = 'table' AND name = ?",

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::error::{Attempt, LedgerError};
+use super::install::has_table;
 use super::tables::replant_verifications as v;
 use crate::storage::db::Db;
 use crate::storage::types::Instant;
@@ -66,6 +67,14 @@ pub(crate) fn note(db: &mut Db, all: impl Iterator<Item = Verification>) -> Resu
         diesel::insert_into(v::table).values(row).execute(db).attempt("written")?;
     }
     Ok(())
+}
+
+/// Whether the ledger knows of verifications: not where a version before wrote it.
+///
+/// # Errors
+/// The catalogue cannot be read.
+pub fn known(db: &mut Db) -> Result<bool, LedgerError> {
+    has_table(db, "replant_verifications")
 }
 
 type Numbers = (i64, i64, i64, i64, i64, i64, i64, i64, i64);
