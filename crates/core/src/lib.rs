@@ -33,6 +33,7 @@ pub use storage::bulk::{Amending, Amendment, Batch, Holds, Rows, Tx, UnitIndex, 
 pub use storage::cell::{BadCell, Cell, Unfit};
 pub use storage::constraints::{self, Building, OfflineError};
 pub use storage::db;
+pub use storage::expectations;
 pub use storage::failure::Failure;
 pub use storage::imprint::{Columns, Imprints, Lock};
 pub use storage::indexes::UniqueIndex;

@@ -1,5 +1,7 @@
 //! `verify`: every row held against the source, the ledger and the target.
 
+mod expected;
+
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -39,6 +41,10 @@ pub(crate) struct Verify {
     /// Do not read the legacy database: hold the target against the ledger alone
     #[arg(long)]
     without_legacy: bool,
+    /// Hold the target against this file instead, whoever worked it out: a CSV file with the columns table, id, column, value, where
+    /// `\N` is NULL
+    #[arg(long, value_name = "FILE.csv", conflicts_with_all = ["step", "without_legacy"])]
+    against: Option<PathBuf>,
     /// Write into this folder: differences.csv, money.csv, summary.json
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -73,6 +79,10 @@ one of these verdicts:
 
     fn run(self, cx: &Context) -> Result<Exit, Error> {
         let environment = cx.environment(&self.on.env)?;
+        if let Some(file) = &self.against {
+            let how = expected::How { file, out: self.out.as_deref(), values: self.values, json: self.form.json };
+            return expected::verify(&mut Db::open(&environment.target()?, Role::Target)?, &how);
+        }
         let registry = cx.registry();
         let stop = signals::stop()?;
         let (legacy, target) = (environment.legacy()?, environment.target()?);

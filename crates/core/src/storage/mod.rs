@@ -6,6 +6,7 @@ pub(crate) mod by_set;
 pub(crate) mod cell;
 pub mod constraints;
 pub mod db;
+pub mod expectations;
 pub(crate) mod failure;
 pub(crate) mod fields;
 pub(crate) mod imprint;

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use replant_core::db::{Backend, DbUrl};
+use replant_core::expectations::{self, Expectation};
 use replant_core::ledger::verifications;
 use replant_core::{Against, Difference, RowName, Settings, Silent, Stop, Verdict, Verified};
 use replant_testkit::conformance::Target;
@@ -285,4 +286,38 @@ fn what_the_source_lacks_is_no_reason_to_fail() {
     migration.legacy = DbUrl::sqlite(std::path::Path::new("/nowhere/legacy.db"));
     let verified = migration.verify(Against::Ledger, &|_| {}, &Stop::default(), &Silent).unwrap();
     assert!(verified.complete && !verified.has_alarms());
+}
+
+#[test]
+fn expectations_of_anybodys_own_are_held_against_the_target() {
+    on_both(|fresh| {
+        let target = fresh();
+        site(&target.url, "INSERT INTO items (name, qty, colour) VALUES ('it''s', 7, 'red')");
+        let line = |line, table: &str, id: &str, column: &str, value: Option<&str>| Expectation {
+            line,
+            table: table.to_owned(),
+            id: id.to_owned(),
+            column: column.to_owned(),
+            value: value.map(str::to_owned),
+        };
+        let all = [
+            line(2, "items", "3", "name", Some("it's")),
+            line(3, "items", "3", "qty", Some("7")),
+            line(4, "items", "3", "parent_id", None),
+            line(5, "items", "3", "qty", Some("8")),
+            line(6, "items", "1", "parent_id", Some("3")),
+            line(7, "items", "99", "qty", Some("1")),
+        ];
+        let unmet = expectations::unmet(&mut target.open(), &all).unwrap();
+        let found: Vec<(u64, Option<Option<&str>>)> =
+            unmet.iter().map(|one| (one.line, one.found.as_ref().map(Option::as_deref))).collect();
+        assert_eq!(found, [(5, Some(Some("7"))), (6, Some(None)), (7, None)]);
+        let wrong = |one| expectations::unmet(&mut target.open(), &[one]).unwrap_err().to_string();
+        assert!(wrong(line(9, "nothing", "1", "qty", None)).starts_with("line 9: the target has no table"));
+        assert!(wrong(line(9, "items", "1", "size", None)).contains("no column `size`"));
+        assert!(wrong(line(9, "labels", "1", "label", None)).contains("one column"));
+        if target.url.backend() == Backend::Postgres {
+            assert!(wrong(line(9, "items", "1", "qty", Some("many"))).contains("line 9: its value"));
+        }
+    });
 }
