@@ -13,6 +13,7 @@ pub(crate) mod event;
 mod live;
 pub(crate) mod migration;
 mod offline;
+pub(crate) mod passport;
 pub(crate) mod preflight;
 pub(crate) mod registry;
 pub(crate) mod replay;
