@@ -275,7 +275,7 @@ fn a_legacy_database_that_is_not_there_fails_nothing() {
         world.complete(&target, chunks_of(7));
         let missing = DbUrl::sqlite("/nowhere/legacy.db".as_ref());
         for (side, why) in [
-            (LegacySide::at(missing, Duration::ZERO), "does not exist"),
+            (LegacySide::at(missing, Duration::from_secs(5)), "does not exist"),
             (LegacySide::unknown("nobody says where it is"), "nobody says"),
         ] {
             let found =

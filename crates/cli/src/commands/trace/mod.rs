@@ -6,8 +6,8 @@ mod text;
 use std::time::Duration;
 
 use clap::Args;
-use replant_core::LegacySide;
 use replant_core::ledger::history::{self, KnownStep};
+use replant_core::{LegacySide, Passport, Registry};
 
 use crate::app::App;
 use crate::arguments::{Form, On};
@@ -59,12 +59,13 @@ Examples:
         let environment = cx.environment(&self.on.env)?;
         // Most of a passport stands in the ledger: a legacy database that is not to be had fails nothing.
         let legacy = match environment.legacy() {
-            Ok(url) => LegacySide::at(url, environment.settings(Vec::new(), false, None).legacy_patience.min(PATIENCE)),
+            Ok(url) => LegacySide::at(url, PATIENCE),
             Err(error) => LegacySide::unknown(error.to_string()),
         };
-        let passport = replant_core::passport(&cx.registry(), legacy, &mut db, &self.table, self.id)?;
+        let registry = cx.registry();
+        let passport = replant_core::passport(&registry, legacy, &mut db, &self.table, self.id)?;
         if passport.is_empty() {
-            return Err(unknown(&history::known_steps(&mut db)?, &self));
+            return Err(unknown(&history::known_steps(&mut db)?, &registry, &passport, &self));
         }
         match self.form.json {
             true => json(&passport),
@@ -74,25 +75,35 @@ Examples:
     }
 }
 
-fn unknown(steps: &[KnownStep], args: &Trace) -> Error {
+fn unknown(steps: &[KnownStep], registry: &Registry, passport: &Passport, args: &Trace) -> Error {
     let (table, id) = (&args.table, args.id);
-    let legacy = steps.iter().any(|step| step.legacy_table == *table);
-    if legacy || steps.iter().any(|step| step.target_table == *table) {
-        let what = format!("the ledger knows no row {id} of `{table}`");
-        let hint = match legacy {
-            true => {
-                format!("there is no such row, or its step has not come to it: see `{}`", typed("status", &args.on.env))
-            }
-            false => "the row is not there, or the live site wrote it: no migration did".to_owned(),
-        };
-        return Error::NotFound { what, hint };
-    }
-    let mut tables: Vec<&str> =
-        steps.iter().flat_map(|step| [step.legacy_table.as_str(), step.target_table.as_str()]).collect();
-    tables.sort_unstable();
-    tables.dedup();
-    Error::NotFound {
-        what: format!("the ledger knows no row {id} of a table `{table}`"),
-        hint: format!("tables that it knows: {}", tables.join(", ")),
-    }
+    let names = |name: &str| name == table.as_str();
+    let legacy = steps.iter().any(|step| names(&step.legacy_table));
+    let is_part = registry.steps().any(|step| step.parts().iter().any(|(part, _)| names(part)));
+    let hint = match &passport.planned_for {
+        Some(row) => {
+            let planned = steps.iter().find(|step| step.name == row.step).map_or("", |step| &step.legacy_table);
+            let see = typed(&format!("trace {planned} {}", row.key), &args.on.env);
+            format!("its id was planned for legacy row {} of {}: see `{see}`", row.key, row.step)
+        }
+        None if legacy => {
+            format!("there is no such row, or its step has not come to it: see `{}`", typed("status", &args.on.env))
+        }
+        None if registry
+            .steps()
+            .any(|step| names(step.target_table()) || step.also().iter().any(|also| names(also))) =>
+        {
+            "the row is not there, or the live site wrote it: no migration did".to_owned()
+        }
+        None if is_part => format!("rows of `{table}` have no id: they are shown with the row that they belong to"),
+        None => {
+            let mut tables: Vec<&str> =
+                steps.iter().flat_map(|step| [step.legacy_table.as_str(), step.target_table.as_str()]).collect();
+            tables.sort_unstable();
+            tables.dedup();
+            let what = format!("the ledger knows no row {id} of a table `{table}`");
+            return Error::NotFound { what, hint: format!("tables that it knows: {}", tables.join(", ")) };
+        }
+    };
+    Error::NotFound { what: format!("the ledger knows no row {id} of `{table}`"), hint }
 }

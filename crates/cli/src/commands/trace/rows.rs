@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{Attribute, Cell, Color};
 use replant_core::ledger::generations::Generation;
-use replant_core::{Columns, RowChange, RowState, TargetRow};
+use replant_core::{RowChange, RowState, TargetRow};
 use serde_json::Value;
 
 use crate::output::{render, table};
@@ -12,12 +12,20 @@ use crate::output::{render, table};
 /// Letters of a value that are shown.
 const LETTERS: usize = 72;
 
-/// A text, or its beginning.
+/// A text, or its beginning, on one line: a row may hold what moves the cursor of a terminal.
 pub(super) fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LETTERS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+    let mut shown = String::new();
+    for (place, letter) in text.chars().enumerate() {
+        match letter {
+            _ if place == LETTERS => {
+                shown.push('…');
+                break;
+            }
+            letter if letter.is_control() => shown.extend(letter.escape_default()),
+            letter => shown.push(letter),
+        }
     }
+    shown
 }
 
 /// A value in a cell.
@@ -27,6 +35,11 @@ pub(super) fn value(value: &Value) -> String {
         Value::String(text) => shortened(text),
         other => shortened(&other.to_string()),
     }
+}
+
+/// The name of a column, of which there may be hashes alone.
+pub(super) fn named(column: &str, is_secret: bool) -> String {
+    if is_secret { format!("{column} (hash)") } else { column.to_owned() }
 }
 
 /// A state of the legacy database: its number and its day.
@@ -80,61 +93,79 @@ fn write(text: &mut String, change: &RowChange, states: &[Generation]) {
     let key = change.legacy_key.map(|key| format!(", for legacy row {key}")).unwrap_or_default();
     let state = state(change.generation, states);
     let _ = writeln!(text, "  {:<7}  by {}{chunk}{key}, {state}", change.what, change.step);
-    let side = |side: &Option<Columns>, column: &str| match side {
-        Some(columns) => columns.get(column).map_or_else(|| "?".to_owned(), |json| quoted(json)),
-        None => "?".to_owned(),
+    let Some(after) = &change.after else {
+        text.push_str("             the row was taken out\n");
+        return;
     };
-    match (&change.before, &change.after) {
-        (_, None) => text.push_str("             taken out\n"),
-        (_, Some(after)) => {
-            for column in after.keys() {
-                let (before, after) = (side(&change.before, column), side(&change.after, column));
-                let _ = writeln!(text, "             {column}: {before} -> {after}");
-            }
-        }
+    let Some(before) = &change.before else {
+        let columns: Vec<String> = after.keys().cloned().collect();
+        let _ = writeln!(text, "             {}: not there before, or nobody noted what was", columns.join(", "));
+        return;
+    };
+    for (column, after) in after {
+        let before = before.get(column).map_or_else(|| "?".to_owned(), quoted);
+        let _ = writeln!(text, "             {column}: {before} -> {}", quoted(after));
     }
 }
 
 fn quoted(json: &Value) -> String {
     match json {
-        Value::String(text) => format!("{:?}", shortened(text)),
+        Value::String(text) => format!("\"{}\"", shortened(text)),
         other => value(other),
     }
 }
 
-/// The columns: as the migration left them, and what stands there where that is something else.
+/// The columns: of a row that the migration wrote as they were written, and what stands there where that is something else; of any
+/// other one as they stand, and what the migration left in those that it changed.
 fn columns(row: &TargetRow, differs: bool) -> String {
+    let text = |json: &Option<Value>| json.as_ref().map(value).unwrap_or_default();
     let stands = row.state == RowState::Stands;
-    let is_ours = row.columns.iter().any(|column| column.left.is_some());
-    let left = row.columns.iter().any(|column| column.left != column.written && column.written.is_some());
+    let written = row.columns.iter().any(|column| column.written.is_some());
+    let layered = written && row.columns.iter().any(|column| column.left != column.written);
+    let ours = !written && stands && row.columns.iter().any(|column| column.left.is_some());
     let mut heads = vec!["", "column"];
-    heads.push(if is_ours { "written" } else { "now" });
-    if is_ours && left {
-        heads.push("left");
-    }
-    if is_ours && stands && differs {
-        heads.push("now");
-    }
+    heads.push(if written || !stands { "written" } else { "now" });
+    heads.extend((layered || ours).then_some("left"));
+    heads.extend((written && stands && differs).then_some("now"));
     let mut table = table(&heads);
     for column in &row.columns {
-        let json = |json: &Option<Value>| json.as_ref().map(value).unwrap_or_default();
         let mark = |text: String| match column.changed {
             true => Cell::new(text).fg(Color::Red).add_attribute(Attribute::Bold),
             false => Cell::new(text),
         };
-        let name = if column.secret { format!("{} (hash)", column.name) } else { column.name.clone() };
-        let own = column.written.clone().or(column.left.clone()).or(column.now.clone());
-        let mut cells =
-            vec![mark(if column.changed { "*" } else { "" }.to_owned()), Cell::new(name), Cell::new(json(&own))];
-        if is_ours && left {
-            let other = column.left.clone().filter(|left| Some(left) != own.as_ref());
-            cells.push(Cell::new(json(&other)));
+        let name = named(&column.name, column.secret);
+        let mut cells = vec![mark(if column.changed { "*" } else { "" }.to_owned()), Cell::new(name)];
+        match (written, stands) {
+            (true, _) => cells.push(Cell::new(text(&column.written))),
+            (false, true) => cells.push(mark(text(&column.now))),
+            (false, false) => cells.push(Cell::new(text(&column.left))),
         }
-        if is_ours && stands && differs {
-            let other = column.now.clone().filter(|_| column.changed);
-            cells.push(mark(json(&other)));
+        if layered || ours {
+            let beside = if written { &column.written } else { &column.now };
+            let left = match column.left == *beside {
+                true if written => String::new(),
+                true => "the same".to_owned(),
+                false => text(&column.left),
+            };
+            cells.push(Cell::new(left));
+        }
+        if written && stands && differs {
+            let now = column.now.as_ref().filter(|_| column.changed);
+            cells.push(mark(now.map(value).unwrap_or_default()));
         }
         table.add_row(cells);
     }
     render(table, 0..0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_shown_on_one_line_and_not_without_end() {
+        assert_eq!(shortened("a\nb\u{1b}[2J 🌳"), "a\\nb\\u{1b}[2J 🌳");
+        assert_eq!(shortened(&"ü".repeat(LETTERS)), "ü".repeat(LETTERS));
+        assert_eq!(shortened(&"ü".repeat(LETTERS + 1)), format!("{}…", "ü".repeat(LETTERS)));
+    }
 }

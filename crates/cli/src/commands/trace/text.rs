@@ -23,9 +23,11 @@ pub(super) fn of(passport: &Passport, env: &str) -> String {
     }
     if let Some(row) = target {
         let behind: Vec<String> = as_target.iter().map(|origin| name(origin)).collect();
-        let head = match &behind[..] {
-            [] => "no legacy row is behind it".to_owned(),
-            behind => format!("from legacy row {}", behind.join(", ")),
+        let made = row.changes.iter().find(|change| change.before.is_none() && row.leader.is_none());
+        let head = match (&behind[..], made) {
+            ([], Some(change)) => format!("made by {}", change.step),
+            ([], None) => "of the platform: no legacy row is behind it".to_owned(),
+            (behind, _) => format!("from legacy row {}", behind.join(", ")),
         };
         blocks.push(rows::block(row, &head, states));
     }
@@ -97,7 +99,7 @@ fn became(origin: &AsLegacy, states: &[Generation], env: &str) -> String {
     for repair in &origin.values_repaired {
         let shown = |value: &Option<String>| shortened(value.as_deref().unwrap_or("NULL"));
         let (before, after) = (shown(&repair.before), shown(&repair.after));
-        let _ = writeln!(text, "  repair   {} of {}: {before:?} -> {after:?}", repair.code, repair.column);
+        let _ = writeln!(text, "  repair   {} of {}: \"{before}\" -> \"{after}\"", repair.code, repair.column);
     }
     if let Some(cause) = &origin.quarantine {
         let _ = writeln!(text, "  cause    {}", cause.reason);
@@ -143,7 +145,7 @@ fn columns(origin: &AsLegacy) -> String {
         let other = |row: &serde_json::Map<String, Value>| row.get(column).filter(|value| *value != own).map(value);
         let others: Vec<Option<String>> = others.iter().map(|(_, row)| other(row)).collect();
         let mark = if others.iter().any(Option::is_some) { "~" } else { "" };
-        let mut cells = vec![mark.to_owned(), column.clone(), value(own)];
+        let mut cells = vec![mark.to_owned(), rows::named(column, origin.secret.contains(column)), value(own)];
         cells.extend(others.into_iter().map(Option::unwrap_or_default));
         table.add_row(cells);
     }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crossbeam_channel::bounded;
 use rustc_hash::FxHashMap;
 
 use super::told::LegacyNow;
@@ -18,7 +19,7 @@ use crate::storage::ledger::generations::{self, Generation};
 use crate::storage::ledger::history::{self, KnownStep};
 use crate::storage::ledger::record::Migrated;
 use crate::storage::ledger::{imprints, seen};
-use crate::storage::pool::Pool;
+use crate::storage::pool::{Pool, PoolError};
 use crate::words::Key;
 
 /// The legacy database, as far as it can be asked.
@@ -31,7 +32,7 @@ enum Side {
 }
 
 impl LegacySide {
-    /// At an address; a server that has not answered for so long (zero: never) is asked no more.
+    /// At an address; a server that has not answered for so long is asked no more.
     pub fn at(url: DbUrl, patience: Duration) -> Self {
         Self(Side::At(url, patience))
     }
@@ -44,9 +45,8 @@ impl LegacySide {
     /// A row of the table of a step.
     fn row(&mut self, step: &dyn AnyStep, key: Key) -> LegacyNow {
         if let Side::At(url, patience) = &self.0 {
-            let opened = Pool::open(url, Role::Legacy, 1, None);
-            self.0 = match opened {
-                Ok(pool) => Side::Open(pool.giving_up_after(*patience)),
+            self.0 = match open(url, *patience) {
+                Ok(pool) => Side::Open(pool),
                 Err(error) => Side::Unknown(error.to_string()),
             };
         }
@@ -65,6 +65,21 @@ impl LegacySide {
         self.0 = Side::Unknown(why.clone());
         LegacyNow::Unknown { why }
     }
+}
+
+/// Opens a legacy database, on a thread of its own: a network that swallows packets answers after minutes.
+fn open(url: &DbUrl, patience: Duration) -> Result<Pool, PoolError> {
+    let (done, opened) = bounded(1);
+    let address = url.clone();
+    std::thread::spawn(move || {
+        // Whoever waited may have given up.
+        drop(done.send(Pool::open(&address, Role::Legacy, 1, None)));
+    });
+    let pool = opened.recv_timeout(patience).map_err(|_| {
+        let (role, backend, place) = (Role::Legacy, url.backend(), url.place());
+        PoolError::Silent { role, backend, place, waited: patience }
+    })??;
+    Ok(pool.giving_up_after(patience))
 }
 
 /// What is kept of a chunk.
@@ -153,6 +168,13 @@ impl<'a> Asking<'a> {
             }
         }
         row
+    }
+
+    /// The columns of the legacy table of a step of which hashes are told.
+    pub(super) fn secrets(&self, step: &dyn AnyStep) -> Vec<String> {
+        let (shape, _) = step.legacy_shape();
+        let names = shape.columns.into_iter().map(|column| column.name);
+        names.filter(|name| self.is_secret(step, name)).map(str::to_owned).collect()
     }
 
     /// Whether a column of the legacy table of a step moves into one that holds a secret, or has the name of one.

@@ -66,6 +66,7 @@ pub(super) fn passport(
         merged,
         now: asking.now(step, key),
         read_last: read_last.map(|row| asking.without_secrets(step, row)),
+        secret: asking.secrets(step),
         mended: mended.map(|mended| Mended { row: asking.without_secrets(step, mended.row), ..mended }),
         values_repaired,
         quarantine: quarantine.map(|entry| Waits {

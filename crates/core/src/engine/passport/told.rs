@@ -53,6 +53,9 @@ pub struct AsLegacy {
     pub read_last: Option<Value>,
     /// The row as a person mended it, if one did.
     pub mended: Option<Mended>,
+    /// Its columns that hold a secret: of these all values are hashes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secret: Vec<String>,
     /// What rules changed of it.
     pub values_repaired: Vec<RepairEntry>,
     /// Why it is quarantined, if it is.
