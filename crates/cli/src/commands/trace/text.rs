@@ -22,7 +22,7 @@ pub(super) fn of(passport: &Passport, env: &str) -> String {
         blocks.extend(legacy(origin, states, env));
     }
     if let Some(row) = target {
-        let behind: Vec<String> = as_target.iter().map(|origin| name(origin)).collect();
+        let behind: Vec<String> = as_target.iter().map(name).collect();
         let made = row.changes.iter().find(|change| change.before.is_none() && row.leader.is_none());
         let head = match (&behind[..], made) {
             ([], Some(change)) => format!("made by {}", change.step),
