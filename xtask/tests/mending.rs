@@ -57,7 +57,11 @@ fn a_user_that_is_mended_in_a_file_comes_in_with_all_that_waited() {
     assert_eq!(account["mended"]["user"]["email"], 1, "{account}");
     assert_eq!(account["steps"]["users.accounts"]["came_in"], 1, "{account}");
     assert!(!replay.err.contains("Orchard"), "{}", replay.err);
-    assert!(program.run(&["trace", "user", &key]).done().contains("outcome  migrated"));
+    let traced = program.run(&["trace", "user", &key]).done().to_owned();
+    assert!(
+        ["outcome  migrated", "  mended   ", "Mended.Person@"].iter().all(|words| traced.contains(words)),
+        "{traced}"
+    );
     let statement = program.run(&["statement", "mended.person@orchard.example"]);
     assert!(statement.done().contains(&format!("user {key}")), "{}", statement.all());
     assert_ne!(worst_root(&program)["legacy_key"], root["legacy_key"]);

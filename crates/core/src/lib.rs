@@ -19,6 +19,7 @@ pub use engine::chunk::{ChunkError, Rejudged};
 pub use engine::error::{Kind, RunError};
 pub use engine::event::{Event, Reporter, Silent};
 pub use engine::migration::{Migration, ReadSnapshot};
+pub use engine::passport::{AsLegacy, LegacyName, LegacyNow, LegacySide, Passport, States, Waits, passport};
 pub use engine::preflight::Forecast;
 pub use engine::registry::{Domain, OrderError, Registry, StepFates};
 pub use engine::replay::Replay;
@@ -29,7 +30,9 @@ pub use engine::stop::Stop;
 pub use engine::trial::{Selection, Trial, TrialRow};
 pub use engine::verify::{Against, Difference, MoneyVerified, StepVerified, Tally, Verdict, Verified};
 pub use policy::retry::Retries;
-pub use storage::bulk::{Amending, Amendment, Batch, Holds, Rows, Tx, UnitIndex, Write};
+pub use storage::bulk::{
+    Amending, Amendment, Batch, Holds, RowState, Rows, TargetColumn, TargetRow, Tx, UnitIndex, Write,
+};
 pub use storage::cell::{BadCell, Cell, Unfit};
 pub use storage::constraints::{self, Building, OfflineError};
 pub use storage::db;
@@ -38,6 +41,7 @@ pub use storage::failure::Failure;
 pub use storage::imprint::{Columns, Imprints, Lock};
 pub use storage::indexes::UniqueIndex;
 pub use storage::ledger::changes::{Change, RowName, added};
+pub use storage::ledger::origin::{Keeps, Mended, RowChange};
 pub use storage::ledger::plan::{IdBlock, IdRange, Ours, StepPlan};
 pub use storage::ledger::standings::{Standing, Standings};
 pub use storage::ledger::{self, FirstWritten, LedgerError};

@@ -19,7 +19,7 @@ use crate::storage::indexes::UniqueIndex;
 use crate::storage::ledger::overlay::Overlay;
 use crate::storage::ledger::plan::{FIRST, Span, StepPlan};
 use crate::storage::model::Model;
-use crate::storage::pool::Pool;
+use crate::storage::pool::{Pool, PoolError};
 use crate::storage::shape::TableShape;
 use crate::words::{Key, KeyRange, KeySet};
 
@@ -70,6 +70,10 @@ pub trait AnyStep: Send + Sync {
     fn read_range(&self, legacy: &mut Db, range: KeyRange, expected: usize) -> QueryResult<u64>;
     /// Rows of its legacy table as the quarantine keeps them, by key.
     fn whole(&self, legacy: &mut Db, keys: &[Key]) -> QueryResult<Vec<(Key, serde_json::Value)>>;
+    /// A row of its legacy table as the quarantine keeps it; none where there is none. A server that does not answer is given up.
+    fn legacy_row(&self, legacy: &Pool, key: Key) -> Result<QueryResult<Option<serde_json::Value>>, PoolError>;
+    /// The same as the ledger keeps it among the rows of a chunk; none where it is not among them, or cannot be read back.
+    fn read_last(&self, seen: &Table, key: Key) -> Option<serde_json::Value>;
     /// How many rows of its legacy table read otherwise than `was` tells, which are those of a chunk: of those that are there in
     /// both.
     fn altered(&self, legacy: &mut Db, span: Span, was: &Table) -> QueryResult<u64>;
@@ -210,12 +214,16 @@ impl<S: Step> AnyStep for Erased<S> {
 
     fn whole(&self, legacy: &mut Db, keys: &[Key]) -> QueryResult<Vec<(Key, serde_json::Value)>> {
         let rows = S::Legacy::with_keys(legacy, keys);
-        // By way of its text: that is what the quarantine keeps, and a float has its own digits there.
-        let whole = |row: &S::Legacy| {
-            let text = serde_json::to_string(row).expect("a legacy row has a JSON form");
-            (row.key(), serde_json::from_str(&text).expect("what was written as JSON is JSON"))
-        };
-        Ok(diagnosis::ask(legacy, rows)?.iter().map(whole).collect())
+        Ok(diagnosis::ask(legacy, rows)?.iter().map(|row| (row.key(), whole(row))).collect())
+    }
+
+    fn legacy_row(&self, legacy: &Pool, key: Key) -> Result<QueryResult<Option<serde_json::Value>>, PoolError> {
+        legacy.ask(move |db, _| Ok(S::Legacy::with_keys(db, &[key])?.first().map(whole)))
+    }
+
+    fn read_last(&self, seen: &Table, key: Key) -> Option<serde_json::Value> {
+        let place = seen.keys.iter().position(|of| *of == key)?;
+        seen.legacy::<S::Legacy>(place).as_ref().map(whole)
     }
 
     fn altered(&self, legacy: &mut Db, span: Span, was: &Table) -> QueryResult<u64> {
@@ -240,6 +248,13 @@ impl<S: Step> AnyStep for Erased<S> {
         let lookups = Arc::new(S::prepare(cx)?);
         Ok(Box::new(Prepared::<S> { lookups, plan: cx.plan() }))
     }
+}
+
+/// A legacy row as the quarantine keeps it.
+fn whole<L: LegacyRow>(row: &L) -> serde_json::Value {
+    // By way of its text: a float has its own digits there.
+    let text = serde_json::to_string(row).expect("a legacy row has a JSON form");
+    serde_json::from_str(&text).expect("what was written as JSON is JSON")
 }
 
 impl<S: Step> Prepared<S> {

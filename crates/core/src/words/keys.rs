@@ -126,6 +126,11 @@ impl KeySet {
         self.ranks().at(place).map(key)
     }
 
+    /// The same, of a set that is asked once: nothing is built for the next question.
+    pub fn once_at(&self, place: u64) -> Option<Key> {
+        self.keys.select(place).map(key)
+    }
+
     fn ranks(&self) -> &Ranks {
         self.ranks.get_or_init(|| Ranks::of(&self.keys))
     }

@@ -12,6 +12,7 @@ mod offline;
 mod order;
 mod outages;
 mod part;
+mod passport;
 mod preflight;
 mod refusals;
 mod replay;

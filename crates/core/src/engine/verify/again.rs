@@ -139,6 +139,9 @@ struct StaleUnits {
     told: FxHashSet<Key>,
 }
 
+/// The leader of a row's unit, the place at which the ledger has it, and its values as they would be written today.
+type Sides = (Key, Option<usize>, Option<Vec<Value>>);
+
 /// A second look at the rows of a table.
 struct Look<'a> {
     step: &'static str,
@@ -158,7 +161,7 @@ impl Look<'_> {
         found: &mut Found,
     ) -> Result<FxHashSet<Vec<Value>>, LedgerError> {
         let (written, reading) = (self.written, &self.written.reading);
-        let mut sides: FxHashMap<Vec<Value>, (Key, Option<usize>, Option<Vec<Value>>)> = FxHashMap::default();
+        let mut sides: FxHashMap<Vec<Value>, Sides> = FxHashMap::default();
         for (row, key) in written.table.keys.iter().enumerate() {
             if let Some(leader) = stale.leaders.get(key) {
                 sides.insert(reading.key(&written.table.row(row)), (*leader, Some(row), None));
@@ -169,9 +172,7 @@ impl Look<'_> {
             let side = sides.entry(reading.key(&values)).or_insert((expected.keys[row], None, None));
             side.2 = Some(values);
         }
-        let is_other = |(_, row, expected): &(Key, Option<usize>, Option<Vec<Value>>)| {
-            row.map(|row| written.table.row(row)).as_ref() != expected.as_ref()
-        };
+        let is_other = |(_, row, expected): &Sides| row.map(|row| written.table.row(row)).as_ref() != expected.as_ref();
         sides.retain(|_, side| is_other(side));
         let keys: Vec<Vec<Value>> = sides.keys().cloned().collect();
         let standing = reading.rows(db, &keys, Lock::No).attempt("compared")?;

@@ -8,10 +8,9 @@ use serde_json::Value as Json;
 
 use crate::storage::db::{Backend, Db};
 use crate::storage::failure::{Failure, Told};
-use crate::storage::imprint::{Columns, Value};
+use crate::storage::imprint::{Columns, hashed, is_hash};
 use crate::storage::ledger::LedgerError;
 use crate::storage::ledger::changes::{self, Done, RowName};
-use crate::storage::shape::Kind;
 use crate::storage::sql::{literal, quoted};
 use crate::storage::types::Instant;
 use crate::words::Key;
@@ -78,7 +77,7 @@ fn one(db: &mut Db, done: &Done) -> QueryResult<()> {
         if is_hash(&now) {
             // Of a secret the ledger has a hash: that of what stands there tells whether it is the same.
             let stood = text_of(db, &table, column, &key)?;
-            now = stood.filter(|stood| hashed(stood) == now).map_or(now, Json::String);
+            now = stood.map(Json::String).filter(|stood| hashed(stood) == now).unwrap_or(now);
         }
         if stands_there(db, done, column, &now, &key)? {
             set.push(format!("{} = {}", quoted(column), sql(db, &done.table, column, was)?));
@@ -129,16 +128,6 @@ fn execute_on_one(db: &mut Db, table: &str, sql: &str) -> QueryResult<()> {
 
 fn owned((column, value): (&String, &Json)) -> (String, Json) {
     (column.clone(), value.clone())
-}
-
-/// What stands in the place of a secret.
-fn hashed(secret: &str) -> Json {
-    Value::Text(secret.into()).hashed().to_json(Kind::Text)
-}
-
-fn is_hash(value: &Json) -> bool {
-    let is_hex = |text: &str| text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    value.as_str().is_some_and(is_hex)
 }
 
 #[derive(QueryableByName)]

@@ -40,6 +40,22 @@ impl Value {
     }
 }
 
+/// What stands in the place of a secret; NULL is none.
+pub(crate) fn hashed(secret: &Json) -> Json {
+    let text = match secret {
+        Json::Null => return Json::Null,
+        Json::String(text) => text.as_str().into(),
+        other => other.to_string().into(),
+    };
+    Value::Text(text).hashed().to_json(Kind::Text)
+}
+
+/// Whether a value reads like what stands in the place of a secret.
+pub(crate) fn is_hash(value: &Json) -> bool {
+    let is_hex = |text: &str| text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    value.as_str().is_some_and(is_hex)
+}
+
 /// Columns of a row with their values: `columns!(email, status = "closed")`.
 #[macro_export]
 macro_rules! columns {

@@ -16,6 +16,7 @@ mod values;
 pub use found::Lock;
 pub(crate) use found::{PRIMARY_KEY, Reading, has_row_triggers, primary_key};
 pub use json::Columns;
+pub(crate) use json::{hashed, is_hash};
 pub(crate) use packed::Packed;
 pub(crate) use row::row;
 pub use sent::Imprints;

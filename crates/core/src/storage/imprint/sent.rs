@@ -47,6 +47,24 @@ impl Table {
         self.keys.retain(|key| keep(*key));
     }
 
+    /// Some of its rows, by their places.
+    pub(crate) fn picked(&self, keep: impl Fn(usize) -> bool) -> Self {
+        let places: Vec<usize> = (0..self.keys.len()).filter(|place| keep(*place)).collect();
+        let values = self.values.iter().map(|values| places.iter().map(|place| values.get(*place)).collect());
+        Self {
+            name: self.name.clone(),
+            columns: self.columns.clone(),
+            keys: places.iter().map(|place| self.keys[*place]).collect(),
+            values: values.collect(),
+        }
+    }
+
+    /// The place of the row with an `id`.
+    pub(crate) fn place_of(&self, id: i64) -> Option<usize> {
+        let ids = &self.values[self.column("id")?];
+        ids.iter().position(|value| matches!(value, Field::Integer(of) if of == id))
+    }
+
     /// Adds the rows of another one; a column that one of them lacks is NULL.
     pub(crate) fn append(&mut self, other: &Self) {
         for column in &other.columns {

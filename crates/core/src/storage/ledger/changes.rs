@@ -58,7 +58,7 @@ impl RowName {
         }
     }
 
-    fn parts(&self) -> (Option<i64>, Option<String>) {
+    pub(super) fn parts(&self) -> (Option<i64>, Option<String>) {
         match self {
             Self::Id(id) => (Some(*id), None),
             Self::Key(key) => (None, Some(key.clone())),
@@ -141,7 +141,7 @@ type Found = (String, String, Option<i64>, Option<String>, Option<String>, Optio
 /// What was done to rows, by their names, first things first.
 pub(crate) type ByRow = FxHashMap<RowName, Vec<Known>>;
 
-fn columns(table: &str, json: Option<String>) -> Result<Option<Columns>, LedgerError> {
+pub(super) fn columns(table: &str, json: Option<String>) -> Result<Option<Columns>, LedgerError> {
     let unreadable = || LedgerError::Unreadable { what: "change of a row", of: table.to_owned() };
     json.map(|json| serde_json::from_str(&json).map_err(|_| unreadable())).transpose()
 }

@@ -13,8 +13,9 @@ use super::tables::{
     replant_changes as ch, replant_chunks as c, replant_outcomes as o, replant_quarantine as q, replant_repairs as r,
     replant_steps as s, replant_unread as u,
 };
-use super::{imprints, moved, plan, record};
+use super::{imprints, moved, origin, plan, record};
 use crate::storage::db::Db;
+use crate::storage::imprint::Table;
 use crate::storage::ledger::standings::{Exceptions, Standings};
 use crate::words::{Code, Key, KeyRange, Outcome, Root};
 
@@ -99,7 +100,7 @@ fn chunks(db: &mut Db, step: &str) -> Result<Vec<i64>, LedgerError> {
         .attempt("read")
 }
 
-pub(super) fn record_of(db: &mut Db, step: &str, chunk: i64) -> Result<Vec<Migrated>, LedgerError> {
+pub(crate) fn record_of(db: &mut Db, step: &str, chunk: i64) -> Result<Vec<Migrated>, LedgerError> {
     let record: Option<Vec<u8>> = c::table.find(chunk).select(c::record).first(db).attempt("read")?;
     let unreadable = || LedgerError::Unreadable { what: "record of a chunk", of: step.to_owned() };
     record::unpacked(step, &record.ok_or_else(unreadable)?)
@@ -229,7 +230,7 @@ pub fn lineage<E: From<LedgerError>>(
             rows.push(other_row(step, chunk, row)?);
         }
         rows.sort_unstable_by_key(|row| row.legacy_id);
-        imprint(db, chunk, &mut rows)?;
+        imprint(&imprints::of_chunk(db, chunk)?, &mut rows);
         let mut late_of = late_repairs(db, &step.name, chunk, &rows)?;
         for mut row in rows {
             let from = repairs.partition_point(|(key, _)| *key < row.legacy_id);
@@ -250,9 +251,9 @@ pub fn lineage<E: From<LedgerError>>(
 }
 
 /// Hashes what was written for each of the rows of a chunk, which are sorted by their keys.
-fn imprint(db: &mut Db, chunk: i64, rows: &mut [Lineage]) -> Result<(), LedgerError> {
+pub(crate) fn imprint(tables: &[Table], rows: &mut [Lineage]) {
     let mut hashes: Vec<Option<Xxh3>> = vec![None; rows.len()];
-    for table in imprints::of_chunk(db, chunk)? {
+    for table in tables {
         for (place, key) in table.keys.iter().enumerate() {
             let Ok(row) = rows.binary_search_by_key(key, |row| row.legacy_id) else { continue };
             let hash = hashes[row].get_or_insert_default();
@@ -263,7 +264,6 @@ fn imprint(db: &mut Db, chunk: i64, rows: &mut [Lineage]) -> Result<(), LedgerEr
     for (row, hash) in rows.iter_mut().zip(hashes) {
         row.imprint = hash.map(|hash| format!("{:016x}", hash.digest()));
     }
-    Ok(())
 }
 
 /// Repairs that later steps noted of the rows of a chunk: they belong to no chunk of this step. Rows outside of the range of the
@@ -339,6 +339,18 @@ fn other_row(
 /// # Errors
 /// The database fails.
 pub fn of_legacy(db: &mut Db, step: &KnownStep, key: Key) -> Result<Option<Lineage>, LedgerError> {
+    let mut found = without_imprint(db, step, key)?;
+    if let Some(found) = &mut found {
+        imprint(&imprints::of_chunk(db, found.chunk)?, std::slice::from_mut(found));
+    }
+    Ok(found)
+}
+
+/// The same without the hash of what was written, for whoever reads that anyhow.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn without_imprint(db: &mut Db, step: &KnownStep, key: Key) -> Result<Option<Lineage>, LedgerError> {
     let other: Option<(i64, OutcomeRow)> =
         o::table.find((step.name.clone(), key)).select((o::chunk_id, OUTCOME)).first(db).optional().attempt("read")?;
     let mut found = match other {
@@ -346,11 +358,10 @@ pub fn of_legacy(db: &mut Db, step: &KnownStep, key: Key) -> Result<Option<Linea
         None => record_of_key(db, &step.name, key)?.map(|(chunk, row)| migrated(step, chunk, row)),
     };
     if let Some(found) = &mut found {
-        imprint(db, found.chunk, std::slice::from_mut(found))?;
         found.repairs = repairs(db, &step.name, key)?.into_iter().map(|repair| repair.code).collect();
         found.repairs.sort_unstable();
         found.repairs.dedup();
-        if plan::load(db, &step.name)?.is_some_and(|plan| plan.gone.contains(key)) {
+        if origin::is_gone(db, &step.name, key)? {
             found.code = Some(Code::SOURCE_GONE.as_str().to_owned());
         }
     }
@@ -396,21 +407,6 @@ pub(crate) fn keys_with(db: &mut Db, step: &str, code: &str) -> Result<Vec<Key>,
     keys.sort_unstable();
     keys.dedup();
     Ok(keys)
-}
-
-/// The legacy rows of a step that stand behind a target row.
-///
-/// # Errors
-/// The database fails.
-pub fn behind_target(db: &mut Db, step: &KnownStep, table: &str, id: i64) -> Result<Vec<Lineage>, LedgerError> {
-    let mut behind = Vec::new();
-    lineage(db, step, |row| {
-        if row.targets.iter().any(|(of, target)| of == table && *target == id) {
-            behind.push(row);
-        }
-        Ok::<_, LedgerError>(())
-    })?;
-    Ok(behind)
 }
 
 /// What was done to a target row that was there before.

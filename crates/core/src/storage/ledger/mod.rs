@@ -20,6 +20,7 @@ mod install;
 mod layers;
 pub mod mends;
 pub(crate) mod moved;
+pub(crate) mod origin;
 pub(crate) mod overlay;
 pub mod owner;
 pub mod plan;

@@ -36,14 +36,15 @@ pub fn blocks(db: &mut Db) -> Result<Vec<(String, IdBlock)>, LedgerError> {
 }
 
 /// A row of the ledger: target table, first id, number of ids, and how far they are apart.
-type Block = (String, i64, i64, i64);
-const BLOCK: (b::target_table, b::first_id, b::ids, b::step_by) = (b::target_table, b::first_id, b::ids, b::step_by);
+pub(super) type Block = (String, i64, i64, i64);
+pub(super) const BLOCK: (b::target_table, b::first_id, b::ids, b::step_by) =
+    (b::target_table, b::first_id, b::ids, b::step_by);
 
 fn range_of((_, first, ids, step_by): &Block) -> IdRange {
     IdRange { first: *first, ids: ids.cast_unsigned(), step_by: step_by.cast_unsigned() }
 }
 
-fn block_of<'a>(rows: impl Iterator<Item = &'a Block>) -> IdBlock {
+pub(super) fn block_of<'a>(rows: impl Iterator<Item = &'a Block>) -> IdBlock {
     IdBlock::of(rows.map(range_of).collect())
 }
 

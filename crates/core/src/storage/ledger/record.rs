@@ -102,14 +102,35 @@ pub(super) fn packed(rows: &[Migrated]) -> Vec<u8> {
     zstd::bulk::compress(&bytes, LEVEL).expect("memory is compressed into memory")
 }
 
+/// The migrated row of a record that a row of the target belongs to; `table`: where that is not the target table of the step.
+///
+/// # Errors
+/// The record is not one.
+pub(super) fn key_of(step: &str, record: &[u8], (table, id): (Option<&str>, i64)) -> Result<Option<Key>, LedgerError> {
+    let content = content(step, record)?;
+    let place = match table {
+        None => values(content.targets).position(|target| target == id),
+        Some(table) => {
+            let is_it = |(name, of): &(String, i64)| name == table && *of == id;
+            content.also.iter().find(|(_, also)| also.iter().any(is_it)).map(|(place, _)| *place as usize)
+        }
+    };
+    Ok(place.and_then(|place| values(content.keys).nth(place)))
+}
+
+fn content(step: &str, record: &[u8]) -> Result<Content, LedgerError> {
+    let unreadable = || LedgerError::Unreadable { what: "record of a chunk", of: step.to_owned() };
+    let bytes = zstd::stream::decode_all(record).map_err(|_| unreadable())?;
+    postcard::from_bytes(&bytes).map_err(|_| unreadable())
+}
+
 /// The migrated rows of a chunk of a step.
 ///
 /// # Errors
 /// The record is not one.
 pub(super) fn unpacked(step: &str, record: &[u8]) -> Result<Vec<Migrated>, LedgerError> {
     let unreadable = || LedgerError::Unreadable { what: "record of a chunk", of: step.to_owned() };
-    let bytes = zstd::stream::decode_all(record).map_err(|_| unreadable())?;
-    let content: Content = postcard::from_bytes(&bytes).map_err(|_| unreadable())?;
+    let content = content(step, record)?;
     let keys = values(content.keys);
     let mut rows: Vec<Migrated> = keys
         .zip(values(content.targets))

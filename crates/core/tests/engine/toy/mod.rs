@@ -169,6 +169,18 @@ fn say(lookups: &ThingLookups, draft: &mut Draft<ItemRows>, (item, name): (i64, 
                 colour: Some("blue".to_owned()),
             }));
         }
+        // A follower is an item of its own.
+        None if note == "alone" => {
+            let id = lookups.plan.id_of(key).expect("every planned row has an id");
+            draft.write(NewItem {
+                id,
+                name: format!("alone {key}"),
+                parent_id: None,
+                qty: 1,
+                colour: Some("red".to_owned()),
+            });
+            draft.migrated_as(key, "items", id);
+        }
         // A follower is a box of the item: an item of its own that points to a row of the same batch.
         None if note == "box" => {
             let id = lookups.plan.id_of(key).expect("every planned row has an id");

@@ -76,8 +76,9 @@ impl NewPart {
 
 replant_core::insert!(NewItem => items, successor = parent_id);
 replant_core::insert!(NewLabel => labels);
-replant_core::insert!(NewPart => parts, money = |part| part.money(), fixed = [item_id, amount_minor, currency],
-    summed = [amount_minor, currency, item_id]);
+// Nobody hides a currency; but so every test of parts has a secret.
+replant_core::insert!(NewPart => parts, money = |part| part.money(), secret = [currency],
+    fixed = [item_id, amount_minor, currency], summed = [amount_minor, currency, item_id]);
 
 replant_core::rows! {
     /// What a chunk of things writes.
