@@ -158,11 +158,11 @@ impl Listed {
         let lines = self.lines(difference);
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let inner = &mut *inner;
-        if let (Some(file), None) = (&mut inner.file, &inner.failed) {
-            if let Err(error) = lines.iter().try_for_each(|line| file.serialize(line)) {
-                inner.failed = Some(error.into());
-                stop.request();
-            }
+        if let (Some(file), None) = (&mut inner.file, &inner.failed)
+            && let Err(error) = lines.iter().try_for_each(|line| file.serialize(line))
+        {
+            inner.failed = Some(error.into());
+            stop.request();
         }
         if difference.verdict.is_alarm() || difference.verdict.is_stale() {
             let columns = if difference.columns.is_empty() { "-".to_owned() } else { difference.columns.join(", ") };
