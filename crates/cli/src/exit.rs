@@ -55,7 +55,7 @@ impl Exit {
             Self::Held => "another run holds the target",
             Self::Stopped => "stopped on request: the same command goes on",
             Self::Defects => "verified: something is not as it was written, and nothing explains it",
-            Self::Stale => "verified: a replay or a catch-up is due, and nothing else is wrong",
+            Self::Stale => "verified: a replay or a catch-up is due, or steps are not done; nothing else is wrong",
         }
     }
 

@@ -85,8 +85,10 @@ one of these verdicts:
         }
         let registry = cx.registry();
         let stop = signals::stop()?;
-        let (legacy, target) = (environment.legacy()?, environment.target()?);
-        tracing::info!("{} is held against {}", target.place(), legacy.place());
+        let target = environment.target()?;
+        // Where it is not read it need not be there any more.
+        let legacy = if self.without_legacy { target.clone() } else { environment.legacy()? };
+        tracing::info!("verifies {}", target.place());
         let settings = environment.settings(self.step.clone(), false, None);
         let mut db = Db::open(&target, Role::Target)?;
         let migration = cx.migration(&registry, legacy, target, settings);
@@ -301,7 +303,7 @@ impl<'a> Account<'a> {
         match self.verified {
             Verified { complete: false, .. } => Exit::Stopped,
             verified if verified.has_alarms() => Exit::Defects,
-            verified if verified.is_stale() => Exit::Stale,
+            verified if verified.is_stale() || verified.steps.iter().any(|step| !step.done) => Exit::Stale,
             _ => Exit::Done,
         }
     }
@@ -411,7 +413,15 @@ impl<'a> Account<'a> {
                 grouped(stale)
             ));
         }
-        if alarms + structure + stale == 0 && self.verified.steps.iter().all(|step| step.behind == (0, 0)) {
+        let open: Vec<&str> = self.verified.steps.iter().filter(|step| !step.done).map(|step| step.step).collect();
+        if !open.is_empty() {
+            let migrate = typed("migrate", self.environment);
+            said.push(format!("Not done yet, so not judged again: {}. `{migrate}` goes on.", open.join(", ")));
+        }
+        if alarms + structure + stale == 0
+            && open.is_empty()
+            && self.verified.steps.iter().all(|step| step.behind == (0, 0))
+        {
             said.push("All else is as it should be.".to_owned());
         }
         said.join("\n")

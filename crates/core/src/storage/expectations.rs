@@ -131,12 +131,13 @@ struct Named {
     name: String,
 }
 
-/// The type of a column, as SQL names it; none where there is no such column.
+/// The type of a column, as SQL names it, without its length or precision: a value that is too long must not be cut to one that fits.
+/// None where there is no such column.
 fn type_of(db: &mut Db, table: &str, column: &str) -> QueryResult<Option<String>> {
     let (table, column) = (literal(table), literal(column));
     let sql = match db {
         Db::Pg(_) => format!(
-            "SELECT format_type(a.atttypid, a.atttypmod) AS name FROM pg_attribute a \
+            "SELECT format_type(a.atttypid, -1) AS name FROM pg_attribute a \
               WHERE a.attrelid = to_regclass(format('%I.%I', current_schema(), {table})) AND a.attname = {column} \
                 AND a.attnum > 0 AND NOT a.attisdropped"
         ),

@@ -78,6 +78,10 @@ pub(super) fn verify(db: &mut Db, how: &How<'_>) -> Result<Exit, Error> {
         }
     }
     look(db, &mut page, how.values, &mut lines)?;
+    if all == 0 {
+        let what = format!("{name} has no line but its first");
+        return Err(Error::Refused { what, hint: "an empty list proves nothing: table, id, column, value".to_owned() });
+    }
     if let Some(folder) = how.out {
         std::fs::create_dir_all(folder).map_err(Error::io(format!("make {}", folder.display())))?;
         let mut files = Files::default();

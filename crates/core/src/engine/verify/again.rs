@@ -184,8 +184,15 @@ impl Look<'_> {
             let side = Row { sheet, reading, key: Some(leader), left, stands };
             if side.stands != expected {
                 found.differing += u64::from(side.left.is_some());
-                let verdict = if side.stands == side.left { Verdict::Stale } else { Verdict::StaleAndChanged };
-                found.differences.push(side.told(self.step, &row, verdict, expected.as_ref()));
+                let others = side.others(side.left.as_ref());
+                let is_both = side.left.is_some() && side.stands.is_some();
+                if is_both && !others.is_empty() && self.is_unexpected(db, &side, &others)? {
+                    // That says more than that it would come out otherwise as well.
+                    found.differences.push(side.told(self.step, &row, Verdict::Unexpected, side.left.as_ref()));
+                } else {
+                    let verdict = if side.stands == side.left { Verdict::Stale } else { Verdict::StaleAndChanged };
+                    found.differences.push(side.told(self.step, &row, verdict, expected.as_ref()));
+                }
             }
             self.sum(&side, found);
             stale.told.insert(leader);
@@ -264,7 +271,11 @@ impl Look<'_> {
             if is_named_elsewhere(db, (table, &row, &name), chunk)? {
                 continue;
             }
+            // A part of which the site changes no column of the key is not added by it either.
+            let fixed = written.sheet.model.fixed;
+            let is_fixed = reading.keyed().iter().all(|(name, _)| fixed.contains(&name.as_str()));
             let verdict = match written.sheet.rows {
+                Kept::AsParts if is_fixed => Verdict::Unexpected,
                 Kept::AsParts => Verdict::Added,
                 _ => Verdict::Unexplained,
             };

@@ -91,9 +91,17 @@ pub(crate) fn verify(
     let judged: Vec<&dyn AnyStep> = planned.iter().filter(|(_, plan)| is_judged(plan)).map(|(step, _)| *step).collect();
     let mut behind = Vec::new();
     if against == Against::Source {
-        let states: Vec<_> = judged.iter().map(|step| catch_up::differences(run, *step)).collect::<Result<_, _>>()?;
-        catch_up::lay_over(run, &judged, &states)?;
-        behind = states.iter().map(catch_up::State::behind).collect();
+        // Lookups read tables of steps that are not verified.
+        let mut all = Vec::new();
+        for step in run.registry.ordered()? {
+            if plan::load(&mut *run.databases.target.get()?, step.name())?.is_some() {
+                all.push(step);
+            }
+        }
+        let states: Vec<_> = all.iter().map(|step| catch_up::differences(run, *step)).collect::<Result<_, _>>()?;
+        catch_up::lay_over(run, &all, &states)?;
+        let of = |step: &&dyn AnyStep| all.iter().position(|one| one.name() == step.name());
+        behind = judged.iter().filter_map(of).map(|place| states[place].behind()).collect();
     }
     let mut verified = Vec::new();
     let mut behind = behind.into_iter();
@@ -107,6 +115,8 @@ pub(crate) fn verify(
         let Some(one) = verifying.step(*step, plan, None)? else { return Ok(stopped()) };
         verified.push(one);
     }
+    let not_planned = steps.iter().filter(|step| !planned.iter().any(|(planned, _)| planned.name() == step.name()));
+    verified.extend(not_planned.map(|step| StepVerified::not_planned(step.name())));
     let place = |one: &StepVerified| steps.iter().position(|step| step.name() == one.step);
     verified.sort_by_key(place);
     let all: Vec<(&dyn AnyStep, bool)> = planned.iter().map(|(step, plan)| (*step, plan.done)).collect();

@@ -142,6 +142,7 @@ impl Other<'_> {
         }
         let reading = self.sheet.whole();
         let mut found = Vec::new();
+        let Some(first) = self.steps.first() else { return Ok(found) };
         for range in self.finished.ranges(table) {
             let held = reading.between(db, (range.first, range.last())).attempt("compared")?;
             let ids = held.values[reading.first_of_key()].iter();
@@ -156,7 +157,7 @@ impl Other<'_> {
                 debug_assert!(!self.planned.made(table, *id), "no id is handed out twice");
                 let stands = self.sheet.hashed(&reading, &held.row(*row));
                 found.push(Difference {
-                    step: self.steps[0].name(),
+                    step: first.name(),
                     legacy_key: None,
                     table: table.to_owned(),
                     row: Some(RowName::Id(*id)),

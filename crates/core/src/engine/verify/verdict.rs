@@ -141,6 +141,14 @@ pub struct StepVerified {
     pub done: bool,
 }
 
+impl StepVerified {
+    /// One of which nothing was moved yet.
+    pub(super) fn not_planned(step: &'static str) -> Self {
+        let (tally, behind) = (Tally::default(), (0, 0));
+        Self { step, judged: None, rows: 0, equal: 0, tally, waiting: 0, behind, done: false }
+    }
+}
+
 /// An amount of money of a table, as it was written and as it stands, in minor units.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MoneyVerified {

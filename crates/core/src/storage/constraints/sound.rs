@@ -34,11 +34,12 @@ SELECT format('the index `%s` of `%s` is not valid: no query uses it, and a uniq
        format('REINDEX INDEX CONCURRENTLY %I.%I;', n.nspname, i.relname)
   FROM of JOIN pg_index x ON x.indrelid = of.oid JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_namespace n ON n.oid = i.relnamespace
  WHERE NOT (x.indisvalid AND x.indisready AND x.indislive)
+   AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index b WHERE b.index_relid = x.indexrelid)
 UNION ALL
 SELECT format('the foreign key `%s` of `%s` is not checked: its trigger is off', c.conname, of.relname),
        format('ALTER TABLE %s ENABLE TRIGGER ALL;', of.name)
   FROM of JOIN pg_trigger g ON g.tgrelid = of.oid JOIN pg_constraint c ON c.oid = g.tgconstraint
- WHERE g.tgenabled <> 'O' AND c.contype = 'f' GROUP BY c.conname, of.relname, of.name
+ WHERE g.tgenabled IN ('D', 'R') AND c.contype = 'f' GROUP BY c.conname, of.relname, of.name
  ORDER BY 1";
 
 /// What is wrong with the constraints and indexes of some tables. Nothing where the target is no PostgreSQL: SQLite checks what it has.
@@ -145,7 +146,7 @@ pub(crate) fn note(db: &mut Db, tables: &[&str]) -> Result<(), LedgerError> {
         return Ok(());
     }
     let defined = defined(db, tables)?;
-    frozen::save(db, BEGUN, &defined)
+    frozen::save_once(db, BEGUN, &defined)
 }
 
 /// What tables had when the migration began, and have not any more: those of the names that nothing has now.

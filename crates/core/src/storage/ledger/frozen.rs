@@ -19,6 +19,24 @@ pub fn load<T: DeserializeOwned>(db: &mut Db, name: &str) -> Result<Option<T>, L
     found.map(|bytes| postcard::from_bytes(&bytes).map_err(|_| unreadable())).transpose()
 }
 
+/// Freezes a value, unless one of that name is frozen: of two processes that do so at once, one does.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn save_once<T: Serialize>(db: &mut Db, name: &str, value: &T) -> Result<(), LedgerError> {
+    let data = postcard::to_stdvec(value)
+        .map_err(|_| LedgerError::Unreadable { what: "frozen reading", of: name.to_owned() })?;
+    let row = (f::name.eq(name), f::data.eq(data));
+    match db {
+        Db::Pg(pg) => diesel::insert_into(f::table).values(row).on_conflict_do_nothing().execute(pg),
+        Db::Lite(lite) => diesel::insert_or_ignore_into(f::table).values(row).execute(lite),
+        #[cfg(feature = "mysql")]
+        Db::My(_) => return Err(LedgerError::Install { hint: "MariaDB is no target" }),
+    }
+    .attempt("written")
+    .map(|_| ())
+}
+
 /// Freezes a value, in the place of an earlier one of that name. The same one is not written again.
 ///
 /// # Errors
