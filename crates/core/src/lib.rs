@@ -28,6 +28,7 @@ pub use engine::settings::{ForeignKeys, Offline, Settings, Subset};
 pub use engine::step::AnyStep;
 pub use engine::stop::Stop;
 pub use engine::trial::{Selection, Trial, TrialRow};
+pub use engine::undo::{Extent, Kept, StepUndone, Undo, Undone, Why};
 pub use engine::verify::{Against, Difference, MoneyVerified, StepVerified, Tally, Verdict, Verified};
 pub use policy::retry::Retries;
 pub use storage::bulk::{

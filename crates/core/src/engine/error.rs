@@ -126,6 +126,22 @@ pub enum RunError {
         /// Which row, against which foreign key.
         orphans: String,
     },
+    /// Steps build on what is to be taken back.
+    #[error("these steps build on what is to be taken back, and are not to go: {steps}. Nothing was written")]
+    BuiltUpon {
+        /// The steps, with their chunks.
+        steps: String,
+    },
+    /// A chunk cannot be taken back.
+    #[error("step {step} cannot be taken back at chunk {chunk}: {source}")]
+    Undo {
+        /// The step.
+        step: &'static str,
+        /// The chunk; 0: what was left of some.
+        chunk: i64,
+        /// Why.
+        source: ChunkError,
+    },
     /// A chunk cannot be done.
     #[error("step {step} stopped at the chunk of legacy keys {lo} to {hi}: {source}")]
     Chunk {
@@ -170,7 +186,8 @@ impl RunError {
             | Self::OtherSnapshot { .. }
             | Self::CatchingUp { .. }
             | Self::ManyGone { .. }
-            | Self::ManyChanged { .. } => Kind::Refused,
+            | Self::ManyChanged { .. }
+            | Self::BuiltUpon { .. } => Kind::Refused,
             Self::Unchecked { failure, .. } => of(failure),
             Self::Held(_) => Kind::Held,
             // What waiting does not mend is a mistake in an address or a right.
@@ -182,8 +199,12 @@ impl RunError {
             Self::Offline(error) => error.failure().map_or(Kind::Refused, |failure| of(&failure)),
             Self::Entangled { .. } => Kind::Failed,
             Self::Prepare { .. } | Self::Finish { .. } => self.failure().map_or(Kind::Failed, |failure| of(&failure)),
-            Self::Chunk { source: ChunkError::Pool(_), .. } => Kind::Unavailable,
-            Self::Chunk { source, .. } => source.failure().map_or(Kind::Failed, |failure| of(&failure)),
+            Self::Chunk { source: ChunkError::Pool(_), .. } | Self::Undo { source: ChunkError::Pool(_), .. } => {
+                Kind::Unavailable
+            }
+            Self::Chunk { source, .. } | Self::Undo { source, .. } => {
+                source.failure().map_or(Kind::Failed, |failure| of(&failure))
+            }
         }
     }
 
@@ -198,7 +219,7 @@ impl RunError {
             }
             | Self::Finish { source: FinishError::Database(source), .. } => Some(Failure::of(source)),
             Self::Unchecked { failure, .. } => Some(failure.clone()),
-            Self::Chunk { source, .. } => source.failure(),
+            Self::Chunk { source, .. } | Self::Undo { source, .. } => source.failure(),
             Self::Offline(error) => error.failure(),
             _ => None,
         }
@@ -229,7 +250,7 @@ impl RunError {
             let error = std::mem::replace(source, diesel::result::Error::NotFound);
             *source = diagnosis::diagnose(&mut db, error);
         }
-        if let Self::Chunk { source, .. } = &mut self {
+        if let Self::Chunk { source, .. } | Self::Undo { source, .. } = &mut self {
             source.diagnose(&mut db);
         }
         self
@@ -254,6 +275,7 @@ impl RunError {
             Self::OtherSnapshot { .. } => {
                 return "a target is never taken back: name the legacy database of the last state, or of a later one";
             }
+            Self::BuiltUpon { .. } => return "`--with-dependants` takes them back as well",
             Self::CatchingUp { .. } => return "`catch-up` goes on with it",
             Self::ManyGone { .. } | Self::ManyChanged { .. } => {
                 return "if the legacy database is half-restored or damaged, restore it; if it is so, `catch-up --expect TABLE=N` says so: N is \

@@ -122,6 +122,15 @@ pub enum Event {
         /// Those that are as they are to be.
         equal: u64,
     },
+    /// A step was taken back.
+    Undone {
+        /// The step.
+        step: &'static str,
+        /// Target rows that were deleted.
+        rows: u64,
+        /// Rows that stay.
+        kept: u64,
+    },
     /// Rows that were planned had gone before they were read: the legacy database changes while it is migrated.
     SourceMoves {
         /// The step.

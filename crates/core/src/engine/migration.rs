@@ -18,6 +18,7 @@ use super::settings::{ForeignKeys, Settings};
 use super::step::AnyStep;
 use super::stop::Stop;
 use super::trial::{self, Selection, Trial};
+use super::undo::{self, Undo, Undone};
 use super::verify::{self, Against, Difference, Verified};
 use super::{live, offline, preflight};
 use crate::contract::inspect::Finding;
@@ -31,7 +32,7 @@ use crate::storage::ledger::generations::{self, Generation};
 use crate::storage::ledger::imprints;
 use crate::storage::ledger::mends::{self, Mend};
 use crate::storage::ledger::overlay::Overlay;
-use crate::storage::ledger::owner::Owner;
+use crate::storage::ledger::owner::{HeldError, Owner};
 use crate::storage::ledger::plan;
 use crate::storage::ledger::runs::{self, End};
 use crate::storage::ledger::{self, LedgerError, stage};
@@ -132,7 +133,7 @@ impl Migration<'_> {
     /// Why it cannot begin or go on. All that was committed stays.
     pub fn run(&self, stop: &Stop, reporter: &dyn Reporter) -> Result<Report, RunError> {
         let steps = self.registry.selected(&self.settings.only)?;
-        let scope = Scope { steps: &steps, only: &self.settings.only, may_be_later: false };
+        let scope = Scope { steps: &steps, only: &self.settings.only, may_be_later: false, reads: true };
         let all = self.registry.ordered()?;
         let work = |run: &Running<'_>| {
             let report = live::steps(run, &steps)?;
@@ -159,7 +160,7 @@ impl Migration<'_> {
             Ok(mends::save(db, mends)?)
         };
         let work = |run: &Running<'_>| replay::replay(run, &steps);
-        let scope = Scope { steps: &steps, only: &[], may_be_later: false };
+        let scope = Scope { steps: &steps, only: &[], may_be_later: false, reads: true };
         let replayed = self.attended(&scope, stop, reporter, begin, work, |replay| replay.complete);
         drop(alone);
         replayed
@@ -181,7 +182,7 @@ impl Migration<'_> {
             Ok(())
         };
         let work = |run: &Running<'_>| catch_up::catch_up(run, &steps, expected);
-        let scope = Scope { steps: &steps, only: &[], may_be_later: true };
+        let scope = Scope { steps: &steps, only: &[], may_be_later: true, reads: true };
         let caught_up = self.attended(&scope, stop, reporter, begin, work, |caught_up| caught_up.complete);
         drop(alone);
         caught_up
@@ -212,7 +213,7 @@ impl Migration<'_> {
             })
         };
         self.attended(
-            &Scope { steps: &steps, only, may_be_later: false },
+            &Scope { steps: &steps, only, may_be_later: false, reads: true },
             stop,
             reporter,
             |_, _| Ok(()),
@@ -260,18 +261,12 @@ impl Migration<'_> {
         stop: &Stop,
         reporter: &dyn Reporter,
     ) -> Result<Verified, RunError> {
-        let steps = self.registry.selected(&self.settings.only)?;
+        let steps = self.registry.named(&self.settings.only)?;
         let databases = match against {
             Against::Source => self.open(None)?,
-            Against::Ledger => Databases::target_alone((&self.legacy, &self.target), &self.settings)?,
+            Against::Ledger => Databases::target_alone((&self.legacy, &self.target), &self.settings, None)?,
         };
-        {
-            let mut target = databases.target.get()?;
-            if let Some(first) = steps.first().filter(|_| !ledger::exists(&mut target).unwrap_or(true)) {
-                return Err(RunError::NotDone(first.name()));
-            }
-            ledger::install(&mut target)?;
-        }
+        self.migrated(&databases)?;
         let snapshot = match against {
             Against::Source => self.check_snapshot(&databases, true)?,
             Against::Ledger => Timestamp::UNIX_EPOCH,
@@ -279,6 +274,51 @@ impl Migration<'_> {
         let (owner, overlay) = (Owner::of_this_process(), OnceLock::new());
         let run = self.looking(&databases, &owner, (snapshot, overlay), (stop, reporter));
         verify::verify(&run, &steps, against, found)
+    }
+
+    /// Takes back what was written, but for what customers have made theirs. Nobody else may work on the target meanwhile but them. Killed,
+    /// it can be done again.
+    ///
+    /// # Errors
+    /// A run is under way, steps that are not to go build on it, why it cannot begin or go on. All that was committed stays.
+    pub fn undo(&self, undo: &Undo, stop: &Stop, reporter: &dyn Reporter) -> Result<Undone, RunError> {
+        let steps = self.registry.ordered()?;
+        let mut alone = None;
+        let begin = |databases: &Databases, db: &mut Db| {
+            if let Some(run) = runs::under_way(db)? {
+                return Err(RunError::Held(HeldError::Held(run)));
+            }
+            let session = databases.target.dedicated().map_err(PoolError::from)?;
+            alone = Some(runs::replay_alone(session).map_err(RunError::Held)?);
+            Ok(())
+        };
+        let work = |run: &Running<'_>| undo::undo(run, undo, false);
+        let scope = Scope { steps: &steps, only: &[], may_be_later: true, reads: false };
+        let undone = self.attended(&scope, stop, reporter, begin, work, |undone| undone.complete);
+        drop(alone);
+        undone
+    }
+
+    /// What [`undo`](Self::undo) would take back, and what would stay. Writes nothing, and locks nothing.
+    ///
+    /// # Errors
+    /// Nothing was migrated yet, steps that are not to go build on it, or a database fails.
+    pub fn would_undo(&self, undo: &Undo, stop: &Stop, reporter: &dyn Reporter) -> Result<Undone, RunError> {
+        let databases = Databases::target_alone((&self.legacy, &self.target), &self.settings, None)?;
+        self.migrated(&databases)?;
+        let owner = Owner::of_this_process();
+        let run = self.looking(&databases, &owner, (Timestamp::UNIX_EPOCH, OnceLock::new()), (stop, reporter));
+        undo::undo(&run, undo, true)
+    }
+
+    /// Makes sure that something was migrated, and that the ledger is one of this version.
+    fn migrated(&self, databases: &Databases) -> Result<(), RunError> {
+        let mut target = databases.target.get()?;
+        if !ledger::exists(&mut target)? {
+            let first = self.registry.ordered()?.first().map_or("of this program", |first| first.name());
+            return Err(RunError::NotDone(first));
+        }
+        Ok(ledger::install(&mut target)?)
     }
 
     /// Somebody who looks and writes nothing.
@@ -319,17 +359,27 @@ impl Migration<'_> {
         complete: impl FnOnce(&T) -> bool,
     ) -> Result<T, RunError> {
         let owner = Owner::of_this_process();
-        let databases = self.open(Some(&owner))?;
-        for finding in self.preflight(scope.steps, &databases, false)?.findings {
-            reporter.event(&Event::Noted { finding });
+        let databases = match scope.reads {
+            true => self.open(Some(&owner))?,
+            false => Databases::target_alone((&self.legacy, &self.target), &self.settings, Some(&owner))?,
+        };
+        if scope.reads {
+            for finding in self.preflight(scope.steps, &databases, false)?.findings {
+                reporter.event(&Event::Noted { finding });
+            }
+            offline::check(&self.settings, scope.steps, &databases.target)?;
+        } else {
+            self.migrated(&databases)?;
         }
-        offline::check(&self.settings, scope.steps, &databases.target)?;
         // The lock of a SQLite target comes before the first write; that of PostgreSQL is between workers, not runs.
         let file = match databases.target.backend() {
             Backend::Sqlite => Some(Alive::file(databases.target.url(), &owner).map_err(RunError::Held)?),
             Backend::Postgres | Backend::MariaDb => None,
         };
-        let snapshot = self.check_snapshot(&databases, scope.may_be_later)?;
+        let snapshot = match scope.reads {
+            true => self.check_snapshot(&databases, scope.may_be_later)?,
+            false => self.state(&databases)?.map_or(Timestamp::UNIX_EPOCH, |state| state.snapshot_at),
+        };
         ledger::install(&mut *databases.target.get()?)?;
         let alive = match file {
             Some(file) => file,
@@ -449,6 +499,8 @@ struct Scope<'a> {
     only: &'a [String],
     /// Whether the legacy database may be in a later state than that of the last run.
     may_be_later: bool,
+    /// Whether the legacy database is read.
+    reads: bool,
 }
 
 impl Scope<'_> {

@@ -24,4 +24,6 @@ pub(crate) mod settings;
 pub(crate) mod step;
 pub(crate) mod stop;
 pub(crate) mod trial;
+pub(crate) mod undo;
 pub(crate) mod verify;
+mod written;

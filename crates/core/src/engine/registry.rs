@@ -139,6 +139,21 @@ impl Registry {
     /// A name is unknown, or the steps cannot be put in order.
     pub(crate) fn selected(&self, only: &[String]) -> Result<Vec<&dyn AnyStep>, OrderError> {
         let ordered = self.ordered()?;
+        let mut wanted: Vec<&'static str> = self.named(only)?.iter().map(|step| step.name()).collect();
+        for step in ordered.iter().rev() {
+            if wanted.contains(&step.name()) {
+                wanted.extend(step.after());
+            }
+        }
+        Ok(ordered.into_iter().filter(|step| wanted.contains(&step.name())).collect())
+    }
+
+    /// The steps of the domains (or single steps) that `only` names, and no others, in order. All where it names none.
+    ///
+    /// # Errors
+    /// A name is unknown, or the steps cannot be put in order.
+    pub(crate) fn named(&self, only: &[String]) -> Result<Vec<&dyn AnyStep>, OrderError> {
+        let ordered = self.ordered()?;
         if only.is_empty() {
             return Ok(ordered);
         }
@@ -154,11 +169,6 @@ impl Registry {
                 return Err(OrderError::Unknown { asked: asked.clone(), known: self.names() });
             }
             wanted.extend(found.into_iter().map(|(_, step)| step));
-        }
-        for step in ordered.iter().rev() {
-            if wanted.contains(&step.name()) {
-                wanted.extend(step.after());
-            }
         }
         Ok(ordered.into_iter().filter(|step| wanted.contains(&step.name())).collect())
     }

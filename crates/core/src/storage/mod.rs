@@ -14,6 +14,7 @@ pub(crate) mod indexes;
 pub mod ledger;
 pub(crate) mod model;
 pub(crate) mod place;
+pub(crate) mod pointing;
 pub(crate) mod pool;
 mod rehearsal;
 pub mod shape;

@@ -23,5 +23,6 @@ mod source;
 mod tls;
 mod toy;
 mod trial;
+mod undo;
 mod verify;
 mod world;

@@ -41,7 +41,7 @@ impl<S: Step> ReadyChunk for Judged<S> {
             let Writer { owner, by_set, .. } = writer;
             by_set::guarded(db)?;
             alive::name_work(db, owner, S::NAME, claim.chunk)?;
-            let left = if self.starts.is_some() { moved::keys(db, S::NAME)? } else { FxHashSet::default() };
+            let left = if moved::any(db, S::NAME)? { moved::keys(db, S::NAME)? } else { FxHashSet::default() };
             if self.rows.iter().any(|row| left.contains(&row.key())) {
                 // Rows of it stood in other chunks: it begins as one that has none, and is judged again.
                 let result = &mut ChunkResult::default();

@@ -25,6 +25,7 @@ use crate::storage::ledger;
 use crate::storage::ledger::claim::{self, Account};
 use crate::storage::ledger::plan;
 use crate::storage::ledger::stage::{self, Stage};
+use crate::storage::ledger::undone;
 use crate::storage::pool::PoolError;
 use crate::words::MoneyTotals;
 
@@ -79,6 +80,9 @@ pub(crate) fn finish(
 ) -> Result<Finished, RunError> {
     let ending = Ending { run, step, prepared, halt: Some(halt) };
     ending.look_for_orphans()?;
+    if ending.patiently(|| ending.transaction(|db| Ok(undone::was_done(db, step.name())?)))? {
+        return ending.again();
+    }
     loop {
         match ending.patiently(|| ending.next_part())? {
             Next::Open => return Ok(Finished::Open),
@@ -279,6 +283,25 @@ impl Ending<'_> {
                 }
             }))
         })
+    }
+
+    /// Does the end of a step that was done before and was taken back, or a part of it: what it finds, it brings about once more.
+    fn again(&self) -> Result<Finished, RunError> {
+        let name = self.step.name();
+        let keys = self.prepared.keys();
+        match self.patiently(|| self.transaction(|db| Ok(claim::account(db, name, keys)?)))? {
+            Account::Whole => {}
+            Account::Open => return Ok(Finished::Open),
+            Account::Wrong { keys: in_chunks, read } => {
+                let source = FinishError::Unaccounted { planned: keys.len(), keys: in_chunks, read };
+                return Err(RunError::Finish { step: name, source });
+            }
+        }
+        if self.is_to_stop() || !finish_again(self.run, self.step, self.prepared)? {
+            return Ok(Finished::Stopped);
+        }
+        self.patiently(|| self.transaction(|db| Ok(stage::finish(db, name)?)))?;
+        Ok(Finished::Done)
     }
 
     /// Does a part once more. Returns what it notes.

@@ -258,7 +258,9 @@ impl Lane<'_> {
         let (run, name) = (self.run, step.name());
         let settings = run.settings;
         let until_done = |before| self.until_done(step, before, waited);
-        let prepared = run.prepare(step, plan, self.cache, Again::Not, &until_done)?;
+        // What a step has read of the target before it was taken back is not what customers have there now.
+        let again = if plan.was_done { Again::Extending } else { Again::Not };
+        let prepared = run.prepare(step, plan, self.cache, again, &until_done)?;
         self.board.prepared(name);
         if !waited.during(|| self.board.wait(step.after())) {
             return Ok(None);

@@ -59,13 +59,18 @@ impl Databases {
 }
 
 impl Databases {
-    /// Opens the target alone: the legacy database is not asked for anything.
+    /// Opens the target alone, for `owner` where something is to be written: the legacy database is not asked for anything.
     ///
     /// # Errors
     /// The target cannot be opened.
-    pub(crate) fn target_alone((legacy, target): (&DbUrl, &DbUrl), s: &Settings) -> Result<Self, RunError> {
+    pub(crate) fn target_alone(
+        (legacy, target): (&DbUrl, &DbUrl),
+        s: &Settings,
+        owner: Option<&Owner>,
+    ) -> Result<Self, RunError> {
         let legacy = Pool::unopened(legacy, Role::Legacy, s.legacy_pool);
-        Ok(Self { legacy, target: Pool::open(target, Role::Target, s.target_pool, None)? })
+        let name = owner.map(|owner| Owner::session_name(owner.as_str()));
+        Ok(Self { legacy, target: Pool::open(target, Role::Target, s.target_pool, name)? })
     }
 }
 

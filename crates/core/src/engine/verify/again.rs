@@ -5,7 +5,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::first::{Looking, Rows, Suspects, Told};
 use super::sums::{Side, Sums};
 use super::verdict::{Difference, Verdict};
-use super::written::{Kept, Sheet, Written};
+use crate::engine::written::{Kept, Sheet, Written};
 use crate::storage::db::Db;
 use crate::storage::imprint::{Columns, Lock, Reading, Table, Value};
 use crate::storage::ledger::changes::RowName;

@@ -6,12 +6,12 @@ use rustc_hash::FxHashSet;
 
 use super::sums::Sums;
 use super::verdict::Tally;
-use super::written::{Kept, Sheet, Written, is_dense};
 use crate::engine::chunk::Stale;
+use crate::engine::written::{Kept, Sheet, Written};
 use crate::storage::db::Db;
-use crate::storage::imprint::{Lock, Table, Value};
+use crate::storage::imprint::{Table, Value};
 use crate::storage::ledger::plan::{PlannedIds, Span, StepPlan};
-use crate::storage::ledger::{Attempt, LedgerError, imprints, recorded};
+use crate::storage::ledger::{LedgerError, imprints, recorded};
 use crate::words::Key;
 
 /// What a first look came to.
@@ -112,7 +112,7 @@ impl Looking<'_> {
             }
             let table = own.map_or_else(|| sheet.nothing(), |place| tables.swap_remove(place));
             let written = Written::new(db, sheet, table)?;
-            let held = held(db, &written, planned)?;
+            let held = written.held(db, planned)?;
             let (mut differs, others) = written.differing(&held);
             if !stale.units.is_empty() {
                 // What becomes of the rows of such a unit is told when all that is expected of it is known.
@@ -145,21 +145,4 @@ impl Looking<'_> {
             Kept::Otherwise => None,
         }
     }
-}
-
-/// The rows of the target that a chunk may have written, and no fewer than those that it has.
-fn held(db: &mut Db, written: &Written<'_>, planned: Option<PlannedIds<'_>>) -> Result<Table, LedgerError> {
-    let bounds = planned.and_then(|planned| planned.bounds().filter(|bounds| is_dense(*bounds, planned.keys())));
-    let range = if planned.is_some() { bounds } else { written.range() };
-    let mut keys = written.outside(range);
-    let mut held = match range {
-        Some(range) => written.reading.between(db, range).attempt("compared")?,
-        None => written.reading.rows_of(std::iter::empty()),
-    };
-    if range.is_none() && written.sheet.rows == Kept::ById {
-        keys.extend(planned.iter().flat_map(|planned| planned.iter()).map(|id| vec![Value::Integer(id)]));
-    }
-    let more = written.reading.rows(db, &keys, Lock::No).attempt("compared")?;
-    held.append(&written.reading.rows_of(more.values().map(|row| (0, &row[..]))));
-    Ok(held)
 }

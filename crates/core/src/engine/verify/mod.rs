@@ -3,7 +3,7 @@
 //!
 //! A chunk is looked at in one state of the target, ledger and rows together ([`first`]). Rows that do not stand as they should are
 //! looked at once more when the step is through ([`again`]): what customers do meanwhile is theirs then, and what a run does is known
-//! to the ledger. [`written`] is what the ledger tells of a chunk; [`others`] what was done to rows that no chunk has written;
+//! to the ledger. [`others`] are rows that no chunk has written, and that steps have changed;
 //! [`structure`] the constraints, indexes and sequences around the rows.
 
 mod again;
@@ -12,7 +12,6 @@ mod others;
 mod structure;
 mod sums;
 mod verdict;
-mod written;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,7 +21,6 @@ use rustc_hash::FxHashSet;
 use first::{Looked, Looking, Suspects, Told};
 use sums::Sums;
 pub use verdict::{Difference, MoneyVerified, StepVerified, Tally, Verdict, Verified};
-use written::Sheet;
 
 use super::catch_up;
 use super::chunk::Stale;
@@ -31,6 +29,7 @@ use super::error::RunError;
 use super::event::Event;
 use super::run::Running;
 use super::step::{AnyStep, PreparedStep};
+use super::written::Sheet;
 use crate::contract::inspect::Finding;
 use crate::storage::db::Db;
 use crate::storage::ledger::changes::RowName;

@@ -5,11 +5,11 @@ use rustc_hash::FxHashSet;
 
 use super::again::is_unexpected;
 use super::verdict::{Difference, Verdict};
-use super::written::{Kept, Sheet};
 use crate::contract::inspect::Finding;
 use crate::engine::error::RunError;
 use crate::engine::run::Running;
 use crate::engine::step::AnyStep;
+use crate::engine::written::{Kept, Sheet};
 use crate::storage::db::{Db, Role};
 use crate::storage::fields::Field;
 use crate::storage::imprint::{Columns, Lock, Reading, Value};

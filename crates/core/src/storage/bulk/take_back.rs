@@ -25,6 +25,53 @@ pub(crate) fn of_row(db: &mut Db, step: &str, key: Key) -> QueryResult<bool> {
     all(db, &done)
 }
 
+/// Takes back some changes, last things first: all but for what somebody has changed since, and rows that were removed are there
+/// again. `false`: the target refuses it, and nothing is taken back.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn whole(db: &mut Db, done: &[Done]) -> QueryResult<bool> {
+    let taken = db.write(|db| {
+        done.iter().try_for_each(|done| match (&done.before, &done.after) {
+            (Some(before), None) => put_back(db, done, before),
+            _ => one(db, done),
+        })
+    });
+    match taken {
+        Err(error) if Failure::of(&error).blames_a_row() => Ok(false),
+        taken => taken.map(|()| true),
+    }
+}
+
+/// The same, one after the other: what the target refuses stays. Returns how many were taken back.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn each(db: &mut Db, done: &[Done]) -> QueryResult<u64> {
+    let mut taken = 0;
+    for done in done {
+        taken += u64::from(whole(db, std::slice::from_ref(done))?);
+    }
+    Ok(taken)
+}
+
+/// Puts a row back that was removed.
+fn put_back(db: &mut Db, done: &Done, before: &Columns) -> QueryResult<()> {
+    let mut columns = before.clone();
+    match &done.row {
+        RowName::Id(id) => drop(columns.insert("id".to_owned(), (*id).into())),
+        RowName::Key(key) => columns.extend(serde_json::from_str::<Columns>(key).unwrap_or_default()),
+    }
+    let names: Vec<String> = columns.keys().map(|column| quoted(column)).collect();
+    let mut values = Vec::new();
+    for (column, value) in &columns {
+        values.push(sql(db, &done.table, column, value)?);
+    }
+    let (table, names, values) = (quoted(&done.table), names.join(", "), values.join(", "));
+    execute_on_one(db, &done.table, &format!("INSERT INTO {table} ({names}) VALUES ({values})"))?;
+    changes::forget(db, &[done.id])
+}
+
 /// Likewise, what it did to rows of a table, in a word (`became_brand`), for the sake of no one legacy row: to those for which a
 /// condition on `t` holds.
 ///

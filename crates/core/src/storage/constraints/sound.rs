@@ -149,6 +149,15 @@ pub(crate) fn note(db: &mut Db, tables: &[&str]) -> Result<(), LedgerError> {
     frozen::save_once(db, BEGUN, &defined)
 }
 
+/// Whether a table had an index, or a constraint, of a name when the migration began.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn was_there(db: &mut Db, table: &str, name: &str) -> Result<bool, LedgerError> {
+    let begun = frozen::load::<Vec<Defined>>(db, BEGUN)?.unwrap_or_default();
+    Ok(begun.iter().any(|(of, known, _)| of == table && known == name))
+}
+
 /// What tables had when the migration began, and have not any more: those of the names that nothing has now.
 ///
 /// # Errors

@@ -5,6 +5,7 @@
 
 mod build;
 mod catalogue;
+mod temporary;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -15,6 +16,7 @@ use super::sql::quoted;
 
 pub(crate) use build::{Built, ask_to_end, blockers, build, build_plainly, clear, session};
 pub(crate) use catalogue::{Found, look};
+pub(crate) use temporary::{drop_temporary, take_away, temporary};
 
 /// A unique index that a step leaves in the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -238,6 +238,28 @@ pub(crate) fn of_key(db: &mut Db, step: &str, key: Key) -> Result<Vec<Done>, Led
     rows.into_iter().filter_map(|row| done(row).transpose()).collect()
 }
 
+/// What a step did for the sake of no one legacy row when it wrote a chunk, last things first.
+///
+/// # Errors
+/// The database fails, or a change cannot be read back.
+pub(crate) fn of_chunk(db: &mut Db, step: &str, chunk: i64) -> Result<Vec<Done>, LedgerError> {
+    let of_step = ch::table.filter(ch::step.eq(step.to_owned())).filter(ch::in_imprint.eq(false));
+    let of_chunk = of_step.filter(ch::chunk_id.eq(chunk)).filter(ch::legacy_key.is_null());
+    let rows: Vec<DoneRow> = of_chunk.order(ch::id.desc()).select(DONE).load(db).attempt("read")?;
+    rows.into_iter().filter_map(|row| done(row).transpose()).collect()
+}
+
+/// What a step did when it was finished, last things first: some changes before one of them.
+///
+/// # Errors
+/// The database fails, or a change cannot be read back.
+pub(crate) fn of_end(db: &mut Db, step: &str, before: i64, most: i64) -> Result<Vec<Done>, LedgerError> {
+    let of_step = ch::table.filter(ch::step.eq(step.to_owned())).filter(ch::in_imprint.eq(false));
+    let of_end = of_step.filter(ch::chunk_id.is_null()).filter(ch::id.lt(before)).order(ch::id.desc());
+    let rows: Vec<DoneRow> = of_end.limit(most).select(DONE).load(db).attempt("read")?;
+    rows.into_iter().filter_map(|row| done(row).transpose()).collect()
+}
+
 /// What a step did in a word to a row of a table, last things first.
 ///
 /// # Errors
@@ -321,6 +343,27 @@ pub(crate) fn rebase(db: &mut Db, table: &str, row: &RowName, columns: &Columns)
 pub(crate) fn forget_row(db: &mut Db, table: &str, row: &RowName) -> Result<(), LedgerError> {
     let ids: Vec<i64> = of_row(db, table, row)?.into_iter().map(|change| change.id).collect();
     forget(db, &ids).attempt("written")
+}
+
+/// Removes what was done to rows that are deleted.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn forget_rows(db: &mut Db, table: &str, rows: &[RowName]) -> Result<(), LedgerError> {
+    for some in rows.chunks(PAGE) {
+        let (ids, keys): (Vec<_>, Vec<_>) = some.iter().map(RowName::parts).unzip();
+        let of_table = || ch::table.filter(ch::target_table.eq(table.to_owned()));
+        let ids: Vec<i64> = ids.into_iter().flatten().collect();
+        let keys: Vec<String> = keys.into_iter().flatten().collect();
+        if !ids.is_empty() {
+            diesel::delete(of_table().filter(ch::target_id.eq_any(ids))).execute(db).attempt("written")?;
+        }
+        if !keys.is_empty() {
+            let keyed = of_table().filter(ch::target_id.is_null()).filter(ch::target_key.eq_any(keys));
+            diesel::delete(keyed).execute(db).attempt("written")?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes columns of changes that were taken back, and changes of which nothing is left.

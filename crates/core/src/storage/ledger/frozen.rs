@@ -35,6 +35,12 @@ pub(crate) fn save_once<T: Serialize>(db: &mut Db, name: &str, value: &T) -> Res
     }
     .attempt("written")
     .map(|_| ())
+/// Forgets what steps have read of the target: not what the tables had when the migration began.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn forget_readings(db: &mut Db) -> Result<(), LedgerError> {
+    diesel::delete(f::table.filter(f::name.not_like("replant.%"))).execute(db).attempt("written").map(|_| ())
 }
 
 /// Freezes a value, in the place of an earlier one of that name. The same one is not written again.

@@ -16,6 +16,8 @@ pub struct StepPlan {
     pub(crate) gone: KeySet,
     /// Whether every chunk is done and the step is finished.
     pub done: bool,
+    /// Whether it was done before, and was taken back since: some of what it did may be there.
+    pub(crate) was_done: bool,
 }
 
 /// Keys that one state of the legacy database added, and the ids of their rows.
@@ -36,7 +38,7 @@ impl StepPlan {
     pub fn of(keys: impl IntoIterator<Item = Key>, ids: IdBlock) -> Self {
         let keys: Arc<KeySet> = Arc::new(keys.into_iter().collect());
         let layer = Layer { generation: FIRST, keys: Arc::clone(&keys), ids, also: Vec::new() };
-        Self { keys, layers: vec![layer], gone: KeySet::default(), done: false }
+        Self { keys, layers: vec![layer], gone: KeySet::default(), done: false, was_done: false }
     }
 
     /// The id that is planned for the row with `key`.

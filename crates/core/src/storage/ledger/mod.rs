@@ -34,6 +34,7 @@ pub mod stage;
 pub mod standings;
 pub mod status;
 pub mod tables;
+pub(crate) mod undone;
 pub mod verifications;
 
 pub(crate) use error::Attempt;

@@ -47,6 +47,48 @@ pub(crate) fn take(db: &mut Db, step: &str, key: Key) -> Result<Option<Moving>, 
     postcard::from_bytes(&found).map(Some).map_err(|_| unreadable(step))
 }
 
+/// Some rows of a step that have left their chunk, by their keys: those with larger keys than `after`.
+///
+/// # Errors
+/// The database fails, or one cannot be read back.
+pub(crate) fn page(db: &mut Db, step: &str, after: Key, most: i64) -> Result<Vec<(Key, Moving)>, LedgerError> {
+    let of_step = m::table.filter(m::step.eq(step.to_owned())).filter(m::legacy_key.gt(after));
+    let found: Vec<(Key, Vec<u8>)> =
+        of_step.order(m::legacy_key).limit(most).select((m::legacy_key, m::data)).load(db).attempt("read")?;
+    let row =
+        |(key, data): (Key, Vec<u8>)| postcard::from_bytes(&data).map(|row| (key, row)).map_err(|_| unreadable(step));
+    found.into_iter().map(row).collect()
+}
+
+/// Whether rows of a step have left their chunk.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn any(db: &mut Db, step: &str) -> Result<bool, LedgerError> {
+    let first = m::table.filter(m::step.eq(step.to_owned())).select(m::legacy_key).first::<Key>(db);
+    Ok(first.optional().attempt("read")?.is_some())
+}
+
+/// How many rows of a step have left their chunk.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn count(db: &mut Db, step: &str) -> Result<i64, LedgerError> {
+    m::table.filter(m::step.eq(step.to_owned())).count().get_result(db).attempt("read")
+}
+
+/// Forgets rows that have left their chunk.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn forget(db: &mut Db, step: &str, keys: &[Key]) -> Result<(), LedgerError> {
+    for some in keys.chunks(1_000) {
+        let some = m::table.filter(m::step.eq(step.to_owned())).filter(m::legacy_key.eq_any(some.to_vec()));
+        diesel::delete(some).execute(db).attempt("written")?;
+    }
+    Ok(())
+}
+
 /// The keys of the rows of a step that have left their chunk and are not taken yet.
 ///
 /// # Errors

@@ -127,13 +127,13 @@ pub(crate) fn gone(db: &mut Db) -> Result<Vec<(String, String, KeySet)>, LedgerE
 /// # Errors
 /// The database fails, or the keys cannot be read back.
 pub fn load(db: &mut Db, step: &str) -> Result<Option<StepPlan>, LedgerError> {
-    let found: Option<(Vec<u8>, String, String)> = s::table
+    let found: Option<(Vec<u8>, String, String, Option<Instant>)> = s::table
         .find(step.to_owned())
-        .select((s::legacy_keys, s::state, s::target_table))
+        .select((s::legacy_keys, s::state, s::target_table, s::done_at))
         .first(db)
         .optional()
         .attempt("read")?;
-    let Some((keys, state, target)) = found else { return Ok(None) };
+    let Some((keys, state, target, done_at)) = found else { return Ok(None) };
     let unpacked = |keys: &[u8]| -> Result<Arc<KeySet>, LedgerError> {
         let keys = postcard::from_bytes(keys);
         keys.map(Arc::new).map_err(|_| LedgerError::Unreadable { what: "keys", of: step.to_owned() })
@@ -174,6 +174,7 @@ pub fn load(db: &mut Db, step: &str) -> Result<Option<StepPlan>, LedgerError> {
         layers: added.into_iter().map(layer).collect(),
         gone: Arc::unwrap_or_clone(gone),
         done: state == Stage::Done.as_str(),
+        was_done: state == Stage::Planned.as_str() && done_at.is_some(),
     }))
 }
 

@@ -9,14 +9,15 @@ use crate::engine::registry::Registry;
 use crate::engine::step::AnyStep;
 use crate::storage::db::Db;
 use crate::storage::fields::Field;
-use crate::storage::imprint::{Columns, Reading, Table, Value, Values, primary_key};
+use crate::storage::imprint::{Columns, Lock, Reading, Table, Value, Values, primary_key};
 use crate::storage::ledger::changes::{self, Known, RowName};
+use crate::storage::ledger::plan::PlannedIds;
 use crate::storage::ledger::{Attempt, LedgerError};
 use crate::storage::model::Model;
 
 /// How rows of a table are known to belong to a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kept {
+pub(crate) enum Kept {
     /// They have ids, and the step has some of its own.
     ById,
     /// Their key begins with the id of a row of the step.
@@ -27,9 +28,9 @@ pub(super) enum Kept {
 
 /// A table into which a step writes.
 #[derive(Debug, Clone)]
-pub(super) struct Sheet {
-    pub(super) model: Model,
-    pub(super) rows: Kept,
+pub(crate) struct Sheet {
+    pub(crate) model: Model,
+    pub(crate) rows: Kept,
     key: Vec<String>,
     /// Whether later steps have changed rows of it that have no id.
     keyed_changes: bool,
@@ -40,7 +41,7 @@ impl Sheet {
     ///
     /// # Errors
     /// The database fails.
-    pub(super) fn all(db: &mut Db, step: &dyn AnyStep) -> Result<Vec<Self>, LedgerError> {
+    pub(crate) fn all(db: &mut Db, step: &dyn AnyStep) -> Result<Vec<Self>, LedgerError> {
         let mut sheets: Vec<Self> = Vec::new();
         for model in step.models() {
             let table = model.shape.name;
@@ -64,7 +65,7 @@ impl Sheet {
     ///
     /// # Errors
     /// The database fails.
-    pub(super) fn of(db: &mut Db, registry: &Registry, table: &str) -> Result<Option<Self>, LedgerError> {
+    pub(crate) fn of(db: &mut Db, registry: &Registry, table: &str) -> Result<Option<Self>, LedgerError> {
         let models = registry.steps().flat_map(AnyStep::models).filter(|model| model.shape.name == table);
         let mut shapes = registry.steps().flat_map(AnyStep::writes).filter(|shape| shape.name == table);
         // A table that is only ever changed has no model of its own.
@@ -81,14 +82,14 @@ impl Sheet {
     }
 
     /// A reading of all columns that are known.
-    pub(super) fn whole(&self) -> Reading {
+    pub(crate) fn whole(&self) -> Reading {
         let columns: Vec<Cow<'static, str>> =
             self.model.shape.columns.iter().map(|column| Cow::Borrowed(column.name)).collect();
         self.reading(&columns)
     }
 
     /// The key of the row that a change names; none where that is no key of this table.
-    pub(super) fn key_of(&self, reading: &Reading, name: &RowName) -> Option<Vec<Value>> {
+    pub(crate) fn key_of(&self, reading: &Reading, name: &RowName) -> Option<Vec<Value>> {
         match name {
             RowName::Id(id) => Some(vec![Value::Integer(*id)]),
             RowName::Key(json) => {
@@ -99,7 +100,7 @@ impl Sheet {
     }
 
     /// No rows of it.
-    pub(super) fn nothing(&self) -> Table {
+    pub(crate) fn nothing(&self) -> Table {
         let mut table = Table::empty(Cow::Borrowed(self.model.shape.name));
         table.columns = self.key.iter().map(|column| Cow::Owned(column.clone())).collect();
         table.values = vec![Values::default(); table.columns.len()];
@@ -107,22 +108,22 @@ impl Sheet {
     }
 
     /// A reading of some of its columns.
-    pub(super) fn reading(&self, columns: &[Cow<'static, str>]) -> Reading {
+    pub(crate) fn reading(&self, columns: &[Cow<'static, str>]) -> Reading {
         Reading::by(&self.model.shape, columns, &self.key)
     }
 
     /// The values of a row as the ledger keeps them: of secret columns a hash.
-    pub(super) fn hashed(&self, reading: &Reading, values: &[Value]) -> Vec<Value> {
+    pub(crate) fn hashed(&self, reading: &Reading, values: &[Value]) -> Vec<Value> {
         let named = values.iter().zip(reading.columns());
         named.map(|(value, (name, _))| value.kept(name, self.model.secret)).collect()
     }
 }
 
 /// Rows of a table that a chunk has written, and what later steps have made of them.
-pub(super) struct Written<'a> {
-    pub(super) sheet: &'a Sheet,
-    pub(super) reading: Reading,
-    pub(super) table: Table,
+pub(crate) struct Written<'a> {
+    pub(crate) sheet: &'a Sheet,
+    pub(crate) reading: Reading,
+    pub(crate) table: Table,
     /// What was done to a row since, by its place.
     since: FxHashMap<usize, Vec<Known>>,
 }
@@ -132,7 +133,7 @@ impl<'a> Written<'a> {
     ///
     /// # Errors
     /// The database fails, or a change cannot be read back.
-    pub(super) fn new(db: &mut Db, sheet: &'a Sheet, table: Table) -> Result<Self, LedgerError> {
+    pub(crate) fn new(db: &mut Db, sheet: &'a Sheet, table: Table) -> Result<Self, LedgerError> {
         let reading = sheet.reading(&table.columns);
         let mut written = Self { sheet, reading, table, since: FxHashMap::default() };
         let name = sheet.model.shape.name;
@@ -171,7 +172,7 @@ impl<'a> Written<'a> {
 
     /// The lowest and the highest number in the first column of the key; none where that holds none, or they lie so far apart that
     /// rows are better asked for one by one.
-    pub(super) fn range(&self) -> Option<(i64, i64)> {
+    pub(crate) fn range(&self) -> Option<(i64, i64)> {
         if !self.reading.has_ranges() {
             return None;
         }
@@ -181,7 +182,7 @@ impl<'a> Written<'a> {
     }
 
     /// The keys of rows of which the first column does not lie between two numbers: of all of them, where there are none.
-    pub(super) fn outside(&self, range: Option<(i64, i64)>) -> Vec<Vec<Value>> {
+    pub(crate) fn outside(&self, range: Option<(i64, i64)>) -> Vec<Vec<Value>> {
         let first = &self.table.values[self.reading.first_of_key()];
         let is_outside = |row: &usize| {
             let within =
@@ -191,18 +192,39 @@ impl<'a> Written<'a> {
         (0..self.table.keys.len()).filter(is_outside).map(|row| self.reading.key(&self.table.row(row))).collect()
     }
 
+    /// The rows of the target that may be these, and no fewer: all of a range where they lie near each other. `planned`: the ids that they
+    /// may have.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub(crate) fn held(&self, db: &mut Db, planned: Option<PlannedIds<'_>>) -> Result<Table, LedgerError> {
+        let bounds = planned.and_then(|planned| planned.bounds().filter(|bounds| is_dense(*bounds, planned.keys())));
+        let range = if planned.is_some() { bounds } else { self.range() };
+        let mut keys = self.outside(range);
+        let mut held = match range {
+            Some(range) => self.reading.between(db, range).attempt("compared")?,
+            None => self.reading.rows_of(std::iter::empty()),
+        };
+        if range.is_none() && self.sheet.rows == Kept::ById {
+            keys.extend(planned.iter().flat_map(|planned| planned.iter()).map(|id| vec![Value::Integer(id)]));
+        }
+        let more = self.reading.rows(db, &keys, Lock::No).attempt("compared")?;
+        held.append(&self.reading.rows_of(more.values().map(|row| (0, &row[..]))));
+        Ok(held)
+    }
+
     /// How a change names a row.
-    pub(super) fn name(&self, row: usize) -> RowName {
+    pub(crate) fn name(&self, row: usize) -> RowName {
         self.name_of(&self.reading.key(&self.table.row(row)))
     }
 
     /// How a change names the row with a key.
-    pub(super) fn name_of(&self, key: &[Value]) -> RowName {
+    pub(crate) fn name_of(&self, key: &[Value]) -> RowName {
         RowName::of_key(&self.reading.key_columns(key))
     }
 
     /// A row as the migration left it; none where it was taken out later.
-    pub(super) fn left(&self, row: usize) -> Option<Vec<Value>> {
+    pub(crate) fn left(&self, row: usize) -> Option<Vec<Value>> {
         let mut left = self.table.row(row);
         for done in self.since.get(&row).into_iter().flatten() {
             let after = done.after.as_ref()?;
@@ -216,7 +238,7 @@ impl<'a> Written<'a> {
     }
 
     /// The rows of which no row of `held` is as they were left, by their places; and the rows of `held` that are none of them.
-    pub(super) fn differing(&self, held: &Table) -> (Vec<bool>, Vec<usize>) {
+    pub(crate) fn differing(&self, held: &Table) -> (Vec<bool>, Vec<usize>) {
         match self.ids() {
             Some(ids) => {
                 let first = &held.values[self.reading.first_of_key()];
@@ -270,7 +292,7 @@ impl<'a> Written<'a> {
 }
 
 /// Whether numbers lie so near to each other that rows with them are best read by their range.
-pub(super) fn is_dense((lo, hi): (i64, i64), rows: u64) -> bool {
+pub(crate) fn is_dense((lo, hi): (i64, i64), rows: u64) -> bool {
     hi.abs_diff(lo) < rows.saturating_mul(4).saturating_add(1_000)
 }
 

@@ -1,0 +1,413 @@
+//! Taking back: what was written is deleted, and what was done to rows that were there before is put back, but for what customers have
+//! made theirs.
+//!
+//! Steps go last things first: what the end of a step has done, then its chunks, each in one transaction ([`take`]). A unit of which a
+//! row was changed, removed or is pointed to stays as a whole ([`units`]): the chunk is free again all the same, with the ids that it
+//! had, and what is recorded of such units waits in the ledger for whoever moves the chunk again. So the next run judges them as a replay
+//! does, and what a customer has removed stays removed.
+
+mod take;
+mod units;
+
+use std::ops::AddAssign;
+
+use rustc_hash::FxHashSet;
+use serde::Serialize;
+pub use units::Why;
+
+use super::chunks::each;
+use super::error::RunError;
+use super::event::Event;
+use super::run::Running;
+use super::step::AnyStep;
+use super::written::Sheet;
+use crate::contract::errors::FinishError;
+use crate::storage::bulk::take_back;
+use crate::storage::constraints::sound;
+use crate::storage::indexes::{self, IndexError};
+use crate::storage::ledger::changes::{self, RowName};
+use crate::storage::ledger::plan::{self, Ours};
+use crate::storage::ledger::{frozen, moved, recorded, undone};
+use crate::storage::pointing::{self, Pointing};
+use crate::storage::pool::PoolError;
+use crate::words::Key;
+use take::Taking;
+
+/// What is taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Extent {
+    /// Domains or steps, as a whole; none: all.
+    Whole(Vec<String>),
+    /// A chunk.
+    Chunk(i64),
+    /// What a run has done.
+    Run(String),
+}
+
+/// How something is taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undo {
+    /// What.
+    pub extent: Extent,
+    /// Whether steps that build on it go as well.
+    pub with_dependants: bool,
+    /// Why, for the ledger.
+    pub why: String,
+}
+
+/// A row that stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The step that wrote it.
+    pub step: &'static str,
+    /// The legacy row for whose sake.
+    pub legacy_key: Option<Key>,
+    /// The table.
+    pub table: String,
+    /// The row that keeps it from going; none where what became of the legacy row does.
+    pub row: Option<RowName>,
+    /// Why.
+    pub why: Why,
+}
+
+/// What was taken back of some chunks.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) chunks: u64,
+    pub(super) rows: u64,
+    pub(super) legacy: u64,
+    pub(super) restored: u64,
+    pub(super) kept: Vec<Kept>,
+    /// All rows of units that stay.
+    pub(super) stays: Vec<Row>,
+}
+
+/// A row: its table, and which.
+pub(super) type Row = (&'static str, RowName);
+
+impl AddAssign for Taken {
+    fn add_assign(&mut self, mut other: Self) {
+        self.chunks += other.chunks;
+        self.rows += other.rows;
+        self.legacy += other.legacy;
+        self.restored += other.restored;
+        self.kept.append(&mut other.kept);
+        self.stays.append(&mut other.stays);
+    }
+}
+
+/// What was taken back of a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StepUndone {
+    /// The step.
+    pub step: &'static str,
+    /// Chunks that are free again.
+    pub chunks: u64,
+    /// Legacy rows of which nothing is in the target any more.
+    pub legacy: u64,
+    /// Target rows that were deleted.
+    pub rows: u64,
+    /// Changes to rows that were there before, which were put back.
+    pub restored: u64,
+    /// Rows that stay.
+    #[serde(skip)]
+    pub kept: Vec<Kept>,
+}
+
+/// What was taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Undone {
+    /// Whether it came to its end.
+    pub complete: bool,
+    /// By step, as they went.
+    pub steps: Vec<StepUndone>,
+}
+
+/// Takes back what `undo` says, or only looks what that would be.
+///
+/// # Errors
+/// Steps that are not to go build on it; a right is missing; why it cannot go on. All that was committed stays.
+pub(crate) fn undo(run: &Running<'_>, undo: &Undo, look: bool) -> Result<Undone, RunError> {
+    let all = run.registry.ordered()?;
+    let chosen = chosen(run, &all, undo)?;
+    let is_whole = matches!(undo.extent, Extent::Whole(_));
+    let names: Vec<&'static str> = chosen.iter().filter(|_| is_whole).map(|step| step.name()).collect();
+    let tables: Vec<&'static str> = chosen.iter().filter(|_| is_whole).flat_map(|step| step.filled()).collect();
+    let ours = plan::ours(&mut *run.databases.target.get()?)?;
+    let mut stays = FxHashSet::default();
+    let undoing = Undoing { run, undo, look, names: &names, tables: &tables, ours: &ours, is_whole };
+    let mut done = Undone { complete: true, steps: Vec::new() };
+    for step in chosen.iter().rev() {
+        match undoing.step(*step, &mut stays)? {
+            Some(one) => done.steps.push(one),
+            None => {
+                done.complete = false;
+                return Ok(done);
+            }
+        }
+    }
+    if !look && is_whole && chosen.len() == all.len() {
+        undoing.forget_readings(&all)?;
+    }
+    Ok(done)
+}
+
+/// The steps that go, in their order.
+fn chosen<'a>(run: &Running<'_>, all: &[&'a dyn AnyStep], undo: &Undo) -> Result<Vec<&'a dyn AnyStep>, RunError>
+where
+{
+    let mut db = run.databases.target.get()?;
+    let mut planned = Vec::new();
+    for step in all {
+        if plan::load(&mut db, step.name())?.is_some() {
+            planned.push(*step);
+        }
+    }
+    let Extent::Whole(only) = &undo.extent else { return Ok(planned) };
+    let wanted: Vec<&str> = run.registry.named(only)?.iter().map(|step| step.name()).collect();
+    let mut names: Vec<&str> = planned.iter().map(|step| step.name()).filter(|name| wanted.contains(name)).collect();
+    let mut others = Vec::new();
+    for step in planned.iter().filter(|step| !wanted.contains(&step.name())) {
+        let builds_on = step.after().iter().any(|before| names.contains(before));
+        let chunks = recorded::chunks(&mut db, step.name())?.len();
+        if builds_on {
+            names.push(step.name());
+            if chunks > 0 {
+                others.push(format!("{} ({chunks} chunks)", step.name()));
+            }
+        }
+    }
+    if !others.is_empty() && !undo.with_dependants {
+        return Err(RunError::BuiltUpon { steps: others.join(", ") });
+    }
+    Ok(planned.into_iter().filter(|step| names.contains(&step.name())).collect())
+}
+
+struct Undoing<'a> {
+    run: &'a Running<'a>,
+    undo: &'a Undo,
+    look: bool,
+    names: &'a [&'static str],
+    tables: &'a [&'static str],
+    ours: &'a Ours,
+    is_whole: bool,
+}
+
+/// How often what is left of a step is gone through at the most: rows point to each other.
+const PASSES: usize = 64;
+
+/// Tables of fewer bytes are read as a whole: an index would not help.
+const SMALL: i64 = 1 << 20;
+
+impl Undoing<'_> {
+    /// Takes back a step, or the chunks of it that are meant. None: the run was asked to stop. `stays`: where it is only looked, rows that
+    /// would stay.
+    fn step(&self, step: &dyn AnyStep, stays: &mut FxHashSet<Row>) -> Result<Option<StepUndone>, RunError> {
+        let (run, name, target) = (self.run, step.name(), &self.run.databases.target);
+        let mut one = StepUndone { step: name, chunks: 0, legacy: 0, rows: 0, restored: 0, kept: Vec::new() };
+        let mut chunks: Vec<i64> =
+            recorded::chunks(&mut *target.get()?, name)?.into_iter().map(|(chunk, _)| chunk).collect();
+        match &self.undo.extent {
+            Extent::Whole(_) => {}
+            Extent::Chunk(chunk) => chunks.retain(|of| of == chunk),
+            Extent::Run(of) => {
+                let of_run = undone::of_run(&mut *target.get()?, name, of)?;
+                chunks.retain(|chunk| of_run.contains(chunk));
+            }
+        }
+        if !self.is_whole && chunks.is_empty() {
+            return Ok(Some(one));
+        }
+        chunks.reverse();
+        let gone = plan::load(&mut *target.get()?, name)?.map(|plan| plan.gone).unwrap_or_default();
+        let sheets = Sheet::all(&mut *target.get()?, step)?;
+        let mut pointing = Vec::new();
+        for sheet in &sheets {
+            pointing.push(pointing::pointing(&mut *target.get()?, sheet.model.shape.name)?);
+        }
+        self.may(&pointing)?;
+        let (steps, tables, ours) = (self.names, self.tables, self.ours);
+        let taking = Taking { step, sheets, pointing, ours, gone, steps, tables };
+        if self.look {
+            // What stays keeps what it points to, in other chunks as well.
+            for _ in 0..PASSES {
+                let known = &*stays;
+                let look = |chunk: &i64| {
+                    run.patiently(name, || {
+                        taking.look(&mut *target.get()?, *chunk, known).map_err(|source| failed(step, *chunk, source))
+                    })
+                };
+                let Some(taken) = each(run, &chunks, &look)? else { return Ok(None) };
+                let known = stays.len();
+                stays.extend(taken.stays.iter().cloned());
+                if stays.len() == known {
+                    one.add(Taken { chunks: chunks.len() as u64, ..taken });
+                    break;
+                }
+            }
+            return Ok(Some(one));
+        }
+        undone::reopen(&mut *target.get()?, name)?;
+        let built = self.index(&taking)?;
+        if self.is_whole {
+            one.restored += self.end(step)?;
+        }
+        let take = |chunk: &i64| {
+            run.patiently(name, || {
+                taking.chunk(&mut *target.get()?, *chunk).map_err(|source| failed(step, *chunk, source))
+            })
+        };
+        let Some(mut taken) = each(run, &chunks, &take)? else { return Ok(None) };
+        // What is left is told when nothing of it goes any more.
+        let mut left = std::mem::take(&mut taken.kept);
+        one.add(taken);
+        for _ in 0..PASSES {
+            if left.is_empty() || run.stop.requested() {
+                break;
+            }
+            let again = self.left(&taking)?;
+            let progress = again.legacy > 0;
+            left = again.kept.clone();
+            one.add(Taken { kept: Vec::new(), ..again });
+            if !progress {
+                break;
+            }
+        }
+        one.kept = left;
+        if run.stop.requested() {
+            return Ok(None);
+        }
+        if self.is_whole && moved::count(&mut *target.get()?, name)? == 0 {
+            undone::never_done(&mut *target.get()?, name)?;
+            self.drop_indexes(step)?;
+        }
+        self.drop_built(&built)?;
+        run.reporter.event(&Event::Undone { step: name, rows: one.rows, kept: one.kept.len() as u64 });
+        Ok(Some(one))
+    }
+
+    /// Goes through what is left of a step's chunks once.
+    fn left(&self, taking: &Taking<'_>) -> Result<Taken, RunError> {
+        let (run, step, target) = (self.run, taking.step, &self.run.databases.target);
+        let (mut after, mut sum) = (Key::MIN, Taken::default());
+        loop {
+            let page = run.patiently(step.name(), || {
+                taking.left(&mut *target.get()?, after).map_err(|source| failed(step, 0, source))
+            })?;
+            let Some((last, taken)) = page else { return Ok(sum) };
+            sum += taken;
+            after = last;
+        }
+    }
+
+    /// Takes back what the end of a step has done, last things first. Returns how many changes were put back.
+    fn end(&self, step: &dyn AnyStep) -> Result<u64, RunError> {
+        let (run, name) = (self.run, step.name());
+        let (mut before, mut restored) = (i64::MAX, 0);
+        loop {
+            let page = run.patiently(name, || {
+                run.databases.target.get()?.write(|db| {
+                    let done = changes::of_end(db, name, before, AT_ONCE)?;
+                    let restored = take_back::each(db, &done)?;
+                    Ok::<_, RunError>((done.last().map(|done| done.id), restored))
+                })
+            })?;
+            let (Some(last), some) = page else { break };
+            before = last;
+            restored += some;
+        }
+        undone::forget_end(&mut *run.databases.target.get()?, name)?;
+        Ok(restored)
+    }
+
+    /// Makes sure that everything which may point to a row can be asked.
+    fn may(&self, pointing: &[Vec<Pointing>]) -> Result<(), RunError> {
+        let hidden = pointing.iter().flatten().find(|key| !key.may_read);
+        match hidden {
+            None => Ok(()),
+            Some(key) => {
+                let place = &key.place;
+                let what = format!(
+                    "rows of {place} may point to what is taken back, and the database user may not read it: GRANT SELECT ON {place} TO CURRENT_USER;"
+                );
+                Err(RunError::Settings(what))
+            }
+        }
+    }
+
+    /// Builds an index for each column that points to the step's rows and has none: the server looks for rows that point to each one that is
+    /// deleted.
+    fn index(&self, taking: &Taking<'_>) -> Result<Vec<String>, RunError> {
+        let mut built = Vec::new();
+        for key in taking.pointing.iter().flatten().filter(|key| !key.is_indexed && key.bytes > SMALL) {
+            let (place, column) = (&key.place, &key.column);
+            if !key.may_index {
+                let what = format!(
+                    "{place} points to what is taken back by the column `{column}`, which has no index: the server would read the whole table \
+                     for each row. CREATE INDEX CONCURRENTLY ON {place} (\"{column}\"); or let the database user be a member of its owner"
+                );
+                return Err(RunError::Settings(what));
+            }
+            let mut db = self.run.databases.target.dedicated().map_err(PoolError::from)?;
+            built.extend(indexes::temporary(&mut db, place, column).map_err(|source| RunError::Finish {
+                step: taking.step.name(),
+                source: FinishError::Database(source),
+            })?);
+        }
+        Ok(built)
+    }
+
+    fn drop_built(&self, built: &[String]) -> Result<(), RunError> {
+        if built.is_empty() {
+            return Ok(());
+        }
+        let mut db = self.run.databases.target.dedicated().map_err(PoolError::from)?;
+        for index in built {
+            indexes::drop_temporary(&mut db, index)?;
+        }
+        Ok(())
+    }
+
+    /// Drops the unique indexes that the step has made.
+    fn drop_indexes(&self, step: &dyn AnyStep) -> Result<(), RunError> {
+        for index in step.indexes() {
+            if sound::was_there(&mut *self.run.databases.target.get()?, index.table, index.name)? {
+                continue;
+            }
+            let mut db = self.run.databases.target.dedicated().map_err(PoolError::from)?;
+            indexes::take_away(&mut db, index).map_err(|error| match error {
+                IndexError::Database(source) => RunError::from(source),
+                taken @ IndexError::Taken { .. } => RunError::Settings(taken.to_string()),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what steps have read of the target, where nothing of any is left: it is read anew.
+    fn forget_readings(&self, all: &[&dyn AnyStep]) -> Result<(), RunError> {
+        let mut db = self.run.databases.target.get()?;
+        for step in all {
+            if moved::count(&mut db, step.name())? > 0 || !recorded::chunks(&mut db, step.name())?.is_empty() {
+                return Ok(());
+            }
+        }
+        Ok(frozen::forget_readings(&mut db)?)
+    }
+}
+
+/// Changes that are put back in one transaction.
+const AT_ONCE: i64 = 200;
+
+fn failed(step: &dyn AnyStep, chunk: i64, source: super::chunk::ChunkError) -> RunError {
+    RunError::Undo { step: step.name(), chunk, source }
+}
+
+impl StepUndone {
+    fn add(&mut self, taken: Taken) {
+        self.chunks += taken.chunks;
+        self.legacy += taken.legacy;
+        self.rows += taken.rows;
+        self.restored += taken.restored;
+        self.kept.extend(taken.kept);
+    }
+}

@@ -1,0 +1,285 @@
+//! Taking back what was done for the units of a chunk, in one transaction: all of it, but for units that something keeps.
+
+use rustc_hash::FxHashSet;
+
+use super::units::{Unit, Units, Why};
+use super::{Kept, Row, Taken};
+use crate::engine::chunk::ChunkError;
+use crate::engine::step::AnyStep;
+use crate::engine::written::Sheet;
+use crate::storage::bulk::take_back;
+use crate::storage::by_set;
+use crate::storage::db::Db;
+use crate::storage::failure::{Failure, Told};
+use crate::storage::imprint::{Lock, Table, Value};
+use crate::storage::ledger::changes::{self, RowName};
+use crate::storage::ledger::moved::{self, Moving};
+use crate::storage::ledger::plan::Ours;
+use crate::storage::ledger::recorded::{self, ByKey};
+use crate::storage::ledger::{LedgerError, imprints, undone};
+use crate::storage::pointing::{Pointer, Pointing};
+use crate::storage::sql::quoted;
+use crate::words::{Key, KeySet};
+
+/// A step of which something is taken back.
+pub(super) struct Taking<'a> {
+    pub(super) step: &'a dyn AnyStep,
+    pub(super) sheets: Vec<Sheet>,
+    /// The foreign keys that lead to the table of each sheet.
+    pub(super) pointing: Vec<Vec<Pointing>>,
+    pub(super) ours: &'a Ours,
+    /// Keys that the legacy database has not any more.
+    pub(super) gone: KeySet,
+    /// The steps that are taken back as a whole, and the tables that they fill.
+    pub(super) steps: &'a [&'static str],
+    pub(super) tables: &'a [&'static str],
+}
+
+impl Taking<'_> {
+    /// What would be taken back of a chunk, where some rows are known to stay. Writes and locks nothing.
+    ///
+    /// # Errors
+    /// The database fails, or the ledger cannot be read back.
+    pub(super) fn look(&self, db: &mut Db, chunk: i64, stays: &FxHashSet<Row>) -> Result<Taken, ChunkError> {
+        db.snapshot(|db| {
+            let recorded = recorded::rows(db, self.step.name(), chunk)?;
+            if let Some(taken) = self.kept_whole(&recorded) {
+                return Ok(taken);
+            }
+            let source = (recorded, imprints::of_chunk(db, chunk)?);
+            let mut units = Units::new(db, &self.sheets, self.step.target_table(), source, Lock::No)?;
+            units.keep_pointed(db, &self.pointing, self.ours, &|db, pointer| self.goes(db, pointer, stays))?;
+            Ok(self.taken(&units))
+        })
+    }
+
+    /// Takes back what a chunk has done, and frees it.
+    ///
+    /// # Errors
+    /// The database fails, or the ledger cannot be read back. Nothing is written then.
+    pub(super) fn chunk(&self, db: &mut Db, chunk: i64) -> Result<Taken, ChunkError> {
+        let step = self.step.name();
+        db.write(|db| {
+            by_set::guarded(db)?;
+            recorded::lock(db, chunk)?;
+            let recorded = recorded::rows(db, step, chunk)?;
+            if let Some(taken) = self.kept_whole(&recorded) {
+                return Ok(taken);
+            }
+            let tables = imprints::of_chunk(db, chunk)?;
+            let mut units = self.units(db, (recorded, tables))?;
+            let mut taken = self.take(db, &mut units, Some(chunk))?;
+            let stays: FxHashSet<Key> = kept(&units).flat_map(|unit| &unit.members).copied().collect();
+            let goes: Vec<Key> = units.recorded.keys().filter(|key| !stays.contains(key)).copied().collect();
+            undone::free(db, step, chunk, &goes)?;
+            for key in &stays {
+                if let Some(recorded) = units.recorded.get(key) {
+                    let row: Moving = (recorded.clone(), only(&units, *key));
+                    moved::leave(db, step, chunk, *key, &row)?;
+                }
+            }
+            taken.chunks = 1;
+            Ok(taken)
+        })
+    }
+
+    /// Takes back what is left of chunks that are free again: some rows with larger keys than `after`. Returns the last of them.
+    ///
+    /// # Errors
+    /// The database fails, or the ledger cannot be read back. Nothing is written then.
+    pub(super) fn left(&self, db: &mut Db, after: Key) -> Result<Option<(Key, Taken)>, ChunkError> {
+        let step = self.step.name();
+        db.write(|db| {
+            by_set::guarded(db)?;
+            let page = moved::page(db, step, after, PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(None) };
+            let last = *last;
+            let (mut recorded, mut tables) = (ByKey::default(), Vec::new());
+            for (key, (row, of_row)) in page {
+                recorded.insert(key, row);
+                tables.extend(of_row);
+            }
+            let mut units = self.units(db, (recorded, tables))?;
+            let taken = self.take(db, &mut units, None)?;
+            let stays: FxHashSet<Key> = kept(&units).flat_map(|unit| &unit.members).copied().collect();
+            let goes: Vec<Key> = units.recorded.keys().filter(|key| !stays.contains(key)).copied().collect();
+            moved::forget(db, step, &goes)?;
+            Ok(Some((last, taken)))
+        })
+    }
+
+    fn units(&self, db: &mut Db, source: (ByKey, Vec<Table>)) -> Result<Units<'_>, ChunkError> {
+        // Whoever would point to a row waits until it is gone, or is seen.
+        Ok(Units::new(db, &self.sheets, self.step.target_table(), source, Lock::Key)?)
+    }
+
+    /// A chunk with rows that have gone from the legacy database stays: they could not come again.
+    fn kept_whole(&self, recorded: &ByKey) -> Option<Taken> {
+        if !recorded.keys().any(|key| self.gone.contains(*key)) {
+            return None;
+        }
+        let kept = |key: &Key| Kept {
+            step: self.step.name(),
+            legacy_key: Some(*key),
+            table: self.step.target_table().to_owned(),
+            row: None,
+            why: Why::SourceGone,
+        };
+        let mut all: Vec<Kept> =
+            recorded.iter().filter(|(_, row)| row.target.is_some()).map(|(key, _)| kept(key)).collect();
+        all.sort_by_key(|kept| kept.legacy_key);
+        Some(Taken { kept: all, ..Taken::default() })
+    }
+
+    /// Whether a row that points to one of ours will not do so any more: it goes itself, or what was done to it is taken back.
+    fn goes(&self, db: &mut Db, pointer: &Pointer, stays: &FxHashSet<Row>) -> Result<bool, LedgerError> {
+        let Some(of) = &pointer.of else { return Ok(false) };
+        if let Some(table) = self.tables.iter().find(|table| *table == of).filter(|_| pointer.is_ours) {
+            return Ok(!stays.contains(&(*table, pointer.row.clone())));
+        }
+        let done = changes::of_rows(db, of, std::slice::from_ref(&pointer.row))?;
+        Ok(done.values().flatten().any(|done| self.steps.contains(&done.step.as_str())))
+    }
+
+    fn take(&self, db: &mut Db, units: &mut Units<'_>, chunk: Option<i64>) -> Result<Taken, ChunkError> {
+        let step = self.step.name();
+        let mut restored = 0;
+        let mut changed = Vec::new();
+        if let Some(chunk) = chunk {
+            let done = changes::of_chunk(db, step, chunk)?;
+            restored += take_back::each(db, &done)?;
+        }
+        let leaders: Vec<Key> =
+            units.units.iter().filter(|(_, unit)| unit.kept.is_none()).map(|(key, _)| *key).collect();
+        for leader in leaders {
+            for key in units.units[&leader].members.clone() {
+                if units.recorded.get(&key).is_none_or(|recorded| recorded.deeds == 0) {
+                    continue;
+                }
+                let done = changes::of_key(db, step, key)?;
+                match take_back::whole(db, &done)? {
+                    true => restored += done.len() as u64,
+                    false => {
+                        units.units.entry(leader).or_default().kept = Some((Why::Refused, None));
+                        continue;
+                    }
+                }
+                // What somebody has changed since stays as it is.
+                let left = changes::of_key(db, step, key)?;
+                changed.extend(left.into_iter().map(|done| Kept {
+                    step,
+                    legacy_key: Some(key),
+                    table: done.table,
+                    row: Some(done.row),
+                    why: Why::Changed,
+                }));
+                // It is done anew when the row comes again.
+                units.recorded.entry(key).and_modify(|recorded| recorded.deeds = 0);
+            }
+        }
+        units.keep_pointed(db, &self.pointing, self.ours, &|_, _| Ok(false))?;
+        self.delete(db, units)?;
+        let mut taken = self.taken(units);
+        taken.restored = restored;
+        taken.kept.extend(changed);
+        Ok(taken)
+    }
+
+    /// Deletes the rows of units that nothing keeps: at once, or one unit after the other where the target does not let go of all.
+    fn delete(&self, db: &mut Db, units: &mut Units<'_>) -> Result<(), ChunkError> {
+        let all: Vec<Vec<Vec<Value>>> = (0..self.sheets.len()).map(|nth| units.keys(nth)).collect();
+        if self.deleted(db, units, &all)? {
+            return Ok(());
+        }
+        let mut open: Vec<Key> =
+            units.units.iter().filter(|(_, unit)| unit.kept.is_none()).map(|(key, _)| *key).collect();
+        open.sort_unstable();
+        loop {
+            let before = open.len();
+            let mut still = Vec::new();
+            for leader in open {
+                let rows = &units.units[&leader].rows;
+                let of_sheet =
+                    |nth: usize| rows.iter().filter(|(of, _)| *of == nth).map(|place| units.key(*place)).collect();
+                let own: Vec<Vec<Vec<Value>>> = (0..self.sheets.len()).map(of_sheet).collect();
+                if !self.deleted(db, units, &own)? {
+                    still.push(leader);
+                }
+            }
+            if still.is_empty() || still.len() == before {
+                for leader in still {
+                    let unit = units.units.entry(leader).or_default();
+                    unit.kept = Some((Why::Refused, unit.rows.first().copied()));
+                }
+                return Ok(());
+            }
+            open = still;
+        }
+    }
+
+    /// Deletes rows of each sheet by their keys: all of them, or none.
+    fn deleted(&self, db: &mut Db, units: &Units<'_>, keys: &[Vec<Vec<Value>>]) -> Result<bool, ChunkError> {
+        let deleted = db.write(|db| {
+            for (nth, keys) in keys.iter().enumerate().rev().filter(|(_, keys)| !keys.is_empty()) {
+                let written = &units.written[nth];
+                let table = self.sheets[nth].model.shape.name;
+                let among = written.reading.among("t", keys.iter(), db.backend());
+                let gone = db.execute_caught(&format!("DELETE FROM {} AS t WHERE {among}", quoted(table)))?;
+                if gone != keys.len() {
+                    return Err(Told::not_taken(table));
+                }
+                let names = keys.iter().map(|key| written.name_of(key));
+                changes::forget_rows(db, table, &names.collect::<Vec<RowName>>()).map_err(LedgerError::into_diesel)?;
+            }
+            Ok::<_, diesel::result::Error>(())
+        });
+        match deleted {
+            Ok(()) => Ok(true),
+            Err(error) if Failure::of(&error).blames_a_row() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn taken(&self, units: &Units<'_>) -> Taken {
+        let mut taken = Taken::default();
+        for (leader, unit) in &units.units {
+            match unit.kept {
+                None => {
+                    taken.rows += unit.rows.len() as u64;
+                    taken.legacy += unit.members.len() as u64;
+                }
+                Some((why, place)) => {
+                    taken.stays.extend(unit.rows.iter().map(|place| units.name(*place)));
+                    let (table, row) = match place {
+                        Some(place) => {
+                            let (table, row) = units.name(place);
+                            (table.to_owned(), Some(row))
+                        }
+                        None => (self.step.target_table().to_owned(), None),
+                    };
+                    taken.kept.push(Kept { step: self.step.name(), legacy_key: Some(*leader), table, row, why });
+                }
+            }
+        }
+        taken.kept.sort_by_key(|kept| kept.legacy_key);
+        taken
+    }
+}
+
+/// Rows that are left of chunks, in one transaction.
+const PAGE: i64 = 1_000;
+
+fn kept<'a>(units: &'a Units<'_>) -> impl Iterator<Item = &'a Unit> {
+    units.units.values().filter(|unit| unit.kept.is_some())
+}
+
+/// What was written for the sake of a legacy row.
+fn only(units: &Units<'_>, key: Key) -> Vec<Table> {
+    let of_key = units.written.iter().filter(|written| written.table.keys.contains(&key));
+    let table = of_key.map(|written| {
+        let mut table = written.table.clone();
+        table.retain(|of| of == key);
+        table
+    });
+    table.collect()
+}

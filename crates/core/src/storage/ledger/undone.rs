@@ -1,0 +1,127 @@
+//! Taking back what a chunk has done: it is free again, with the ids that it had, and what stays of it waits for whoever takes it again.
+
+use diesel::prelude::*;
+
+use super::error::{Attempt, LedgerError};
+use super::tables::{
+    replant_chunks as c, replant_conflicts as k, replant_first as f, replant_imprints as i, replant_money as m,
+    replant_outcomes as o, replant_quarantine as q, replant_repairs as r, replant_seen as s, replant_steps as st,
+    replant_unread as u,
+};
+use crate::storage::db::Db;
+use crate::storage::types::Instant;
+use crate::words::Key;
+
+/// What is left in the row of a chunk that is free again.
+#[derive(AsChangeset)]
+#[diesel(table_name = c, treat_none_as_null = true)]
+struct Free {
+    state: &'static str,
+    owner: Option<String>,
+    token: Option<String>,
+    lease_until: Option<Instant>,
+    attempts: i64,
+    reason: Option<String>,
+    rows_read: i64,
+    migrated: i64,
+    merged: i64,
+    skipped: i64,
+    quarantined: i64,
+    repairs: i64,
+    busy_ms: i64,
+    done_at: Option<Instant>,
+    record: Option<Vec<u8>>,
+    by_set: bool,
+    digest: Option<Vec<u8>>,
+    carried: Option<Vec<u8>>,
+    waits: bool,
+}
+
+/// Frees a chunk that is done, and forgets what it kept. `keys`: those of its rows.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn free(db: &mut Db, step: &str, chunk: i64, keys: &[Key]) -> Result<(), LedgerError> {
+    let free = Free {
+        state: "free",
+        owner: None,
+        token: None,
+        lease_until: None,
+        attempts: 0,
+        reason: None,
+        rows_read: 0,
+        migrated: 0,
+        merged: 0,
+        skipped: 0,
+        quarantined: 0,
+        repairs: 0,
+        busy_ms: 0,
+        done_at: None,
+        record: None,
+        by_set: false,
+        digest: None,
+        carried: None,
+        waits: false,
+    };
+    diesel::update(c::table.find(chunk)).set((free, c::epoch.eq(c::epoch + 1))).execute(db).attempt("written")?;
+    diesel::delete(o::table.filter(o::chunk_id.eq(chunk))).execute(db).attempt("written")?;
+    diesel::delete(q::table.filter(q::chunk_id.eq(chunk))).execute(db).attempt("written")?;
+    diesel::delete(r::table.filter(r::chunk_id.eq(chunk))).execute(db).attempt("written")?;
+    diesel::delete(m::table.filter(m::chunk_id.eq(chunk))).execute(db).attempt("written")?;
+    diesel::delete(u::table.filter(u::chunk_id.eq(chunk))).execute(db).attempt("written")?;
+    diesel::delete(i::table.filter(i::chunk_id.eq(chunk))).execute(db).attempt("written")?;
+    diesel::delete(s::table.find(chunk)).execute(db).attempt("written")?;
+    let of_step = k::table.filter(k::step.eq(step.to_owned()));
+    diesel::delete(of_step.filter(k::chunk_id.eq(chunk))).execute(db).attempt("written")?;
+    for some in keys.chunks(1_000) {
+        let first = f::table.filter(f::step.eq(step.to_owned())).filter(f::legacy_key.eq_any(some.to_vec()));
+        diesel::delete(first).execute(db).attempt("written")?;
+    }
+    Ok(())
+}
+
+/// The chunks of a step that a run has done.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn of_run(db: &mut Db, step: &str, run: &str) -> Result<Vec<i64>, LedgerError> {
+    let of_run = c::table.filter(c::step.eq(step.to_owned())).filter(c::owner.eq(run.to_owned()));
+    of_run.filter(c::state.eq("done")).select(c::id).load(db).attempt("read")
+}
+
+/// Notes that a step is not done any more.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn reopen(db: &mut Db, step: &str) -> Result<(), LedgerError> {
+    let values = (st::state.eq("planned"), st::parts_done.eq(0_i64), st::orphans.eq(None::<i64>));
+    diesel::update(st::table.find(step.to_owned())).set(values).execute(db).attempt("written").map(|_| ())
+}
+
+/// Forgets what the end of a step has noted: repairs of other steps' rows, and money.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn forget_end(db: &mut Db, step: &str) -> Result<(), LedgerError> {
+    diesel::delete(r::table.filter(r::by_step.eq(step.to_owned()))).execute(db).attempt("written")?;
+    let of_end = m::table.filter(m::step.eq(step.to_owned())).filter(m::chunk_id.is_null());
+    diesel::delete(of_end).execute(db).attempt("written").map(|_| ())
+}
+
+/// Forgets that a step was ever done: it begins as one that was not.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn never_done(db: &mut Db, step: &str) -> Result<(), LedgerError> {
+    let values = st::done_at.eq(None::<Instant>);
+    diesel::update(st::table.find(step.to_owned())).set(values).execute(db).attempt("written").map(|_| ())
+}
+
+/// Whether a step was done before, and is to be done again.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn was_done(db: &mut Db, step: &str) -> QueryResult<bool> {
+    let done: Option<Option<Instant>> = st::table.find(step.to_owned()).select(st::done_at).first(db).optional()?;
+    Ok(done.flatten().is_some())
+}
