@@ -269,6 +269,9 @@ impl Reporter for Progress {
             Event::Verified { step, rows, equal } => {
                 info!(step, "has verified {} rows: {} stand as they should", grouped(*rows), grouped(*equal));
             }
+            Event::Undone { step, rows, kept } => {
+                info!(step, "taken back: {} rows are gone, of {} something stays", grouped(*rows), grouped(*kept));
+            }
             Event::SourceMoves { step, absent } => warn!(
                 step,
                 absent,

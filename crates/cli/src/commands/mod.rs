@@ -12,6 +12,7 @@ mod quarantine;
 mod status;
 mod trace;
 mod trial;
+mod undo;
 mod verify;
 mod work;
 
@@ -30,6 +31,7 @@ pub(crate) fn of(app: &App) -> Vec<AnyCommand> {
         command::<conflicts::Conflicts>(),
         command::<status::Status>(),
         command::<verify::Verify>(),
+        command::<undo::Undo>(),
         command::<constraints::Constraints>(),
         command::<quarantine::Quarantine>(),
         command::<trace::Trace>(),

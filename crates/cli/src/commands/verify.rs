@@ -220,7 +220,7 @@ impl Listed {
 }
 
 /// A row by its key: of texts, which may be anybody's address, a hash unless values are asked for.
-fn named(row: &RowName, values: bool) -> String {
+pub(super) fn named(row: &RowName, values: bool) -> String {
     let RowName::Key(key) = row else {
         return if let RowName::Id(id) = row { id.to_string() } else { String::new() };
     };

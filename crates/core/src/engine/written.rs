@@ -99,6 +99,19 @@ impl Sheet {
         }
     }
 
+    /// The rows of it among some tables, which lose them; none where there are none.
+    pub(crate) fn table(&self, tables: &mut Vec<Table>) -> Option<Table> {
+        let mut own: Option<Table> = None;
+        while let Some(place) = tables.iter().position(|table| table.name == self.model.shape.name) {
+            let table = tables.swap_remove(place);
+            match &mut own {
+                None => own = Some(table),
+                Some(own) => own.append(&table),
+            }
+        }
+        own
+    }
+
     /// No rows of it.
     pub(crate) fn nothing(&self) -> Table {
         let mut table = Table::empty(Cow::Borrowed(self.model.shape.name));

@@ -250,6 +250,8 @@ impl Undoing<'_> {
         undone::reopen(&mut *target.get()?, name)?;
         let built = self.index(&taking)?;
         if self.is_whole {
+            // Rows that were there before may share what the index does not admit.
+            self.drop_indexes(step)?;
             one.restored += self.end(step)?;
         }
         let take = |chunk: &i64| {
@@ -279,7 +281,6 @@ impl Undoing<'_> {
         }
         if self.is_whole && moved::count(&mut *target.get()?, name)? == 0 {
             undone::never_done(&mut *target.get()?, name)?;
-            self.drop_indexes(step)?;
         }
         self.drop_built(&built)?;
         run.reporter.event(&Event::Undone { step: name, rows: one.rows, kept: one.kept.len() as u64 });

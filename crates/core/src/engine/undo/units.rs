@@ -89,11 +89,7 @@ impl<'a> Units<'a> {
     ) -> Result<Self, LedgerError> {
         let mut written: Vec<Written<'a>> = Vec::new();
         for sheet in sheets {
-            let mut own = Table::empty(sheet.model.shape.name.into());
-            while let Some(place) = tables.iter().position(|table| table.name == sheet.model.shape.name) {
-                own.append(&tables.swap_remove(place));
-            }
-            let own = if own.columns.is_empty() { sheet.nothing() } else { own };
+            let own = sheet.table(&mut tables).unwrap_or_else(|| sheet.nothing());
             written.push(Written::new(db, sheet, own)?);
         }
         for of_sheet in written.iter().filter(|_| lock != Lock::No) {

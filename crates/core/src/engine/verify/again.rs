@@ -89,13 +89,13 @@ impl Looking<'_> {
         }
         let (step, cluster) = (self.step, self.cluster.as_deref());
         let mut found = Found::default();
-        let mut tables = imprints::of_chunk(db, suspects.chunk.0)?;
+        let mut tables = self.tables(db, suspects.chunk)?;
         let written_by = imprints::written_by(db, suspects.chunk.0).attempt("read")?;
         let leaders = suspects.stale.units.iter().flat_map(|unit| unit.iter().map(|key| (*key, unit[0])));
         let mut stale = StaleUnits { leaders: leaders.collect(), told: FxHashSet::default() };
         for (nth, sheet) in self.sheets.iter().enumerate() {
             let name = sheet.model.shape.name;
-            let own = tables.iter().position(|table| table.name == name).map(|place| tables.swap_remove(place));
+            let own = sheet.table(&mut tables);
             let expected = suspects.stale.expected.iter().find(|table| table.name == name);
             let columns = own.as_ref().or(expected).map(|table| table.columns.clone());
             let mut table = own.unwrap_or_else(|| sheet.nothing());
@@ -107,7 +107,7 @@ impl Looking<'_> {
                 rows.iter().filter(|(of, _)| *of == nth).map(|(_, key)| key.clone()).collect()
             };
             let by = written_by.iter().find(|(table, _)| table == name).and_then(|(_, by)| by.as_deref());
-            let look = Look { step, written: &written, by, cluster };
+            let look = Look { step, written: &written, by, cluster, waiting: self.waiting.as_ref() };
             let handled = look.stale(db, expected, &mut stale, &mut found)?;
             let rows = of_sheet(&suspects.rows).into_iter().filter(|row| !handled.contains(row)).collect();
             look.rows(db, rows, &mut found)?;
@@ -149,6 +149,8 @@ struct Look<'a> {
     /// The transaction that wrote the rows first.
     by: Option<&'a str>,
     cluster: Option<&'a str>,
+    /// Rows that wait in the ledger without a chunk.
+    waiting: Option<&'a FxHashSet<(String, RowName)>>,
 }
 
 impl Look<'_> {
@@ -268,7 +270,8 @@ impl Look<'_> {
         let standing = reading.rows(db, &keys, Lock::No).attempt("compared")?;
         for (row, stands) in standing.into_iter().filter(|(row, _)| !named.contains(row)) {
             let name = written.name_of(&row);
-            if is_named_elsewhere(db, (table, &row, &name), chunk)? {
+            let waits = self.waiting.is_some_and(|waiting| waiting.contains(&(table.to_owned(), name.clone())));
+            if waits || is_named_elsewhere(db, (table, &row, &name), chunk)? {
                 continue;
             }
             // A part of which the site changes no column of the key is not added by it either.

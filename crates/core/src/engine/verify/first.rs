@@ -10,9 +10,10 @@ use crate::engine::chunk::Stale;
 use crate::engine::written::{Kept, Sheet, Written};
 use crate::storage::db::Db;
 use crate::storage::imprint::{Table, Value};
+use crate::storage::ledger::changes::RowName;
 use crate::storage::ledger::plan::{PlannedIds, Span, StepPlan};
-use crate::storage::ledger::{LedgerError, imprints, recorded};
-use crate::words::Key;
+use crate::storage::ledger::{LedgerError, imprints, moved, recorded};
+use crate::words::{Key, KeyRange};
 
 /// What a first look came to.
 #[derive(Debug, Default)]
@@ -90,6 +91,8 @@ pub(super) struct Looking<'a> {
     pub(super) target: &'a str,
     /// Where transactions of the target are numbered.
     pub(super) cluster: Option<String>,
+    /// The rows that wait in the ledger, without a chunk: table and name. None where none do.
+    pub(super) waiting: Option<FxHashSet<(String, RowName)>>,
 }
 
 impl Looking<'_> {
@@ -103,14 +106,14 @@ impl Looking<'_> {
         let mut looked = Looked { read: stale.read, waiting: stale.waiting, ..Looked::default() };
         let (mut rows, mut unnamed) = (Rows::new(), Rows::new());
         let in_stale: FxHashSet<Key> = stale.units.iter().flatten().copied().collect();
-        let mut tables = imprints::of_chunk(db, chunk.0)?;
+        let mut tables = self.tables(db, chunk)?;
         for (nth, sheet) in self.sheets.iter().enumerate() {
-            let own = tables.iter().position(|table| table.name == sheet.model.shape.name);
             let planned = self.planned(sheet, chunk.1);
+            let own = sheet.table(&mut tables);
             if own.is_none() && planned.is_none() {
                 continue;
             }
-            let table = own.map_or_else(|| sheet.nothing(), |place| tables.swap_remove(place));
+            let table = own.unwrap_or_else(|| sheet.nothing());
             let written = Written::new(db, sheet, table)?;
             let held = written.held(db, planned)?;
             let (mut differs, others) = written.differing(&held);
@@ -135,6 +138,45 @@ impl Looking<'_> {
             looked.suspects.push(Suspects { chunk, epoch, stale, rows, unnamed });
         }
         Ok(looked)
+    }
+
+    /// What the ledger says was written for the keys of a chunk: its imprints, and what waits for whoever takes it.
+    ///
+    /// # Errors
+    /// The database fails, or it cannot be read back.
+    pub(super) fn tables(&self, db: &mut Db, chunk: (i64, Span)) -> Result<Vec<Table>, LedgerError> {
+        let mut tables = imprints::of_chunk(db, chunk.0)?;
+        if self.waiting.is_some() {
+            let Span { layer, range } = chunk.1;
+            let of_chunk = moved::between(db, self.step, range)?;
+            let own = of_chunk.into_iter().filter(|(key, _)| self.plan.layer_of(*key) == layer);
+            tables.extend(own.flat_map(|(_, (_, tables))| tables));
+        }
+        Ok(tables)
+    }
+
+    /// The rows of some sheets that wait in the ledger without a chunk: table and name. None where none do.
+    ///
+    /// # Errors
+    /// The database fails, or one cannot be read back.
+    pub(super) fn waiting(
+        db: &mut Db,
+        step: &str,
+        sheets: &[Sheet],
+    ) -> Result<Option<FxHashSet<(String, RowName)>>, LedgerError> {
+        if !moved::any(db, step)? {
+            return Ok(None);
+        }
+        let mut waiting = FxHashSet::default();
+        for (_, (_, tables)) in moved::between(db, step, KeyRange::ALL)? {
+            for table in tables {
+                let Some(sheet) = sheets.iter().find(|sheet| sheet.model.shape.name == table.name) else { continue };
+                let reading = sheet.reading(&table.columns);
+                let rows = (0..table.keys.len()).map(|row| reading.key_columns(&reading.key(&table.row(row))));
+                waiting.extend(rows.map(|key| (table.name.to_string(), RowName::of_key(&key))));
+            }
+        }
+        Ok(Some(waiting))
     }
 
     /// The ids that are planned for a chunk in a table, or of the rows to which the rows of the table belong.

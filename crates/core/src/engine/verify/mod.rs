@@ -171,7 +171,8 @@ impl Verifying<'_> {
         let (run, name, target) = (self.run, step.name(), &self.run.databases.target);
         let sheets = Sheet::all(&mut *target.get()?, step)?;
         let cluster = imprints::cluster(&mut *target.get()?).map_err(LedgerError::from)?;
-        let looking = Looking { sheets: &sheets, plan, step: name, target: step.target_table(), cluster };
+        let waiting = Looking::waiting(&mut *target.get()?, name, &sheets)?;
+        let looking = Looking { sheets: &sheets, plan, step: name, target: step.target_table(), cluster, waiting };
         let (mut chunks, open) =
             (recorded::chunks(&mut *target.get()?, name)?, recorded::open(&mut *target.get()?, name)?);
         let done = open.is_empty();

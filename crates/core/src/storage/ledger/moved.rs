@@ -9,7 +9,7 @@ use super::row::Recorded;
 use super::tables::{replant_moved as m, replant_outcomes as o};
 use crate::storage::db::Db;
 use crate::storage::imprint::Table;
-use crate::words::Key;
+use crate::words::{Key, KeyRange};
 
 /// What is known of a row that moves.
 pub(crate) type Moving = (Recorded, Vec<Table>);
@@ -55,9 +55,24 @@ pub(crate) fn page(db: &mut Db, step: &str, after: Key, most: i64) -> Result<Vec
     let of_step = m::table.filter(m::step.eq(step.to_owned())).filter(m::legacy_key.gt(after));
     let found: Vec<(Key, Vec<u8>)> =
         of_step.order(m::legacy_key).limit(most).select((m::legacy_key, m::data)).load(db).attempt("read")?;
+    unpacked(step, found)
+}
+
+fn unpacked(step: &str, found: Vec<(Key, Vec<u8>)>) -> Result<Vec<(Key, Moving)>, LedgerError> {
     let row =
         |(key, data): (Key, Vec<u8>)| postcard::from_bytes(&data).map(|row| (key, row)).map_err(|_| unreadable(step));
     found.into_iter().map(row).collect()
+}
+
+/// The rows of a step that have left their chunk, those with keys of a range.
+///
+/// # Errors
+/// The database fails, or one cannot be read back.
+pub(crate) fn between(db: &mut Db, step: &str, range: KeyRange) -> Result<Vec<(Key, Moving)>, LedgerError> {
+    let of_step = m::table.filter(m::step.eq(step.to_owned())).filter(m::legacy_key.between(range.lo, range.hi));
+    let found: Vec<(Key, Vec<u8>)> =
+        of_step.order(m::legacy_key).select((m::legacy_key, m::data)).load(db).attempt("read")?;
+    unpacked(step, found)
 }
 
 /// Whether rows of a step have left their chunk.

@@ -4,9 +4,9 @@ use diesel::prelude::*;
 
 use super::error::{Attempt, LedgerError};
 use super::tables::{
-    replant_chunks as c, replant_conflicts as k, replant_first as f, replant_imprints as i, replant_money as m,
-    replant_outcomes as o, replant_quarantine as q, replant_repairs as r, replant_seen as s, replant_steps as st,
-    replant_unread as u,
+    replant_changes as h, replant_chunks as c, replant_conflicts as k, replant_first as f, replant_id_blocks as b,
+    replant_imprints as i, replant_money as m, replant_outcomes as o, replant_quarantine as q, replant_repairs as r,
+    replant_seen as s, replant_steps as st, replant_unread as u,
 };
 use crate::storage::db::Db;
 use crate::storage::types::Instant;
@@ -98,14 +98,21 @@ pub(crate) fn reopen(db: &mut Db, step: &str) -> Result<(), LedgerError> {
     diesel::update(st::table.find(step.to_owned())).set(values).execute(db).attempt("written").map(|_| ())
 }
 
-/// Forgets what the end of a step has noted: repairs of other steps' rows, and money.
+/// Forgets what the end of a step has noted: repairs of other steps' rows, money, and the ids that it took, where no row that it
+/// added is left.
 ///
 /// # Errors
 /// The database fails.
 pub(crate) fn forget_end(db: &mut Db, step: &str) -> Result<(), LedgerError> {
     diesel::delete(r::table.filter(r::by_step.eq(step.to_owned()))).execute(db).attempt("written")?;
     let of_end = m::table.filter(m::step.eq(step.to_owned())).filter(m::chunk_id.is_null());
-    diesel::delete(of_end).execute(db).attempt("written").map(|_| ())
+    diesel::delete(of_end).execute(db).attempt("written")?;
+    let left = h::table.filter(h::step.eq(step.to_owned())).filter(h::chunk_id.is_null()).select(h::id);
+    if left.first::<i64>(db).optional().attempt("read")?.is_none() {
+        let taken = b::table.filter(b::step.eq(step.to_owned())).filter(b::handed_out.eq("finished"));
+        diesel::delete(taken).execute(db).attempt("written")?;
+    }
+    Ok(())
 }
 
 /// Forgets that a step was ever done: it begins as one that was not.
