@@ -133,7 +133,7 @@ impl Migration<'_> {
     /// Why it cannot begin or go on. All that was committed stays.
     pub fn run(&self, stop: &Stop, reporter: &dyn Reporter) -> Result<Report, RunError> {
         let steps = self.registry.selected(&self.settings.only)?;
-        let scope = Scope { steps: &steps, only: &self.settings.only, may_be_later: false, reads: true };
+        let scope = Scope { steps: &steps, only: &self.settings.only, may_be_later: false, undo: None };
         let all = self.registry.ordered()?;
         let work = |run: &Running<'_>| {
             let report = live::steps(run, &steps)?;
@@ -160,7 +160,7 @@ impl Migration<'_> {
             Ok(mends::save(db, mends)?)
         };
         let work = |run: &Running<'_>| replay::replay(run, &steps);
-        let scope = Scope { steps: &steps, only: &[], may_be_later: false, reads: true };
+        let scope = Scope { steps: &steps, only: &[], may_be_later: false, undo: None };
         let replayed = self.attended(&scope, stop, reporter, begin, work, |replay| replay.complete);
         drop(alone);
         replayed
@@ -182,7 +182,7 @@ impl Migration<'_> {
             Ok(())
         };
         let work = |run: &Running<'_>| catch_up::catch_up(run, &steps, expected);
-        let scope = Scope { steps: &steps, only: &[], may_be_later: true, reads: true };
+        let scope = Scope { steps: &steps, only: &[], may_be_later: true, undo: None };
         let caught_up = self.attended(&scope, stop, reporter, begin, work, |caught_up| caught_up.complete);
         drop(alone);
         caught_up
@@ -213,7 +213,7 @@ impl Migration<'_> {
             })
         };
         self.attended(
-            &Scope { steps: &steps, only, may_be_later: false, reads: true },
+            &Scope { steps: &steps, only, may_be_later: false, undo: None },
             stop,
             reporter,
             |_, _| Ok(()),
@@ -293,7 +293,7 @@ impl Migration<'_> {
             Ok(())
         };
         let work = |run: &Running<'_>| undo::undo(run, undo, false);
-        let scope = Scope { steps: &steps, only: &[], may_be_later: true, reads: false };
+        let scope = Scope { steps: &steps, only: &[], may_be_later: true, undo: Some(undo) };
         let undone = self.attended(&scope, stop, reporter, begin, work, |undone| undone.complete);
         drop(alone);
         undone
@@ -359,11 +359,11 @@ impl Migration<'_> {
         complete: impl FnOnce(&T) -> bool,
     ) -> Result<T, RunError> {
         let owner = Owner::of_this_process();
-        let databases = match scope.reads {
-            true => self.open(Some(&owner))?,
-            false => Databases::target_alone((&self.legacy, &self.target), &self.settings, Some(&owner))?,
+        let databases = match scope.undo {
+            None => self.open(Some(&owner))?,
+            Some(_) => Databases::target_alone((&self.legacy, &self.target), &self.settings, Some(&owner))?,
         };
-        if scope.reads {
+        if scope.undo.is_none() {
             for finding in self.preflight(scope.steps, &databases, false)?.findings {
                 reporter.event(&Event::Noted { finding });
             }
@@ -376,9 +376,9 @@ impl Migration<'_> {
             Backend::Sqlite => Some(Alive::file(databases.target.url(), &owner).map_err(RunError::Held)?),
             Backend::Postgres | Backend::MariaDb => None,
         };
-        let snapshot = match scope.reads {
-            true => self.check_snapshot(&databases, scope.may_be_later)?,
-            false => self.state(&databases)?.map_or(Timestamp::UNIX_EPOCH, |state| state.snapshot_at),
+        let snapshot = match scope.undo {
+            None => self.check_snapshot(&databases, scope.may_be_later)?,
+            Some(_) => self.state(&databases)?.map_or(Timestamp::UNIX_EPOCH, |state| state.snapshot_at),
         };
         ledger::install(&mut *databases.target.get()?)?;
         let alive = match file {
@@ -396,7 +396,12 @@ impl Migration<'_> {
             if chunks > 0 {
                 reporter.event(&Event::Reaped { chunks });
             }
-            runs::begin(&mut target, &owner, &self.settings.environment, &scope.noted(&self.settings), snapshot)?;
+            let noted = scope.noted(&self.settings);
+            runs::begin(&mut target, &owner, &self.settings.environment, &noted, snapshot)?;
+            if let Some(other) = runs::in_the_way(&mut target, &owner, &noted)? {
+                runs::end(&mut target, &owner, End::Failed, Some("another run is under way"))?;
+                return Err(RunError::Held(HeldError::Held(other)));
+            }
             reporter.event(&Event::Began { run: owner.to_string() });
             sound::note(&mut target, &self.filled())?;
             // A catch-up knows only when it has read the keys what is gone.
@@ -499,13 +504,16 @@ struct Scope<'a> {
     only: &'a [String],
     /// Whether the legacy database may be in a later state than that of the last run.
     may_be_later: bool,
-    /// Whether the legacy database is read.
-    reads: bool,
+    /// What it takes back: the legacy database is not read then.
+    undo: Option<&'a Undo>,
 }
 
 impl Scope<'_> {
     /// As the ledger notes it.
     fn noted(&self, settings: &Settings) -> runs::Scope {
+        if let Some(undo) = self.undo {
+            return runs::Scope::Undo { undo: undo.extent.to_string(), why: undo.why.clone() };
+        }
         match settings.subset {
             None => runs::Scope::Whole(self.only.to_vec()),
             Some(_) => runs::Scope::Part { part_of: self.only.to_vec() },

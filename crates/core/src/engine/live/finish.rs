@@ -307,6 +307,8 @@ impl Ending<'_> {
     /// Does a part once more. Returns what it notes.
     fn part_again(&self, part: u64) -> Result<Noted, RunError> {
         self.transaction(|db| {
+            // Another process may be at the same.
+            stage::lock(db, self.step.name())?;
             let mut tx = Tx::finishing_again(db, self.step.name());
             self.prepared.finish(part, &mut tx)?;
             Ok(tx.noted())

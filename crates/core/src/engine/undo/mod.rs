@@ -7,12 +7,11 @@
 //! does, and what a customer has removed stays removed.
 
 mod take;
+mod told;
 mod units;
 
-use std::ops::AddAssign;
-
 use rustc_hash::FxHashSet;
-use serde::Serialize;
+pub use told::{Extent, Kept, StepUndone, Undo, Undone};
 pub use units::Why;
 
 use super::chunks::each;
@@ -25,103 +24,14 @@ use crate::contract::errors::FinishError;
 use crate::storage::bulk::take_back;
 use crate::storage::constraints::sound;
 use crate::storage::indexes::{self, IndexError};
-use crate::storage::ledger::changes::{self, RowName};
+use crate::storage::ledger::changes;
 use crate::storage::ledger::plan::{self, Ours};
 use crate::storage::ledger::{frozen, moved, recorded, undone};
 use crate::storage::pointing::{self, Pointing};
 use crate::storage::pool::PoolError;
 use crate::words::Key;
 use take::Taking;
-
-/// What is taken back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Extent {
-    /// Domains or steps, as a whole; none: all.
-    Whole(Vec<String>),
-    /// A chunk.
-    Chunk(i64),
-    /// What a run has done.
-    Run(String),
-}
-
-/// How something is taken back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undo {
-    /// What.
-    pub extent: Extent,
-    /// Whether steps that build on it go as well.
-    pub with_dependants: bool,
-    /// Why, for the ledger.
-    pub why: String,
-}
-
-/// A row that stays.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    /// The step that wrote it.
-    pub step: &'static str,
-    /// The legacy row for whose sake.
-    pub legacy_key: Option<Key>,
-    /// The table.
-    pub table: String,
-    /// The row that keeps it from going; none where what became of the legacy row does.
-    pub row: Option<RowName>,
-    /// Why.
-    pub why: Why,
-}
-
-/// What was taken back of some chunks.
-#[derive(Debug, Default)]
-pub(super) struct Taken {
-    pub(super) chunks: u64,
-    pub(super) rows: u64,
-    pub(super) legacy: u64,
-    pub(super) restored: u64,
-    pub(super) kept: Vec<Kept>,
-    /// All rows of units that stay.
-    pub(super) stays: Vec<Row>,
-}
-
-/// A row: its table, and which.
-pub(super) type Row = (&'static str, RowName);
-
-impl AddAssign for Taken {
-    fn add_assign(&mut self, mut other: Self) {
-        self.chunks += other.chunks;
-        self.rows += other.rows;
-        self.legacy += other.legacy;
-        self.restored += other.restored;
-        self.kept.append(&mut other.kept);
-        self.stays.append(&mut other.stays);
-    }
-}
-
-/// What was taken back of a step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct StepUndone {
-    /// The step.
-    pub step: &'static str,
-    /// Chunks that are free again.
-    pub chunks: u64,
-    /// Legacy rows of which nothing is in the target any more.
-    pub legacy: u64,
-    /// Target rows that were deleted.
-    pub rows: u64,
-    /// Changes to rows that were there before, which were put back.
-    pub restored: u64,
-    /// Rows that stay.
-    #[serde(skip)]
-    pub kept: Vec<Kept>,
-}
-
-/// What was taken back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Undone {
-    /// Whether it came to its end.
-    pub complete: bool,
-    /// By step, as they went.
-    pub steps: Vec<StepUndone>,
-}
+use told::{Row, Taken};
 
 /// Takes back what `undo` says, or only looks what that would be.
 ///
@@ -401,14 +311,4 @@ const AT_ONCE: i64 = 200;
 
 fn failed(step: &dyn AnyStep, chunk: i64, source: super::chunk::ChunkError) -> RunError {
     RunError::Undo { step: step.name(), chunk, source }
-}
-
-impl StepUndone {
-    fn add(&mut self, taken: Taken) {
-        self.chunks += taken.chunks;
-        self.legacy += taken.legacy;
-        self.rows += taken.rows;
-        self.restored += taken.restored;
-        self.kept.extend(taken.kept);
-    }
 }

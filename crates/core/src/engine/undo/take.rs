@@ -2,8 +2,8 @@
 
 use rustc_hash::FxHashSet;
 
+use super::told::{Kept, Row, Taken};
 use super::units::{Unit, Units, Why};
-use super::{Kept, Row, Taken};
 use crate::engine::chunk::ChunkError;
 use crate::engine::step::AnyStep;
 use crate::engine::written::Sheet;

@@ -35,6 +35,8 @@ pub(crate) fn save_once<T: Serialize>(db: &mut Db, name: &str, value: &T) -> Res
     }
     .attempt("written")
     .map(|_| ())
+}
+
 /// Forgets what steps have read of the target: not what the tables had when the migration began.
 ///
 /// # Errors

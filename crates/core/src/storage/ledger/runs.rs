@@ -38,6 +38,13 @@ pub enum Scope {
         /// The domains or steps.
         part_of: Vec<String>,
     },
+    /// What was written is taken back: nobody runs beside it.
+    Undo {
+        /// What.
+        undo: String,
+        /// Why.
+        why: String,
+    },
 }
 
 /// Opens a run.
@@ -105,6 +112,22 @@ pub fn under_way(db: &mut Db) -> Result<Option<String>, LedgerError> {
     for owner in running.load::<String>(db).attempt("read")? {
         if alive::lives(db, &owner).attempt("read")? {
             return Ok(Some(owner));
+        }
+    }
+    Ok(None)
+}
+
+/// A run that lives beside one, and may not: an undo runs alone. Whoever begins asks after it has noted that it has begun, so of two that
+/// begin at once neither oversees the other.
+///
+/// # Errors
+/// The database fails, or what a run is to do cannot be read back.
+pub(crate) fn in_the_way(db: &mut Db, me: &Owner, mine: &Scope) -> Result<Option<String>, LedgerError> {
+    let running = r::table.filter(r::state.eq("running")).filter(r::id.ne(me.as_str().to_owned())).select(r::id);
+    let is_undo = |scope: &Scope| matches!(scope, Scope::Undo { .. });
+    for other in running.load::<String>(db).attempt("read")? {
+        if (is_undo(mine) || is_undo(&scope(db, &other)?)) && alive::lives(db, &other).attempt("read")? {
+            return Ok(Some(other));
         }
     }
     Ok(None)

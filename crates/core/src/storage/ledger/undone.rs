@@ -129,6 +129,7 @@ pub(crate) fn never_done(db: &mut Db, step: &str) -> Result<(), LedgerError> {
 /// # Errors
 /// The database fails.
 pub(crate) fn was_done(db: &mut Db, step: &str) -> QueryResult<bool> {
-    let done: Option<Option<Instant>> = st::table.find(step.to_owned()).select(st::done_at).first(db).optional()?;
-    Ok(done.flatten().is_some())
+    let open = st::table.find(step.to_owned()).filter(st::state.eq("planned")).filter(st::done_at.is_not_null());
+    let found: Option<String> = open.select(st::name).first(db).optional()?;
+    Ok(found.is_some())
 }
