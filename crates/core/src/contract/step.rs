@@ -302,8 +302,9 @@ impl Prepare<'_> {
                 let first = known(ledger::frozen::load(&mut target, T::NAME)?)?;
                 self.extended(&mut target, Some(first))
             }
-            // Nobody replays beside another one.
+            // Nobody replays beside another one; of those who move a step anew one reads after the other.
             Again::Extending => target.write(|db| {
+                ledger::stage::lock(db, self.step).map_err(LedgerError::from)?;
                 let first = ledger::frozen::load(db, T::NAME)?;
                 self.freeze(db, first)
             }),

@@ -55,7 +55,8 @@ SELECT CASE WHEN n.nspname = current_schema() THEN t.relname::text END AS of, fo
           FROM pg_constraint o JOIN pg_class r ON r.oid = o.confrelid
           JOIN pg_attribute i ON i.attrelid = o.conrelid AND i.attnum = o.conkey[1]
          WHERE o.conrelid = t.oid AND o.contype = 'f' AND n.nspname = current_schema()) AS parents,
-       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = t.oid AND x.indisvalid AND x.indpred IS NULL AND x.indkey[0] = c.conkey[1]) AS is_indexed,
+       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = t.oid AND x.indisvalid AND x.indpred IS NULL AND x.indkey[0] = c.conkey[1]
+                  AND NOT EXISTS (SELECT FROM pg_class i WHERE i.oid = x.indexrelid AND starts_with(i.relname, 'replant_undo_'))) AS is_indexed,
        pg_relation_size(t.oid)::bigint AS bytes, has_table_privilege(t.oid, 'SELECT') AS may_read,
        pg_has_role(t.relowner, 'USAGE') AND has_schema_privilege(n.oid, 'CREATE') AS may_index
   FROM pg_constraint c
@@ -86,6 +87,45 @@ pub(crate) fn pointing(db: &mut Db, table: &str) -> QueryResult<Vec<Pointing>> {
         Backend::Sqlite | Backend::MariaDb => POINTING_LITE,
     };
     diesel::sql_query(sql.replace("$1", &literal(table))).load(db)
+}
+
+#[derive(QueryableByName)]
+struct Id {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+/// Which of some ids rows of a table have.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn there(db: &mut Db, table: &str, ids: &[i64]) -> QueryResult<Vec<i64>> {
+    let mut there = Vec::new();
+    for some in ids.chunks(AT_ONCE) {
+        let ids: Vec<String> = some.iter().map(ToString::to_string).collect();
+        let sql = format!("SELECT id FROM {} WHERE id IN ({})", quoted(table), ids.join(", "));
+        there.extend(diesel::sql_query(sql).load::<Id>(db)?.into_iter().map(|row| row.id));
+    }
+    Ok(there)
+}
+
+/// Whether anything points to rows `t` of a table for which a condition holds. They are locked, so that nothing comes to do so.
+///
+/// # Errors
+/// The database fails: what may not be read, say, may point to one.
+pub(crate) fn is_pointed(db: &mut Db, table: &str, condition: &str) -> QueryResult<bool> {
+    for key in pointing(db, table)? {
+        let by = key.condition.replace(" = k.", " = t.");
+        let sql = format!(
+            "SELECT count(*) AS id FROM {} t WHERE {condition} AND EXISTS (SELECT 1 FROM {} p WHERE {by})",
+            quoted(table),
+            key.place
+        );
+        if diesel::sql_query(sql).get_result::<Id>(db)?.id > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A row that points to another one.

@@ -130,6 +130,7 @@ fn what_customers_have_made_theirs_stays_and_is_named() {
         // A second time nothing more goes.
         let again = undo(&world, &target, &whole(&[])).unwrap();
         assert!(again.steps.iter().all(|step| step.rows == 0), "{again:?}");
+        assert_eq!(kept(&again).len(), kept(&done).len(), "what stays is told again");
 
         world.complete(&target, chunks_of(13));
         assert_eq!(texts(&target, "SELECT CAST(qty AS text) AS value FROM items WHERE name = 'thing 2'"), ["70"]);
@@ -239,5 +240,58 @@ fn what_was_done_to_rows_that_were_there_is_put_back() {
             ["other native gold"]
         );
         target.open().batch_execute("SELECT 1").unwrap();
+    });
+}
+
+#[test]
+fn what_nothing_keeps_any_more_goes_the_next_time() {
+    on_both(|fresh| {
+        let (world, target) = (World::new(&ordinary(40)), fresh());
+        let before = platform(&target);
+        world.complete(&target, chunks_of(13));
+        site(
+            &target.url,
+            "INSERT INTO items (name, parent_id, qty, colour) SELECT 'a child', id, 1, 'pink' FROM items WHERE name = 'thing 4'",
+        );
+        let done = undo(&world, &target, &whole(&[])).unwrap();
+        assert_eq!(kept(&done).iter().map(|kept| kept.why).collect::<Vec<_>>(), [Why::PointedTo]);
+        site(&target.url, "DELETE FROM items WHERE name = 'a child'");
+        let done = undo(&world, &target, &whole(&[])).unwrap();
+        assert!(kept(&done).is_empty() && done.steps.iter().map(|step| step.rows).sum::<u64>() > 0, "{done:?}");
+        assert_eq!(platform(&target), before);
+    });
+}
+
+#[test]
+fn rows_that_a_server_would_let_go_without_a_word_keep_what_they_point_to() {
+    let Some(target) = crate::world::postgres() else { return };
+    let world = World::new(&ordinary(40));
+    world.complete(&target, chunks_of(13));
+    // A table that no step knows.
+    site(
+        &target.url,
+        "CREATE TABLE receipts (id BIGINT PRIMARY KEY, part_id BIGINT REFERENCES parts ON DELETE CASCADE, item_id BIGINT REFERENCES items ON DELETE SET NULL);
+         INSERT INTO receipts SELECT 1, min(id), NULL FROM parts; INSERT INTO receipts SELECT 2, NULL, id FROM items WHERE name = 'thing 4';",
+    );
+    let done = undo(&world, &target, &whole(&[])).unwrap();
+    let whys: Vec<Why> = kept(&done).iter().map(|kept| kept.why).collect();
+    assert_eq!(whys.iter().filter(|why| **why == Why::PointedTo).count(), 2, "{whys:?}");
+    assert_eq!(count(&target, "receipts r JOIN parts p ON p.id = r.part_id"), 1);
+    assert_eq!(count(&target, "receipts r JOIN items i ON i.id = r.item_id"), 1);
+}
+
+#[test]
+fn a_unit_that_stays_keeps_what_was_done_for_it() {
+    on_both(|fresh| {
+        let rows = ordinary(20) + &thing(50, "who swaps", "1", "swap:2=swapped");
+        let (world, target) = (World::new(&rows), fresh());
+        world.complete(&target, chunks_of(500));
+        site(&target.url, "UPDATE items SET qty = 70 WHERE name = 'who swaps'");
+        undo(&world, &target, &whole(&[])).unwrap();
+        assert_eq!(count(&target, "items WHERE name = 'swapped' AND colour = 'blue'"), 1);
+        assert_eq!(count(&target, "items WHERE name = 'who swaps' AND qty = 70"), 1);
+        world.complete(&target, chunks_of(500));
+        let (_, found) = verify(&world, &target, Against::Source);
+        assert_eq!(found.iter().map(|one| one.columns.clone()).collect::<Vec<_>>(), [["qty"]]);
     });
 }

@@ -112,7 +112,12 @@ pub(crate) fn finish_again(
         repairs.extend(noted.repairs);
         money += &noted.money;
     }
-    ending.patiently(|| ending.transaction(|db| Ok(ledger::close::finish_anew(db, step.name(), &repairs, &money)?)))?;
+    ending.patiently(|| {
+        ending.transaction(|db| {
+            stage::lock(db, step.name())?;
+            Ok(ledger::close::finish_anew(db, step.name(), &repairs, &money)?)
+        })
+    })?;
     ending.index()
 }
 

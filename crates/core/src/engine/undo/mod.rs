@@ -20,13 +20,13 @@ use super::event::Event;
 use super::run::Running;
 use super::step::AnyStep;
 use super::written::Sheet;
-use crate::contract::errors::FinishError;
 use crate::storage::bulk::take_back;
 use crate::storage::constraints::sound;
+use crate::storage::db::Db;
 use crate::storage::indexes::{self, IndexError};
-use crate::storage::ledger::changes;
+use crate::storage::ledger::changes::{self, Done};
 use crate::storage::ledger::plan::{self, Ours};
-use crate::storage::ledger::{frozen, moved, recorded, undone};
+use crate::storage::ledger::{LedgerError, frozen, moved, recorded, undone};
 use crate::storage::pointing::{self, Pointing};
 use crate::storage::pool::PoolError;
 use crate::words::Key;
@@ -46,20 +46,24 @@ pub(crate) fn undo(run: &Running<'_>, undo: &Undo, look: bool) -> Result<Undone,
     let ours = plan::ours(&mut *run.databases.target.get()?)?;
     let mut stays = FxHashSet::default();
     let undoing = Undoing { run, undo, look, names: &names, tables: &tables, ours: &ours, is_whole };
-    let mut done = Undone { complete: true, steps: Vec::new() };
-    for step in chosen.iter().rev() {
-        match undoing.step(*step, &mut stays)? {
-            Some(one) => done.steps.push(one),
-            None => {
-                done.complete = false;
-                return Ok(done);
-            }
-        }
+    let mut steps = Vec::new();
+    let ended = chosen.iter().rev().try_fold(true, |goes_on, step| {
+        let one = if goes_on { undoing.step(*step, &mut stays)? } else { None };
+        let goes_on = one.is_some();
+        steps.extend(one);
+        Ok::<_, RunError>(goes_on)
+    });
+    if look {
+        return Ok(Undone { complete: ended?, steps });
     }
-    if !look && is_whole && chosen.len() == all.len() {
+    // Indexes that were built for the time go, however it ended. The first error says why.
+    let dropped = undoing.drop_built();
+    let complete = ended?;
+    dropped?;
+    if complete && is_whole && chosen.len() == all.len() {
         undoing.forget_readings(&all)?;
     }
-    Ok(done)
+    Ok(Undone { complete, steps })
 }
 
 /// The steps that go, in their order.
@@ -140,25 +144,26 @@ impl Undoing<'_> {
         let taking = Taking { step, sheets, pointing, ours, gone, steps, tables };
         if self.look {
             // What stays keeps what it points to, in other chunks as well.
-            for _ in 0..PASSES {
+            for pass in 1..=PASSES {
                 let known = &*stays;
                 let look = |chunk: &i64| {
                     run.patiently(name, || {
                         taking.look(&mut *target.get()?, *chunk, known).map_err(|source| failed(step, *chunk, source))
                     })
                 };
-                let Some(taken) = each(run, &chunks, &look)? else { return Ok(None) };
-                let known = stays.len();
+                let Some(mut taken) = each(run, &chunks, &look)? else { return Ok(None) };
+                taken += self.look_left(&taking, known)?;
+                let before = stays.len();
                 stays.extend(taken.stays.iter().cloned());
-                if stays.len() == known {
+                if stays.len() == before || pass == PASSES {
                     one.add(Taken { chunks: chunks.len() as u64, ..taken });
                     break;
                 }
             }
             return Ok(Some(one));
         }
-        undone::reopen(&mut *target.get()?, name)?;
-        let built = self.index(&taking)?;
+        undone::reopen(&mut *target.get()?, name, self.is_whole)?;
+        self.index(&taking)?;
         if self.is_whole {
             // Rows that were there before may share what the index does not admit.
             self.drop_indexes(step)?;
@@ -170,29 +175,38 @@ impl Undoing<'_> {
             })
         };
         let Some(mut taken) = each(run, &chunks, &take)? else { return Ok(None) };
-        // What is left is told when nothing of it goes any more.
-        let mut left = std::mem::take(&mut taken.kept);
+        let lasting = std::mem::take(&mut taken.lasting);
+        // What is left is told when nothing of it goes any more: of this undo, and of earlier ones.
+        taken.kept.clear();
         one.add(taken);
+        let mut left = Vec::new();
         for _ in 0..PASSES {
-            if left.is_empty() || run.stop.requested() {
+            if run.stop.requested() || !moved::any(&mut *target.get()?, name)? {
                 break;
             }
             let again = self.left(&taking)?;
             let progress = again.legacy > 0;
-            left = again.kept.clone();
+            left.clone_from(&again.kept);
             one.add(Taken { kept: Vec::new(), ..again });
             if !progress {
                 break;
             }
         }
-        one.kept = left;
+        one.kept.extend(left);
+        one.kept.extend(lasting);
         if run.stop.requested() {
             return Ok(None);
         }
-        if self.is_whole && moved::count(&mut *target.get()?, name)? == 0 {
-            undone::never_done(&mut *target.get()?, name)?;
+        let is_empty = {
+            let mut db = target.get()?;
+            !moved::any(&mut db, name)? && recorded::chunks(&mut db, name)?.is_empty()
+        };
+        if self.is_whole && is_empty {
+            one.restored += self.put_back(step, changes::of_step)?;
+            if changes::of_step(&mut *target.get()?, name, i64::MAX, 1)?.is_empty() {
+                undone::never_done(&mut *target.get()?, name)?;
+            }
         }
-        self.drop_built(&built)?;
         run.reporter.event(&Event::Undone { step: name, rows: one.rows, kept: one.kept.len() as u64 });
         Ok(Some(one))
     }
@@ -211,24 +225,43 @@ impl Undoing<'_> {
         }
     }
 
-    /// Takes back what the end of a step has done, last things first. Returns how many changes were put back.
+    /// What would become of what is left of a step's chunks.
+    fn look_left(&self, taking: &Taking<'_>, stays: &FxHashSet<Row>) -> Result<Taken, RunError> {
+        let (run, step, target) = (self.run, taking.step, &self.run.databases.target);
+        let (mut after, mut sum) = (Key::MIN, Taken::default());
+        loop {
+            let page = run.patiently(step.name(), || {
+                taking.look_left(&mut *target.get()?, after, stays).map_err(|source| failed(step, 0, source))
+            })?;
+            let Some((last, taken)) = page else { return Ok(sum) };
+            sum += taken;
+            after = last;
+        }
+    }
+
+    /// Takes back what the end of a step has done. Returns how many changes were put back.
     fn end(&self, step: &dyn AnyStep) -> Result<u64, RunError> {
+        let restored = self.put_back(step, changes::of_end)?;
+        undone::forget_end(&mut *self.run.databases.target.get()?, step.name())?;
+        Ok(restored)
+    }
+
+    /// Puts changes back, last things first. Returns how many.
+    fn put_back(&self, step: &dyn AnyStep, page: ReadChanges) -> Result<u64, RunError> {
         let (run, name) = (self.run, step.name());
         let (mut before, mut restored) = (i64::MAX, 0);
         loop {
-            let page = run.patiently(name, || {
+            let (last, some) = run.patiently(name, || {
                 run.databases.target.get()?.write(|db| {
-                    let done = changes::of_end(db, name, before, AT_ONCE)?;
+                    let done = page(db, name, before, AT_ONCE)?;
                     let restored = take_back::each(db, &done)?;
                     Ok::<_, RunError>((done.last().map(|done| done.id), restored))
                 })
             })?;
-            let (Some(last), some) = page else { break };
+            let Some(last) = last else { return Ok(restored) };
             before = last;
             restored += some;
         }
-        undone::forget_end(&mut *run.databases.target.get()?, name)?;
-        Ok(restored)
     }
 
     /// Makes sure that everything which may point to a row can be asked.
@@ -248,8 +281,7 @@ impl Undoing<'_> {
 
     /// Builds an index for each column that points to the step's rows and has none: the server looks for rows that point to each one that is
     /// deleted.
-    fn index(&self, taking: &Taking<'_>) -> Result<Vec<String>, RunError> {
-        let mut built = Vec::new();
+    fn index(&self, taking: &Taking<'_>) -> Result<(), RunError> {
         for key in taking.pointing.iter().flatten().filter(|key| !key.is_indexed && key.bytes > SMALL) {
             let (place, column) = (&key.place, &key.column);
             if !key.may_index {
@@ -260,23 +292,14 @@ impl Undoing<'_> {
                 return Err(RunError::Settings(what));
             }
             let mut db = self.run.databases.target.dedicated().map_err(PoolError::from)?;
-            built.extend(indexes::temporary(&mut db, place, column).map_err(|source| RunError::Finish {
-                step: taking.step.name(),
-                source: FinishError::Database(source),
-            })?);
-        }
-        Ok(built)
-    }
-
-    fn drop_built(&self, built: &[String]) -> Result<(), RunError> {
-        if built.is_empty() {
-            return Ok(());
-        }
-        let mut db = self.run.databases.target.dedicated().map_err(PoolError::from)?;
-        for index in built {
-            indexes::drop_temporary(&mut db, index)?;
+            indexes::temporary(&mut db, place, column)?;
         }
         Ok(())
+    }
+
+    fn drop_built(&self) -> Result<(), RunError> {
+        let mut db = self.run.databases.target.dedicated().map_err(PoolError::from)?;
+        Ok(indexes::drop_temporary(&mut db)?)
     }
 
     /// Drops the unique indexes that the step has made.
@@ -305,6 +328,9 @@ impl Undoing<'_> {
         Ok(frozen::forget_readings(&mut db)?)
     }
 }
+
+/// Reads some changes of a step before one of them, last things first.
+type ReadChanges = fn(&mut Db, &str, i64, i64) -> Result<Vec<Done>, LedgerError>;
 
 /// Changes that are put back in one transaction.
 const AT_ONCE: i64 = 200;

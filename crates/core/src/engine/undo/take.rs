@@ -6,7 +6,7 @@ use super::told::{Kept, Row, Taken};
 use super::units::{Unit, Units, Why};
 use crate::engine::chunk::ChunkError;
 use crate::engine::step::AnyStep;
-use crate::engine::written::Sheet;
+use crate::engine::written::{Sheet, Written};
 use crate::storage::bulk::take_back;
 use crate::storage::by_set;
 use crate::storage::db::Db;
@@ -49,7 +49,25 @@ impl Taking<'_> {
             let source = (recorded, imprints::of_chunk(db, chunk)?);
             let mut units = Units::new(db, &self.sheets, self.step.target_table(), source, Lock::No)?;
             units.keep_pointed(db, &self.pointing, self.ours, &|db, pointer| self.goes(db, pointer, stays))?;
-            Ok(self.taken(&units))
+            Ok(self.taken(&units, true))
+        })
+    }
+
+    /// The same of some rows that are left of chunks which are free again: those with larger keys than `after`. Returns the last of them.
+    ///
+    /// # Errors
+    /// The database fails, or the ledger cannot be read back.
+    pub(super) fn look_left(
+        &self,
+        db: &mut Db,
+        after: Key,
+        stays: &FxHashSet<Row>,
+    ) -> Result<Option<(Key, Taken)>, ChunkError> {
+        db.snapshot(|db| {
+            let Some((last, source)) = page(db, self.step.name(), after)? else { return Ok(None) };
+            let mut units = Units::new(db, &self.sheets, self.step.target_table(), source, Lock::No)?;
+            units.keep_pointed(db, &self.pointing, self.ours, &|db, pointer| self.goes(db, pointer, stays))?;
+            Ok(Some((last, self.taken(&units, true))))
         })
     }
 
@@ -62,6 +80,10 @@ impl Taking<'_> {
         db.write(|db| {
             by_set::guarded(db)?;
             recorded::lock(db, chunk)?;
+            // The answer to an earlier attempt may have been lost.
+            if !recorded::is_done(db, chunk)? {
+                return Ok(Taken::default());
+            }
             let recorded = recorded::rows(db, step, chunk)?;
             if let Some(taken) = self.kept_whole(&recorded) {
                 return Ok(taken);
@@ -69,12 +91,15 @@ impl Taking<'_> {
             let tables = imprints::of_chunk(db, chunk)?;
             let mut units = self.units(db, (recorded, tables))?;
             let mut taken = self.take(db, &mut units, Some(chunk))?;
-            let stays: FxHashSet<Key> = kept(&units).flat_map(|unit| &unit.members).copied().collect();
-            let goes: Vec<Key> = units.recorded.keys().filter(|key| !stays.contains(key)).copied().collect();
+            let (goes, stays) = parted(&units);
             undone::free(db, step, chunk, &goes)?;
+            let of_those = only(&units, &stays);
             for key in &stays {
                 if let Some(recorded) = units.recorded.get(key) {
-                    let row: Moving = (recorded.clone(), only(&units, *key));
+                    let mut tables = of_those.clone();
+                    tables.iter_mut().for_each(|table| table.retain(|of| of == *key));
+                    tables.retain(|table| !table.keys.is_empty());
+                    let row: Moving = (recorded.clone(), tables);
                     moved::leave(db, step, chunk, *key, &row)?;
                 }
             }
@@ -91,19 +116,10 @@ impl Taking<'_> {
         let step = self.step.name();
         db.write(|db| {
             by_set::guarded(db)?;
-            let page = moved::page(db, step, after, PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(None) };
-            let last = *last;
-            let (mut recorded, mut tables) = (ByKey::default(), Vec::new());
-            for (key, (row, of_row)) in page {
-                recorded.insert(key, row);
-                tables.extend(of_row);
-            }
-            let mut units = self.units(db, (recorded, tables))?;
+            let Some((last, source)) = page(db, step, after)? else { return Ok(None) };
+            let mut units = self.units(db, source)?;
             let taken = self.take(db, &mut units, None)?;
-            let stays: FxHashSet<Key> = kept(&units).flat_map(|unit| &unit.members).copied().collect();
-            let goes: Vec<Key> = units.recorded.keys().filter(|key| !stays.contains(key)).copied().collect();
-            moved::forget(db, step, &goes)?;
+            moved::forget(db, step, &parted(&units).0)?;
             Ok(Some((last, taken)))
         })
     }
@@ -128,12 +144,12 @@ impl Taking<'_> {
         let mut all: Vec<Kept> =
             recorded.iter().filter(|(_, row)| row.target.is_some()).map(|(key, _)| kept(key)).collect();
         all.sort_by_key(|kept| kept.legacy_key);
-        Some(Taken { kept: all, ..Taken::default() })
+        Some(Taken { lasting: all, ..Taken::default() })
     }
 
     /// Whether a row that points to one of ours will not do so any more: it goes itself, or what was done to it is taken back.
     fn goes(&self, db: &mut Db, pointer: &Pointer, stays: &FxHashSet<Row>) -> Result<bool, LedgerError> {
-        let Some(of) = &pointer.of else { return Ok(false) };
+        let Some(of) = pointer.of.as_ref().filter(|_| !self.steps.is_empty()) else { return Ok(false) };
         if let Some(table) = self.tables.iter().find(|table| *table == of).filter(|_| pointer.is_ours) {
             return Ok(!stays.contains(&(*table, pointer.row.clone())));
         }
@@ -141,14 +157,21 @@ impl Taking<'_> {
         Ok(done.values().flatten().any(|done| self.steps.contains(&done.step.as_str())))
     }
 
+    /// Takes back what was done for the units that nothing keeps. What keeps one may only show when something of it is gone: then nothing is,
+    /// and it is tried without that unit.
     fn take(&self, db: &mut Db, units: &mut Units<'_>, chunk: Option<i64>) -> Result<Taken, ChunkError> {
-        let step = self.step.name();
-        let mut restored = 0;
-        let mut changed = Vec::new();
-        if let Some(chunk) = chunk {
-            let done = changes::of_chunk(db, step, chunk)?;
-            restored += take_back::each(db, &done)?;
+        loop {
+            match db.write(|db| self.attempt(db, units, chunk)) {
+                Ok(taken) => return Ok(taken),
+                Err(Attempt::Again) => {}
+                Err(Attempt::Failed(error)) => return Err(error),
+            }
         }
+    }
+
+    fn attempt(&self, db: &mut Db, units: &mut Units<'_>, chunk: Option<i64>) -> Result<Taken, Attempt> {
+        let (step, before) = (self.step.name(), kept(units).count());
+        let (mut restored, mut changed) = (0, Vec::new());
         let leaders: Vec<Key> =
             units.units.iter().filter(|(_, unit)| unit.kept.is_none()).map(|(key, _)| *key).collect();
         for leader in leaders {
@@ -157,15 +180,17 @@ impl Taking<'_> {
                     continue;
                 }
                 let done = changes::of_key(db, step, key)?;
-                match take_back::whole(db, &done)? {
-                    true => restored += done.len() as u64,
-                    false => {
-                        units.units.entry(leader).or_default().kept = Some((Why::Refused, None));
-                        continue;
-                    }
-                }
-                // What somebody has changed since stays as it is.
+                let refused = !take_back::whole(db, &done)?;
+                restored += done.len() as u64;
                 let left = changes::of_key(db, step, key)?;
+                // A row that was added, and is not any more what it was, is somebody's: so the unit stays, and knows of it.
+                let theirs = left.iter().any(|done| done.before.is_none());
+                if refused || theirs {
+                    let why = if refused { Why::Refused } else { Why::Changed };
+                    units.units.entry(leader).or_default().kept = Some((why, None));
+                    break;
+                }
+                // Columns that somebody has changed since stay as they are.
                 changed.extend(left.into_iter().map(|done| Kept {
                     step,
                     legacy_key: Some(key),
@@ -173,16 +198,23 @@ impl Taking<'_> {
                     row: Some(done.row),
                     why: Why::Changed,
                 }));
-                // It is done anew when the row comes again.
-                units.recorded.entry(key).and_modify(|recorded| recorded.deeds = 0);
             }
         }
+        // What was done for the sake of no one row goes with the last unit.
+        if let Some(chunk) = chunk
+            && kept(units).next().is_none()
+        {
+            let done = changes::of_chunk(db, step, chunk)?;
+            restored += take_back::each(db, &done)?;
+        }
         units.keep_pointed(db, &self.pointing, self.ours, &|_, _| Ok(false))?;
-        self.delete(db, units)?;
-        let mut taken = self.taken(units);
-        taken.restored = restored;
-        taken.kept.extend(changed);
-        Ok(taken)
+        if kept(units).count() == before {
+            self.delete(db, units)?;
+        }
+        if kept(units).count() > before {
+            return Err(Attempt::Again);
+        }
+        Ok(Taken { restored, lasting: changed, ..self.taken(units, false) })
     }
 
     /// Deletes the rows of units that nothing keeps: at once, or one unit after the other where the target does not let go of all.
@@ -240,7 +272,8 @@ impl Taking<'_> {
         }
     }
 
-    fn taken(&self, units: &Units<'_>) -> Taken {
+    /// `all`: with every row that stays.
+    fn taken(&self, units: &Units<'_>, all: bool) -> Taken {
         let mut taken = Taken::default();
         for (leader, unit) in &units.units {
             match unit.kept {
@@ -249,7 +282,9 @@ impl Taking<'_> {
                     taken.legacy += unit.members.len() as u64;
                 }
                 Some((why, place)) => {
-                    taken.stays.extend(unit.rows.iter().map(|place| units.name(*place)));
+                    if all {
+                        taken.stays.extend(unit.rows.iter().map(|place| units.name(*place)));
+                    }
                     let (table, row) = match place {
                         Some(place) => {
                             let (table, row) = units.name(place);
@@ -266,20 +301,51 @@ impl Taking<'_> {
     }
 }
 
-/// Rows that are left of chunks, in one transaction.
-const PAGE: i64 = 1_000;
+/// Why something was not taken back in one attempt.
+enum Attempt {
+    /// A unit is kept that was not known to be.
+    Again,
+    Failed(ChunkError),
+}
+
+impl<E: Into<ChunkError>> From<E> for Attempt {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Rows that are left of chunks, in one transaction: more than a chunk has, so that those of a unit are rarely apart.
+const PAGE: i64 = 50_000;
 
 fn kept<'a>(units: &'a Units<'_>) -> impl Iterator<Item = &'a Unit> {
     units.units.values().filter(|unit| unit.kept.is_some())
 }
 
-/// What was written for the sake of a legacy row.
-fn only(units: &Units<'_>, key: Key) -> Vec<Table> {
-    let of_key = units.written.iter().filter(|written| written.table.keys.contains(&key));
-    let table = of_key.map(|written| {
+/// Some rows that are left of chunks, and the last of their keys.
+fn page(db: &mut Db, step: &str, after: Key) -> Result<Option<(Key, (ByKey, Vec<Table>))>, LedgerError> {
+    let page = moved::page(db, step, after, PAGE)?;
+    let Some((last, _)) = page.last() else { return Ok(None) };
+    let last = *last;
+    let (mut recorded, mut tables) = (ByKey::default(), Vec::new());
+    for (key, (row, of_row)) in page {
+        recorded.insert(key, row);
+        tables.extend(of_row);
+    }
+    Ok(Some((last, (recorded, tables))))
+}
+
+/// The keys of rows of which nothing is left, and of those that stay.
+fn parted(units: &Units<'_>) -> (Vec<Key>, FxHashSet<Key>) {
+    let stays: FxHashSet<Key> = kept(units).flat_map(|unit| &unit.members).copied().collect();
+    (units.recorded.keys().filter(|key| !stays.contains(key)).copied().collect(), stays)
+}
+
+/// What was written for the sake of some legacy rows.
+fn only(units: &Units<'_>, keys: &FxHashSet<Key>) -> Vec<Table> {
+    let table = |written: &Written<'_>| {
         let mut table = written.table.clone();
-        table.retain(|of| of == key);
+        table.retain(|of| keys.contains(&of));
         table
-    });
-    table.collect()
+    };
+    if keys.is_empty() { Vec::new() } else { units.written.iter().map(table).collect() }
 }

@@ -65,6 +65,8 @@ pub(super) struct Taken {
     pub(super) legacy: u64,
     pub(super) restored: u64,
     pub(super) kept: Vec<Kept>,
+    /// Rows that stay, and that no ledger has waiting: nothing will try them again.
+    pub(super) lasting: Vec<Kept>,
     /// All rows of units that stay.
     pub(super) stays: Vec<Row>,
 }
@@ -79,6 +81,7 @@ impl AddAssign for Taken {
         self.legacy += other.legacy;
         self.restored += other.restored;
         self.kept.append(&mut other.kept);
+        self.lasting.append(&mut other.lasting);
         self.stays.append(&mut other.stays);
     }
 }
@@ -118,5 +121,6 @@ impl StepUndone {
         self.rows += taken.rows;
         self.restored += taken.restored;
         self.kept.extend(taken.kept);
+        self.kept.extend(taken.lasting);
     }
 }

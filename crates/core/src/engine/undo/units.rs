@@ -1,5 +1,7 @@
 //! The units of a chunk that may be taken back: which rows were written for each, and what keeps it.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
 
@@ -11,7 +13,7 @@ use crate::storage::ledger::plan::Ours;
 use crate::storage::ledger::recorded::ByKey;
 use crate::storage::ledger::row::Recorded;
 use crate::storage::ledger::{Attempt, LedgerError};
-use crate::storage::pointing::{Pointer, Pointing};
+use crate::storage::pointing::{self, Pointer, Pointing};
 use crate::words::Key;
 
 /// Why a unit is not taken back.
@@ -100,7 +102,7 @@ impl<'a> Units<'a> {
         let leaders: Vec<Vec<Key>> = written.iter().map(|written| written.table.keys.clone()).collect();
         let mut units = Self { recorded, written, units: FxHashMap::default(), leaders };
         units.group(target);
-        units.stand(db)?;
+        units.stand(db, target)?;
         Ok(units)
     }
 
@@ -127,7 +129,7 @@ impl<'a> Units<'a> {
     }
 
     /// Looks which rows stand as they were left.
-    fn stand(&mut self, db: &mut Db) -> Result<(), LedgerError> {
+    fn stand(&mut self, db: &mut Db, target: &str) -> Result<(), LedgerError> {
         for (nth, written) in self.written.iter().enumerate() {
             let held = written.held(db, None)?;
             let (differs, _) = written.differing(&held);
@@ -153,6 +155,7 @@ impl<'a> Units<'a> {
                 }
             }
         }
+        self.targets(db, target)?;
         for unit in self.units.values_mut() {
             // Of one that is there without a part, the part was removed: it is somebody's.
             if let Some((why @ Why::Removed, _)) = &mut unit.kept
@@ -160,6 +163,39 @@ impl<'a> Units<'a> {
             {
                 *why = Why::Changed;
             }
+        }
+        Ok(())
+    }
+
+    /// Units for which no row was written, because they went into a row that was there: somebody may have removed that.
+    fn targets(&mut self, db: &mut Db, target: &str) -> Result<(), LedgerError> {
+        let mut wanted: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+        let bare = || self.units.values().filter(|unit| unit.rows.is_empty() && unit.kept.is_none());
+        let into = |key: &Key| {
+            let recorded = self.recorded.get(key)?;
+            Some((recorded.table.as_deref().unwrap_or(target), recorded.target?))
+        };
+        bare()
+            .flat_map(|unit| &unit.members)
+            .filter_map(into)
+            .for_each(|(table, id)| wanted.entry(table).or_default().push(id));
+        let mut there: FxHashSet<(String, i64)> = FxHashSet::default();
+        for (table, ids) in wanted {
+            let found = pointing::there(db, table, &ids).attempt("looked for")?;
+            there.extend(found.into_iter().map(|id| (table.to_owned(), id)));
+        }
+        let is_gone = |unit: &Unit| {
+            let mut into = unit.members.iter().filter_map(into);
+            into.any(|(table, id)| !there.contains(&(table.to_owned(), id)))
+        };
+        let gone: Vec<Key> = self
+            .units
+            .iter()
+            .filter(|(_, unit)| unit.rows.is_empty() && unit.kept.is_none() && is_gone(unit))
+            .map(|(leader, _)| *leader)
+            .collect();
+        for leader in gone {
+            self.units.entry(leader).or_default().kept = Some((Why::Removed, None));
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::storage::failure::{Failure, Told};
 use crate::storage::imprint::{Columns, hashed, is_hash};
 use crate::storage::ledger::LedgerError;
 use crate::storage::ledger::changes::{self, Done, RowName};
+use crate::storage::pointing::is_pointed;
 use crate::storage::sql::{literal, quoted};
 use crate::storage::types::Instant;
 use crate::words::Key;
@@ -139,7 +140,7 @@ fn one(db: &mut Db, done: &Done) -> QueryResult<()> {
     changes::forget_columns(db, &ids, &back).map_err(LedgerError::into_diesel)
 }
 
-/// Removes a row that was added, unless it is not any more what it was.
+/// Removes a row that was added, unless it is not any more what it was, or something points to it.
 fn remove(db: &mut Db, done: &Done) -> QueryResult<()> {
     // What was taken out was ours.
     let Some(after) = &done.after else { return Ok(()) };
@@ -148,6 +149,13 @@ fn remove(db: &mut Db, done: &Done) -> QueryResult<()> {
         if !stands_there(db, done, column, value, &key)? {
             return Ok(());
         }
+    }
+    // Whoever would point to it waits until it is gone, or is seen.
+    if let Db::Pg(pg) = db {
+        diesel::sql_query(format!("SELECT 1 FROM {} t WHERE {key} FOR UPDATE", quoted(&done.table))).execute(pg)?;
+    }
+    if is_pointed(db, &done.table, &key)? {
+        return Ok(());
     }
     execute_on_one(db, &done.table, &format!("DELETE FROM {} AS t WHERE {key}", quoted(&done.table)))?;
     changes::forget(db, &[done.id])

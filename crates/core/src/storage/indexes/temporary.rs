@@ -25,14 +25,13 @@ struct Known {
     is_valid: bool,
 }
 
-/// Builds an index of a column of a table, which is named as SQL does, on a session of its own: nobody waits for it. Returns its name as SQL
-/// names it; none in SQLite.
+/// Builds an index of a column of a table, which is named as SQL does, on a session of its own: nobody waits for it.
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn temporary(db: &mut Db, place: &str, column: &str) -> QueryResult<Option<String>> {
+pub(crate) fn temporary(db: &mut Db, place: &str, column: &str) -> QueryResult<()> {
     session(db, MEMORY_MB)?;
-    let Db::Pg(pg) = db else { return Ok(None) };
+    let Db::Pg(pg) = db else { return Ok(()) };
     let name = format!("{PREFIX}{:016x}", xxh3_64(format!("{place}.{column}").as_bytes()));
     let known = format!(
         "SELECT format('%I.%I', n.nspname, i.relname) AS name, x.indisvalid AS is_valid
@@ -44,21 +43,27 @@ pub(crate) fn temporary(db: &mut Db, place: &str, column: &str) -> QueryResult<O
     // An earlier undo may have been killed.
     let before: Option<Known> = diesel::sql_query(&known).get_result(pg).optional()?;
     match before {
-        Some(Known { name, is_valid: true }) => return Ok(Some(name)),
+        Some(Known { is_valid: true, .. }) => return Ok(()),
         Some(Known { name, .. }) => pg.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"))?,
         None => {}
     }
-    pg.batch_execute(&format!("CREATE INDEX CONCURRENTLY {} ON {place} ({})", quoted(&name), quoted(column)))?;
-    diesel::sql_query(&known).get_result::<Known>(pg).map(|known| Some(known.name))
+    pg.batch_execute(&format!("CREATE INDEX CONCURRENTLY {} ON {place} ({})", quoted(&name), quoted(column)))
 }
 
-/// Drops such an index, by its name as SQL names it.
+/// Drops all such indexes, those of an undo that was killed among them.
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn drop_temporary(db: &mut Db, name: &str) -> QueryResult<()> {
+pub(crate) fn drop_temporary(db: &mut Db) -> QueryResult<()> {
     session(db, MEMORY_MB)?;
-    db.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"))
+    let Db::Pg(pg) = db else { return Ok(()) };
+    let all = format!(
+        "SELECT format('%I.%I', n.nspname, i.relname) AS name, x.indisvalid AS is_valid
+           FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_namespace n ON n.oid = i.relnamespace
+          WHERE starts_with(i.relname, '{PREFIX}') AND pg_has_role(i.relowner, 'USAGE')"
+    );
+    let all: Vec<Known> = diesel::sql_query(all).load(pg)?;
+    all.iter().try_for_each(|Known { name, .. }| pg.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS {name}")))
 }
 
 /// Drops an index that a step has made.

@@ -260,6 +260,17 @@ pub(crate) fn of_end(db: &mut Db, step: &str, before: i64, most: i64) -> Result<
     rows.into_iter().filter_map(|row| done(row).transpose()).collect()
 }
 
+/// What a step did to rows that it had not written, last things first: some changes before one of them.
+///
+/// # Errors
+/// The database fails, or a change cannot be read back.
+pub(crate) fn of_step(db: &mut Db, step: &str, before: i64, most: i64) -> Result<Vec<Done>, LedgerError> {
+    let of_step = ch::table.filter(ch::step.eq(step.to_owned())).filter(ch::in_imprint.eq(false));
+    let rows: Vec<DoneRow> =
+        of_step.filter(ch::id.lt(before)).order(ch::id.desc()).limit(most).select(DONE).load(db).attempt("read")?;
+    rows.into_iter().filter_map(|row| done(row).transpose()).collect()
+}
+
 /// What a step did in a word to a row of a table, last things first.
 ///
 /// # Errors

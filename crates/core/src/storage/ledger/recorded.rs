@@ -38,6 +38,15 @@ pub(crate) fn open(db: &mut Db, step: &str) -> Result<Vec<(i64, Span)>, LedgerEr
     Ok(open.into_iter().map(|(id, lo, hi, layer)| (id, Span { layer, range: KeyRange { lo, hi } })).collect())
 }
 
+/// Whether a chunk is committed.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn is_done(db: &mut Db, chunk: i64) -> Result<bool, LedgerError> {
+    let done = c::table.find(chunk).filter(c::state.eq("done")).select(c::id);
+    Ok(done.first::<i64>(db).optional().attempt("read")?.is_some())
+}
+
 /// How often a chunk was claimed and closed: whoever finds the same number finds the same imprint.
 ///
 /// # Errors

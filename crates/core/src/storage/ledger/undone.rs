@@ -67,7 +67,8 @@ pub(crate) fn free(db: &mut Db, step: &str, chunk: i64, keys: &[Key]) -> Result<
     diesel::delete(o::table.filter(o::chunk_id.eq(chunk))).execute(db).attempt("written")?;
     diesel::delete(q::table.filter(q::chunk_id.eq(chunk))).execute(db).attempt("written")?;
     diesel::delete(r::table.filter(r::chunk_id.eq(chunk))).execute(db).attempt("written")?;
-    diesel::delete(m::table.filter(m::chunk_id.eq(chunk))).execute(db).attempt("written")?;
+    let money = m::table.filter(m::step.eq(step.to_owned())).filter(m::chunk_id.eq(chunk));
+    diesel::delete(money).execute(db).attempt("written")?;
     diesel::delete(u::table.filter(u::chunk_id.eq(chunk))).execute(db).attempt("written")?;
     diesel::delete(i::table.filter(i::chunk_id.eq(chunk))).execute(db).attempt("written")?;
     diesel::delete(s::table.find(chunk)).execute(db).attempt("written")?;
@@ -89,13 +90,19 @@ pub(crate) fn of_run(db: &mut Db, step: &str, run: &str) -> Result<Vec<i64>, Led
     of_run.filter(c::state.eq("done")).select(c::id).load(db).attempt("read")
 }
 
-/// Notes that a step is not done any more.
+/// Notes that a step is not done any more; `end`: what its end has done is taken back as well.
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn reopen(db: &mut Db, step: &str) -> Result<(), LedgerError> {
-    let values = (st::state.eq("planned"), st::parts_done.eq(0_i64), st::orphans.eq(None::<i64>));
-    diesel::update(st::table.find(step.to_owned())).set(values).execute(db).attempt("written").map(|_| ())
+pub(crate) fn reopen(db: &mut Db, step: &str, end: bool) -> Result<(), LedgerError> {
+    // Parts of an end that is under way are done once.
+    let of_step = || st::table.find(step.to_owned());
+    let all = (st::state.eq("planned"), st::parts_done.eq(0_i64), st::orphans.eq(None::<i64>));
+    match end {
+        true => diesel::update(of_step()).set(all).execute(db).attempt("written")?,
+        false => diesel::update(of_step().filter(st::state.ne("planned"))).set(all).execute(db).attempt("written")?,
+    };
+    Ok(())
 }
 
 /// Forgets what the end of a step has noted: repairs of other steps' rows, money, and the ids that it took, where no row that it
