@@ -5,7 +5,7 @@ use rustc_hash::FxHashSet;
 
 use super::closing::Gone;
 use super::due::{Rejudging, is_same};
-use super::ends::ByTarget;
+use super::ends::{ByTarget, RowEnd};
 use super::error::ChunkError;
 use super::judged::Judged;
 use crate::contract::legacy::LegacyRow;
@@ -14,7 +14,7 @@ use crate::storage::bulk::Rows as _;
 use crate::storage::db::Db;
 use crate::storage::imprint::Table;
 use crate::storage::ledger::{imprints, recorded};
-use crate::words::Key;
+use crate::words::{Key, Outcome};
 
 /// What of a chunk comes out otherwise than the ledger has it.
 #[derive(Debug, Default)]
@@ -42,11 +42,14 @@ pub(super) fn stale<S: Step>(judged: &Judged<S>, db: &mut Db, chunk: i64) -> Res
         let nothing_refused = ByTarget::new(&[]);
         let all = (0..judged.units()).flat_map(|unit| judged.ends(unit, &nothing_refused).collect::<Vec<_>>());
         let others = all.filter(|(key, end)| rows.get(key).is_none_or(|was| !is_same::<S>(was, *key, end)));
-        let others: Vec<Key> = others.map(|(key, _)| key).collect();
-        return Ok(match last_time.is_settled() {
-            true => Stale { read, damaged: others, ..Stale::default() },
-            false => Stale { read, waiting: others.len() as u64, ..Stale::default() },
-        });
+        // What the target has refused, or does not let go of, is recorded otherwise than it comes out.
+        let is_in = |outcome| matches!(outcome, Outcome::Migrated | Outcome::Merged);
+        let waits = |key: &Key, end: &RowEnd| {
+            !last_time.is_settled() && rows.get(key).is_some_and(|was| is_in(was.outcome) != is_in(end.outcome))
+        };
+        let (waiting, damaged): (Vec<_>, Vec<_>) = others.partition(|(key, end)| waits(key, end));
+        let damaged = damaged.into_iter().map(|(key, _)| key).collect();
+        return Ok(Stale { read, waiting: waiting.len() as u64, damaged, ..Stale::default() });
     }
     let own: FxHashSet<Key> = judged.rows.iter().map(LegacyRow::key).collect();
     let mut imprint = imprints::of_chunk(db, chunk)?;

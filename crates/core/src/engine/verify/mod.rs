@@ -120,9 +120,9 @@ pub(crate) fn verify(
     verified.sort_by_key(place);
     let all: Vec<(&dyn AnyStep, bool)> = planned.iter().map(|(step, plan)| (*step, plan.done)).collect();
     let mut findings = verifying.others(&all.iter().map(|(step, _)| *step).collect::<Vec<_>>(), &mut verified)?;
-    findings.extend(structure::look(run, &all)?);
+    findings.extend(run.patiently(TARGET, || structure::look(run, &all))?);
     let verified = Verified { complete: true, steps: verified, money: verifying.sums.told(), findings };
-    note(&mut *run.databases.target.get()?, &verified)?;
+    run.patiently(TARGET, || Ok(note(&mut *run.databases.target.get()?, &verified)?))?;
     Ok(verified)
 }
 
@@ -193,7 +193,7 @@ impl Verifying<'_> {
 
     /// Looks at what was done to rows that no chunk has written.
     fn others(&mut self, steps: &[&dyn AnyStep], verified: &mut [StepVerified]) -> Result<Vec<Finding>, RunError> {
-        let (differences, findings) = others::look(self.run, steps)?;
+        let (differences, findings) = self.run.patiently(TARGET, || others::look(self.run, steps))?;
         for difference in differences {
             let step = verified.iter_mut().find(|step| step.step == difference.step);
             if let Some(step) = step.filter(|_| (self.found)(&difference)) {
@@ -206,6 +206,9 @@ impl Verifying<'_> {
 
 /// So many rows that need another look are kept in memory at the most: what comes then is looked at again at once.
 const MANY: usize = 200_000;
+
+/// As whom the end of a verification tells that it tries again.
+const TARGET: &str = "target";
 
 /// How often a chunk is looked at that a run closes anew meanwhile.
 const TRIES: usize = 5;
