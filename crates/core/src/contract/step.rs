@@ -304,7 +304,7 @@ impl Prepare<'_> {
             }
             // Nobody replays beside another one; of those who move a step anew one reads after the other.
             Again::Extending => target.write(|db| {
-                ledger::stage::lock(db, self.step).map_err(LedgerError::from)?;
+                ledger::undone::lock(db, self.step).map_err(LedgerError::from)?;
                 let first = ledger::frozen::load(db, T::NAME)?;
                 self.freeze(db, first)
             }),

@@ -114,7 +114,7 @@ pub(crate) fn finish_again(
     }
     ending.patiently(|| {
         ending.transaction(|db| {
-            stage::lock(db, step.name())?;
+            undone::lock(db, step.name())?;
             Ok(ledger::close::finish_anew(db, step.name(), &repairs, &money)?)
         })
     })?;
@@ -313,7 +313,7 @@ impl Ending<'_> {
     fn part_again(&self, part: u64) -> Result<Noted, RunError> {
         self.transaction(|db| {
             // Another process may be at the same.
-            stage::lock(db, self.step.name())?;
+            undone::lock(db, self.step.name())?;
             let mut tx = Tx::finishing_again(db, self.step.name());
             self.prepared.finish(part, &mut tx)?;
             Ok(tx.noted())

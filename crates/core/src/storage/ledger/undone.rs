@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 
 use super::error::{Attempt, LedgerError};
+use super::stage;
 use super::tables::{
     replant_changes as h, replant_chunks as c, replant_conflicts as k, replant_first as f, replant_id_blocks as b,
     replant_imprints as i, replant_money as m, replant_outcomes as o, replant_quarantine as q, replant_repairs as r,
@@ -129,6 +130,14 @@ pub(crate) fn forget_end(db: &mut Db, step: &str) -> Result<(), LedgerError> {
 pub(crate) fn never_done(db: &mut Db, step: &str) -> Result<(), LedgerError> {
     let values = st::done_at.eq(None::<Instant>);
     diesel::update(st::table.find(step.to_owned())).set(values).execute(db).attempt("written").map(|_| ())
+}
+
+/// Locks a step that was done before and is to be done again: several processes may be at it. One that is done is left alone.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn lock(db: &mut Db, step: &str) -> QueryResult<()> {
+    if was_done(db, step)? { stage::lock(db, step).map(|_| ()) } else { Ok(()) }
 }
 
 /// Whether a step was done before, and is to be done again.
