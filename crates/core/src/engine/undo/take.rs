@@ -124,7 +124,7 @@ impl Taking<'_> {
         })
     }
 
-    fn units(&self, db: &mut Db, source: (ByKey, Vec<Table>)) -> Result<Units<'_>, ChunkError> {
+    fn units(&self, db: &mut Db, source: Source) -> Result<Units<'_>, ChunkError> {
         // Whoever would point to a row waits until it is gone, or is seen.
         Ok(Units::new(db, &self.sheets, self.step.target_table(), source, Lock::Key)?)
     }
@@ -321,8 +321,11 @@ fn kept<'a>(units: &'a Units<'_>) -> impl Iterator<Item = &'a Unit> {
     units.units.values().filter(|unit| unit.kept.is_some())
 }
 
+/// What was recorded of some legacy rows, and written for them.
+type Source = (ByKey, Vec<Table>);
+
 /// Some rows that are left of chunks, and the last of their keys.
-fn page(db: &mut Db, step: &str, after: Key) -> Result<Option<(Key, (ByKey, Vec<Table>))>, LedgerError> {
+fn page(db: &mut Db, step: &str, after: Key) -> Result<Option<(Key, Source)>, LedgerError> {
     let page = moved::page(db, step, after, PAGE)?;
     let Some((last, _)) = page.last() else { return Ok(None) };
     let last = *last;
