@@ -20,7 +20,10 @@ pub(crate) struct Pointing {
     /// The same, as SQL names it.
     #[diesel(sql_type = Text)]
     pub(crate) place: String,
-    /// The condition by which its row `p` points to row `k`.
+    /// Whether its rows have an `id`.
+    #[diesel(sql_type = Bool)]
+    has_id: bool,
+    /// The condition by which its row `p` points to row `t`.
     #[diesel(sql_type = Text)]
     condition: String,
     /// Its first column.
@@ -48,6 +51,7 @@ pub(crate) struct Pointing {
 
 const POINTING: &str = "
 SELECT CASE WHEN n.nspname = current_schema() THEN t.relname::text END AS of, format('%I.%I', n.nspname, t.relname) AS place,
+       EXISTS (SELECT FROM pg_attribute i WHERE i.attrelid = t.oid AND i.attname = 'id' AND NOT i.attisdropped) AS has_id,
        k.condition, k.first AS column,
        coalesce((SELECT json_agg(a.attname::text ORDER BY a.attnum) FROM pg_index x JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = ANY (x.indkey)
                   WHERE x.indrelid = t.oid AND x.indisprimary), '[]')::text AS key,
@@ -63,14 +67,16 @@ SELECT CASE WHEN n.nspname = current_schema() THEN t.relname::text END AS of, fo
   JOIN pg_class t ON t.oid = c.conrelid
   JOIN pg_namespace n ON n.oid = t.relnamespace
  CROSS JOIN LATERAL (
-   SELECT string_agg(format('p.%I = k.%I', a.attname, f.attname), ' AND ') AS condition, min(a.attname::text) FILTER (WHERE k.place = 1) AS first
+   SELECT string_agg(format('p.%I = t.%I', a.attname, f.attname), ' AND ') AS condition, min(a.attname::text) FILTER (WHERE k.place = 1) AS first
      FROM unnest(c.conkey, c.confkey) WITH ORDINALITY AS k(mine, theirs, place)
      JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.mine
      JOIN pg_attribute f ON f.attrelid = c.confrelid AND f.attnum = k.theirs) k
  WHERE c.confrelid = to_regclass(format('%I.%I', current_schema(), $1)) AND c.contype = 'f' AND c.conparentid = 0
  ORDER BY c.oid";
 const POINTING_LITE: &str = "
-SELECT m.name AS of, format('\"%w\"', m.name) AS place, format('p.\"%w\" = k.\"%w\"', f.\"from\", coalesce(f.\"to\", 'id')) AS condition, f.\"from\" AS \"column\",
+SELECT m.name AS of, format('\"%w\"', m.name) AS place,
+       EXISTS (SELECT 1 FROM pragma_table_info(m.name) i WHERE i.name = 'id') AS has_id,
+       format('p.\"%w\" = t.\"%w\"', f.\"from\", coalesce(f.\"to\", 'id')) AS condition, f.\"from\" AS \"column\",
        (SELECT json_group_array(i.name) FROM pragma_table_info(m.name) i WHERE i.pk > 0) AS key,
        (SELECT json_group_object(o.\"from\", o.\"table\") FROM pragma_foreign_key_list(m.name) o) AS parents,
        1 AS is_indexed, 0 AS bytes, 1 AS may_read, 1 AS may_index
@@ -115,17 +121,41 @@ pub(crate) fn there(db: &mut Db, table: &str, ids: &[i64]) -> QueryResult<Vec<i6
 /// The database fails: what may not be read, say, may point to one.
 pub(crate) fn is_pointed(db: &mut Db, table: &str, condition: &str) -> QueryResult<bool> {
     for key in pointing(db, table)? {
-        let by = key.condition.replace(" = k.", " = t.");
-        let sql = format!(
-            "SELECT count(*) AS id FROM {} t WHERE {condition} AND EXISTS (SELECT 1 FROM {} p WHERE {by})",
-            quoted(table),
-            key.place
-        );
-        if diesel::sql_query(sql).get_result::<Id>(db)?.id > 0 {
+        if key.points(db, table, condition, "")? {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Who points to a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum PointedBy {
+    Nobody,
+    /// Rows that the migration made, and only those.
+    Ours,
+    /// Rows that it did not make, or that it cannot tell from such.
+    Others,
+}
+
+/// Who points to rows `t` of a table for which a condition holds, and which are to go. Where a foreign key says ON DELETE CASCADE or SET
+/// NULL, a server deletes what points, or empties the column, without a word; where it does not, it refuses. The rows are locked, so that
+/// nothing comes to point to them meanwhile.
+///
+/// # Errors
+/// The database fails: what may not be read, say, may point to one.
+pub(crate) fn pointed_by(db: &mut Db, table: &str, condition: &str, ours: &Ours) -> QueryResult<PointedBy> {
+    let mut by = PointedBy::Nobody;
+    for key in pointing(db, table)? {
+        if key.points(db, table, condition, "")? {
+            let others = match key.is_ours(ours) {
+                Some(is_ours) => key.points(db, table, condition, &format!(" AND NOT ({is_ours})"))?,
+                None => true,
+            };
+            by = by.max(if others { PointedBy::Others } else { PointedBy::Ours });
+        }
+    }
+    Ok(by)
 }
 
 /// A row that points to another one.
@@ -150,6 +180,33 @@ struct Found {
 }
 
 impl Pointing {
+    /// Whether its rows `p`, with `more` of a condition, point to rows `t` of a table for which a condition holds.
+    fn points(&self, db: &mut Db, table: &str, condition: &str, more: &str) -> QueryResult<bool> {
+        let sql = format!(
+            "SELECT count(*) AS id FROM {} t WHERE {condition} AND EXISTS (SELECT 1 FROM {} p WHERE {}{more})",
+            quoted(table),
+            self.place,
+            self.condition
+        );
+        Ok(diesel::sql_query(sql).get_result::<Id>(db)?.id > 0)
+    }
+
+    /// The condition by which its row `p` is one of ours. None: it cannot be told.
+    fn is_ours(&self, ours: &Ours) -> Option<String> {
+        if let Some(of) = self.of.as_ref().filter(|_| self.has_id) {
+            return Some(ours.condition(of, "p.\"id\""));
+        }
+        // What stands between rows of ours, and nothing else, is taken for one.
+        let between = self.between();
+        let all = between.iter().map(|(column, of)| ours.condition(of, &format!("p.{}", quoted(column))));
+        (between.len() > 1).then(|| all.collect::<Vec<_>>().join(" AND "))
+    }
+
+    /// The tables to which its table points, by the columns that do.
+    fn between(&self) -> BTreeMap<String, String> {
+        serde_json::from_str(&self.parents).unwrap_or_default()
+    }
+
     /// The rows that point to some rows of a table, by its `reading`.
     ///
     /// # Errors
@@ -163,7 +220,7 @@ impl Pointing {
     ) -> QueryResult<Vec<Pointer>> {
         let backend = db.backend();
         let key: Vec<String> = serde_json::from_str(&self.key).unwrap_or_default();
-        let between: BTreeMap<String, String> = serde_json::from_str(&self.parents).unwrap_or_default();
+        let between = self.between();
         let object = |alias: &str, names: &mut dyn Iterator<Item = &str>| {
             let pairs: Vec<String> = names.map(|name| format!("{}, {alias}.{}", literal(name), quoted(name))).collect();
             let function = if backend == Backend::Postgres { "json_build_object" } else { "json_object" };
@@ -175,17 +232,17 @@ impl Pointing {
         };
         let named = key.iter().chain(between.keys()).collect::<std::collections::BTreeSet<_>>();
         let (parent, child) = (
-            object("k", &mut reading.keyed().iter().map(|(name, _)| name.as_str())),
+            object("t", &mut reading.keyed().iter().map(|(name, _)| name.as_str())),
             object("p", &mut named.iter().map(|name| name.as_str())),
         );
         let mut pointers = Vec::new();
         for some in keys.chunks(AT_ONCE) {
             let sql = format!(
-                "SELECT {parent} AS parent, {child} AS child FROM {} k JOIN {} p ON {} WHERE {}",
+                "SELECT {parent} AS parent, {child} AS child FROM {} t JOIN {} p ON {} WHERE {}",
                 quoted(reading.table()),
                 self.place,
                 self.condition,
-                reading.among("k", some.iter(), backend)
+                reading.among("t", some.iter(), backend)
             );
             for Found { parent, child } in diesel::sql_query(sql).load(db)? {
                 let parent: Columns = serde_json::from_str(&parent).unwrap_or_default();

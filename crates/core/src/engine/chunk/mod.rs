@@ -10,7 +10,6 @@ mod error;
 mod expel;
 mod forms;
 mod judged;
-mod pointed;
 mod ready;
 mod rejudge;
 mod rejudged;

@@ -4,7 +4,6 @@ use diesel::prelude::*;
 use rustc_hash::FxHashSet;
 
 use super::error::ChunkError;
-use super::pointed::{PointedBy, pointed_by};
 use crate::storage::bulk::{Before, Known, UnitIndex, Was, whole_row};
 use crate::storage::db::Db;
 use crate::storage::failure::{Failure, Told};
@@ -13,6 +12,7 @@ use crate::storage::ledger::LedgerError;
 use crate::storage::ledger::changes::{self, Change};
 use crate::storage::ledger::plan::Ours;
 use crate::storage::ledger::row::Recorded;
+use crate::storage::pointing::{PointedBy, pointed_by};
 use crate::storage::sql::quoted;
 use crate::words::{Key, Outcome};
 
@@ -85,7 +85,7 @@ pub(crate) fn deleted(db: &mut Db, rows: &[Written<'_>], ours: &Ours) -> Result<
             let standing = known.reading.rows(db, std::slice::from_ref(key), Lock::Key)?;
             let Some(stands) = standing.get(*key) else { continue };
             let table = known.model.shape.name;
-            let condition = known.reading.among("k", std::iter::once(*key), db.backend());
+            let condition = known.reading.among("t", std::iter::once(*key), db.backend());
             if known.hashed(stands) != was.left {
                 return Err(Told::not_taken(table));
             }
