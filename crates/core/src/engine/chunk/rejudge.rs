@@ -17,7 +17,7 @@ use crate::contract::legacy::LegacyRow;
 use crate::contract::step::Step;
 use crate::storage::bulk::{Conflict, RowKey, Rows as _, Settled, UnitIndex, Writing, settle, take_back};
 use crate::storage::db::Db;
-use crate::storage::imprint::{Packed, Table, Value};
+use crate::storage::imprint::{Packed, Value, by_key};
 use crate::storage::ledger::changes::RowName;
 use crate::storage::ledger::moved::Moving;
 use crate::storage::ledger::plan::{self, Ours};
@@ -59,9 +59,10 @@ pub(crate) fn rejudge<S: Step>(
         kept.iter_mut().for_each(|kept| kept.retain(|key| gone.rows.contains_key(&key)));
         gone.seen = Some(seen::packed(seen_of(&judged.rows).chain(kept)));
     }
-    let left: Vec<Key> = recorded.keys().filter(|key| !own.contains(key)).copied().collect();
+    let left: FxHashSet<Key> = recorded.keys().filter(|key| !own.contains(key)).copied().collect();
+    let mut written = by_key(&imprint, &left);
     for key in &left {
-        let row = recorded.remove(key).map(|recorded| (recorded, only(&imprint, *key)));
+        let row = recorded.remove(key).map(|recorded| (recorded, written.remove(key).unwrap_or_default()));
         row.map_or(Ok(()), |row| moved::leave(db, S::NAME, chunk, *key, &row))?;
     }
     let elsewhere: Vec<Key> = own.iter().filter(|key| !recorded.contains_key(key)).copied().collect();
@@ -118,15 +119,9 @@ fn elsewhere_recorded<S: Step>(db: &mut Db, key: Key) -> Result<Option<Moving>, 
         return Ok(Some(left));
     }
     let found = recorded::of_row(db, S::NAME, key)?.filter(|(of, _)| *of == chunk);
-    found.map(|(of, found)| Ok((found, only(&imprints::of_chunk(db, of)?, key)))).transpose()
-}
-
-/// The rows of an imprint that were written for the sake of a legacy row.
-fn only(imprint: &[Table], key: Key) -> Vec<Table> {
-    let mut tables = imprint.to_vec();
-    tables.iter_mut().for_each(|table| table.retain(|of| of == key));
-    tables.retain(|table| !table.keys.is_empty());
-    tables
+    let Some((of, found)) = found else { return Ok(None) };
+    let written = by_key(&imprints::of_chunk(db, of)?, &FxHashSet::from_iter([key])).remove(&key);
+    Ok(Some((found, written.unwrap_or_default())))
 }
 
 /// What was written.

@@ -14,6 +14,7 @@ use rustc_hash::FxHashSet;
 pub use told::{Extent, Kept, StepUndone, Undo, Undone};
 pub use units::Why;
 
+use super::chunk::ChunkError;
 use super::chunks::each;
 use super::error::RunError;
 use super::event::Event;
@@ -30,7 +31,7 @@ use crate::storage::ledger::{LedgerError, frozen, moved, recorded, undone};
 use crate::storage::pointing::{self, Pointing};
 use crate::storage::pool::PoolError;
 use crate::words::Key;
-use take::Taking;
+use take::{Page, Taking};
 use told::{Row, Taken};
 
 /// Takes back what `undo` says, or only looks what that would be.
@@ -67,9 +68,7 @@ pub(crate) fn undo(run: &Running<'_>, undo: &Undo, look: bool) -> Result<Undone,
 }
 
 /// The steps that go, in their order.
-fn chosen<'a>(run: &Running<'_>, all: &[&'a dyn AnyStep], undo: &Undo) -> Result<Vec<&'a dyn AnyStep>, RunError>
-where
-{
+fn chosen<'a>(run: &Running<'_>, all: &[&'a dyn AnyStep], undo: &Undo) -> Result<Vec<&'a dyn AnyStep>, RunError> {
     let mut db = run.databases.target.get()?;
     let mut planned = Vec::new();
     for step in all {
@@ -117,22 +116,11 @@ impl Undoing<'_> {
     /// Takes back a step, or the chunks of it that are meant. None: the run was asked to stop. `stays`: where it is only looked, rows that
     /// would stay.
     fn step(&self, step: &dyn AnyStep, stays: &mut FxHashSet<Row>) -> Result<Option<StepUndone>, RunError> {
-        let (run, name, target) = (self.run, step.name(), &self.run.databases.target);
-        let mut one = StepUndone { step: name, chunks: 0, legacy: 0, rows: 0, restored: 0, kept: Vec::new() };
-        let mut chunks: Vec<i64> =
-            recorded::chunks(&mut *target.get()?, name)?.into_iter().map(|(chunk, _)| chunk).collect();
-        match &self.undo.extent {
-            Extent::Whole(_) => {}
-            Extent::Chunk(chunk) => chunks.retain(|of| of == chunk),
-            Extent::Run(of) => {
-                let of_run = undone::of_run(&mut *target.get()?, name, of)?;
-                chunks.retain(|chunk| of_run.contains(chunk));
-            }
-        }
+        let (name, target) = (step.name(), &self.run.databases.target);
+        let chunks = self.chunks(name)?;
         if !self.is_whole && chunks.is_empty() {
-            return Ok(Some(one));
+            return Ok(Some(StepUndone::nothing(name)));
         }
-        chunks.reverse();
         let gone = plan::load(&mut *target.get()?, name)?.map(|plan| plan.gone).unwrap_or_default();
         let sheets = Sheet::all(&mut *target.get()?, step)?;
         let mut pointing = Vec::new();
@@ -142,39 +130,61 @@ impl Undoing<'_> {
         self.may(&pointing)?;
         let (steps, tables, ours) = (self.names, self.tables, self.ours);
         let taking = Taking { step, sheets, pointing, ours, gone, steps, tables };
-        if self.look {
-            // What stays keeps what it points to, in other chunks as well.
-            for pass in 1..=PASSES {
-                let known = &*stays;
-                let look = |chunk: &i64| {
-                    run.patiently(name, || {
-                        taking.look(&mut *target.get()?, *chunk, known).map_err(|source| failed(step, *chunk, source))
-                    })
-                };
-                let Some(mut taken) = each(run, &chunks, &look)? else { return Ok(None) };
-                taken += self.look_left(&taking, known)?;
-                let before = stays.len();
-                stays.extend(taken.stays.iter().cloned());
-                if stays.len() == before || pass == PASSES {
-                    one.add(Taken { chunks: chunks.len() as u64, ..taken });
-                    break;
-                }
+        if self.look { self.look(&taking, &chunks, stays) } else { self.take(&taking, &chunks) }
+    }
+
+    /// The chunks of a step that are meant, the last ones first.
+    fn chunks(&self, step: &str) -> Result<Vec<i64>, RunError> {
+        let target = &self.run.databases.target;
+        let mut chunks: Vec<i64> =
+            recorded::chunks(&mut *target.get()?, step)?.into_iter().map(|(chunk, _)| chunk).collect();
+        match &self.undo.extent {
+            Extent::Whole(_) => {}
+            Extent::Chunk(chunk) => chunks.retain(|of| of == chunk),
+            Extent::Run(of) => {
+                let of_run = undone::of_run(&mut *target.get()?, step, of)?;
+                chunks.retain(|chunk| of_run.contains(chunk));
             }
-            return Ok(Some(one));
         }
+        chunks.reverse();
+        Ok(chunks)
+    }
+
+    /// Looks what would be taken back. What stays keeps what it points to, in other chunks as well.
+    fn look(
+        &self,
+        taking: &Taking<'_>,
+        chunks: &[i64],
+        stays: &mut FxHashSet<Row>,
+    ) -> Result<Option<StepUndone>, RunError> {
+        let mut one = StepUndone::nothing(taking.step.name());
+        for pass in 1..=PASSES {
+            let known = &*stays;
+            let of_chunks = self.each(taking, chunks, &|db, chunk| taking.look(db, chunk, known))?;
+            let Some(mut taken) = of_chunks else { return Ok(None) };
+            taken += self.pages(taking, &|db, after| taking.look_left(db, after, known))?;
+            let before = stays.len();
+            stays.extend(taken.stays.iter().cloned());
+            if stays.len() == before || pass == PASSES {
+                one.add(Taken { chunks: chunks.len() as u64, ..taken });
+                break;
+            }
+        }
+        Ok(Some(one))
+    }
+
+    fn take(&self, taking: &Taking<'_>, chunks: &[i64]) -> Result<Option<StepUndone>, RunError> {
+        let (run, step, target) = (self.run, taking.step, &self.run.databases.target);
+        let (name, mut one) = (step.name(), StepUndone::nothing(step.name()));
         undone::reopen(&mut *target.get()?, name, self.is_whole)?;
-        self.index(&taking)?;
+        self.index(taking)?;
         if self.is_whole {
             // Rows that were there before may share what the index does not admit.
             self.drop_indexes(step)?;
             one.restored += self.end(step)?;
         }
-        let take = |chunk: &i64| {
-            run.patiently(name, || {
-                taking.chunk(&mut *target.get()?, *chunk).map_err(|source| failed(step, *chunk, source))
-            })
-        };
-        let Some(mut taken) = each(run, &chunks, &take)? else { return Ok(None) };
+        let of_chunks = self.each(taking, chunks, &|db, chunk| taking.chunk(db, chunk))?;
+        let Some(mut taken) = of_chunks else { return Ok(None) };
         let lasting = std::mem::take(&mut taken.lasting);
         // What is left is told when nothing of it goes any more: of this undo, and of earlier ones.
         taken.kept.clear();
@@ -184,7 +194,7 @@ impl Undoing<'_> {
             if run.stop.requested() || !moved::any(&mut *target.get()?, name)? {
                 break;
             }
-            let again = self.left(&taking)?;
+            let again = self.pages(taking, &|db, after| taking.left(db, after))?;
             let progress = again.legacy > 0;
             left.clone_from(&again.kept);
             one.add(Taken { kept: Vec::new(), ..again });
@@ -197,11 +207,7 @@ impl Undoing<'_> {
         if run.stop.requested() {
             return Ok(None);
         }
-        let is_empty = {
-            let mut db = target.get()?;
-            !moved::any(&mut db, name)? && recorded::chunks(&mut db, name)?.is_empty()
-        };
-        if self.is_whole && is_empty {
+        if self.is_whole && self.is_free(name)? {
             one.restored += self.put_back(step, changes::of_step)?;
             if changes::of_step(&mut *target.get()?, name, i64::MAX, 1)?.is_empty() {
                 undone::never_done(&mut *target.get()?, name)?;
@@ -211,32 +217,42 @@ impl Undoing<'_> {
         Ok(Some(one))
     }
 
-    /// Goes through what is left of a step's chunks once.
-    fn left(&self, taking: &Taking<'_>) -> Result<Taken, RunError> {
+    /// Goes through chunks of a step, by several workers. None: the run was asked to stop.
+    fn each(
+        &self,
+        taking: &Taking<'_>,
+        chunks: &[i64],
+        of_chunk: &(dyn Fn(&mut Db, i64) -> Result<Taken, ChunkError> + Sync),
+    ) -> Result<Option<Taken>, RunError> {
         let (run, step, target) = (self.run, taking.step, &self.run.databases.target);
-        let (mut after, mut sum) = (Key::MIN, Taken::default());
-        loop {
-            let page = run.patiently(step.name(), || {
-                taking.left(&mut *target.get()?, after).map_err(|source| failed(step, 0, source))
-            })?;
-            let Some((last, taken)) = page else { return Ok(sum) };
-            sum += taken;
-            after = last;
-        }
+        each(run, chunks, &|chunk| {
+            run.patiently(step.name(), || {
+                of_chunk(&mut *target.get()?, *chunk).map_err(|source| failed(step, *chunk, source))
+            })
+        })
     }
 
-    /// What would become of what is left of a step's chunks.
-    fn look_left(&self, taking: &Taking<'_>, stays: &FxHashSet<Row>) -> Result<Taken, RunError> {
+    /// Goes through what is left of a step's chunks once: `page` is handed the last key of the one before.
+    fn pages(
+        &self,
+        taking: &Taking<'_>,
+        page: &dyn Fn(&mut Db, Key) -> Result<Page, ChunkError>,
+    ) -> Result<Taken, RunError> {
         let (run, step, target) = (self.run, taking.step, &self.run.databases.target);
         let (mut after, mut sum) = (Key::MIN, Taken::default());
-        loop {
-            let page = run.patiently(step.name(), || {
-                taking.look_left(&mut *target.get()?, after, stays).map_err(|source| failed(step, 0, source))
-            })?;
-            let Some((last, taken)) = page else { return Ok(sum) };
+        while let Some((last, taken)) =
+            run.patiently(step.name(), || page(&mut *target.get()?, after).map_err(|source| failed(step, 0, source)))?
+        {
             sum += taken;
             after = last;
         }
+        Ok(sum)
+    }
+
+    /// Whether nothing of a step is in the target that would have to be taken back.
+    fn is_free(&self, step: &str) -> Result<bool, RunError> {
+        let mut db = self.run.databases.target.get()?;
+        Ok(!moved::any(&mut db, step)? && recorded::chunks(&mut db, step)?.is_empty())
     }
 
     /// Takes back what the end of a step has done. Returns how many changes were put back.
@@ -319,13 +335,12 @@ impl Undoing<'_> {
 
     /// Forgets what steps have read of the target, where nothing of any is left: it is read anew.
     fn forget_readings(&self, all: &[&dyn AnyStep]) -> Result<(), RunError> {
-        let mut db = self.run.databases.target.get()?;
         for step in all {
-            if moved::count(&mut db, step.name())? > 0 || !recorded::chunks(&mut db, step.name())?.is_empty() {
+            if !self.is_free(step.name())? {
                 return Ok(());
             }
         }
-        Ok(frozen::forget_readings(&mut db)?)
+        Ok(frozen::forget_readings(&mut *self.run.databases.target.get()?)?)
     }
 }
 
@@ -335,6 +350,6 @@ type ReadChanges = fn(&mut Db, &str, i64, i64) -> Result<Vec<Done>, LedgerError>
 /// Changes that are put back in one transaction.
 const AT_ONCE: i64 = 200;
 
-fn failed(step: &dyn AnyStep, chunk: i64, source: super::chunk::ChunkError) -> RunError {
+fn failed(step: &dyn AnyStep, chunk: i64, source: ChunkError) -> RunError {
     RunError::Undo { step: step.name(), chunk, source }
 }

@@ -6,12 +6,12 @@ use super::told::{Kept, Row, Taken};
 use super::units::{Unit, Units, Why};
 use crate::engine::chunk::ChunkError;
 use crate::engine::step::AnyStep;
-use crate::engine::written::{Sheet, Written};
+use crate::engine::written::Sheet;
 use crate::storage::bulk::take_back;
 use crate::storage::by_set;
 use crate::storage::db::Db;
 use crate::storage::failure::{Failure, Told};
-use crate::storage::imprint::{Lock, Table, Value};
+use crate::storage::imprint::{Lock, Table, Value, by_key};
 use crate::storage::ledger::changes::{self, RowName};
 use crate::storage::ledger::moved::{self, Moving};
 use crate::storage::ledger::plan::Ours;
@@ -47,9 +47,7 @@ impl Taking<'_> {
                 return Ok(taken);
             }
             let source = (recorded, imprints::of_chunk(db, chunk)?);
-            let mut units = Units::new(db, &self.sheets, self.step.target_table(), source, Lock::No)?;
-            units.keep_pointed(db, &self.pointing, self.ours, &|db, pointer| self.goes(db, pointer, stays))?;
-            Ok(self.taken(&units, true))
+            self.looked_at(db, source, stays)
         })
     }
 
@@ -57,18 +55,17 @@ impl Taking<'_> {
     ///
     /// # Errors
     /// The database fails, or the ledger cannot be read back.
-    pub(super) fn look_left(
-        &self,
-        db: &mut Db,
-        after: Key,
-        stays: &FxHashSet<Row>,
-    ) -> Result<Option<(Key, Taken)>, ChunkError> {
+    pub(super) fn look_left(&self, db: &mut Db, after: Key, stays: &FxHashSet<Row>) -> Result<Page, ChunkError> {
         db.snapshot(|db| {
             let Some((last, source)) = page(db, self.step.name(), after)? else { return Ok(None) };
-            let mut units = Units::new(db, &self.sheets, self.step.target_table(), source, Lock::No)?;
-            units.keep_pointed(db, &self.pointing, self.ours, &|db, pointer| self.goes(db, pointer, stays))?;
-            Ok(Some((last, self.taken(&units, true))))
+            Ok(Some((last, self.looked_at(db, source, stays)?)))
         })
+    }
+
+    fn looked_at(&self, db: &mut Db, source: Source, stays: &FxHashSet<Row>) -> Result<Taken, ChunkError> {
+        let mut units = Units::new(db, &self.sheets, self.step.target_table(), source, Lock::No)?;
+        units.keep_pointed(db, &self.pointing, self.ours, &|db, pointer| self.goes(db, pointer, stays))?;
+        Ok(self.taken(&units, true))
     }
 
     /// Takes back what a chunk has done, and frees it.
@@ -93,13 +90,10 @@ impl Taking<'_> {
             let mut taken = self.take(db, &mut units, Some(chunk))?;
             let (goes, stays) = parted(&units);
             undone::free(db, step, chunk, &goes)?;
-            let of_those = only(&units, &stays);
+            let mut written = by_key(units.written.iter().map(|written| &written.table), &stays);
             for key in &stays {
                 if let Some(recorded) = units.recorded.get(key) {
-                    let mut tables = of_those.clone();
-                    tables.iter_mut().for_each(|table| table.retain(|of| of == *key));
-                    tables.retain(|table| !table.keys.is_empty());
-                    let row: Moving = (recorded.clone(), tables);
+                    let row: Moving = (recorded.clone(), written.remove(key).unwrap_or_default());
                     moved::leave(db, step, chunk, *key, &row)?;
                 }
             }
@@ -112,7 +106,7 @@ impl Taking<'_> {
     ///
     /// # Errors
     /// The database fails, or the ledger cannot be read back. Nothing is written then.
-    pub(super) fn left(&self, db: &mut Db, after: Key) -> Result<Option<(Key, Taken)>, ChunkError> {
+    pub(super) fn left(&self, db: &mut Db, after: Key) -> Result<Page, ChunkError> {
         let step = self.step.name();
         db.write(|db| {
             by_set::guarded(db)?;
@@ -321,6 +315,9 @@ fn kept<'a>(units: &'a Units<'_>) -> impl Iterator<Item = &'a Unit> {
     units.units.values().filter(|unit| unit.kept.is_some())
 }
 
+/// What became of some rows that are left, and the last of their keys. None: no more are left.
+pub(super) type Page = Option<(Key, Taken)>;
+
 /// What was recorded of some legacy rows, and written for them.
 type Source = (ByKey, Vec<Table>);
 
@@ -341,14 +338,4 @@ fn page(db: &mut Db, step: &str, after: Key) -> Result<Option<(Key, Source)>, Le
 fn parted(units: &Units<'_>) -> (Vec<Key>, FxHashSet<Key>) {
     let stays: FxHashSet<Key> = kept(units).flat_map(|unit| &unit.members).copied().collect();
     (units.recorded.keys().filter(|key| !stays.contains(key)).copied().collect(), stays)
-}
-
-/// What was written for the sake of some legacy rows.
-fn only(units: &Units<'_>, keys: &FxHashSet<Key>) -> Vec<Table> {
-    let table = |written: &Written<'_>| {
-        let mut table = written.table.clone();
-        table.retain(|of| keys.contains(&of));
-        table
-    };
-    if keys.is_empty() { Vec::new() } else { units.written.iter().map(table).collect() }
 }

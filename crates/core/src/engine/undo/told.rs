@@ -114,6 +114,10 @@ pub struct Undone {
 }
 
 impl StepUndone {
+    pub(super) fn nothing(step: &'static str) -> Self {
+        Self { step, chunks: 0, legacy: 0, rows: 0, restored: 0, kept: Vec::new() }
+    }
+
     /// Counts what was taken back of some chunks.
     pub(super) fn add(&mut self, taken: Taken) {
         self.chunks += taken.chunks;

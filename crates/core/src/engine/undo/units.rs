@@ -169,31 +169,22 @@ impl<'a> Units<'a> {
 
     /// Units for which no row was written, because they went into a row that was there: somebody may have removed that.
     fn targets(&mut self, db: &mut Db, target: &str) -> Result<(), LedgerError> {
-        let mut wanted: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
-        let bare = || self.units.values().filter(|unit| unit.rows.is_empty() && unit.kept.is_none());
         let into = |key: &Key| {
             let recorded = self.recorded.get(key)?;
             Some((recorded.table.as_deref().unwrap_or(target), recorded.target?))
         };
-        bare()
-            .flat_map(|unit| &unit.members)
-            .filter_map(into)
-            .for_each(|(table, id)| wanted.entry(table).or_default().push(id));
-        let mut there: FxHashSet<(String, i64)> = FxHashSet::default();
+        let bare = self.units.iter().filter(|(_, unit)| unit.rows.is_empty() && unit.kept.is_none());
+        let bare: Vec<(Key, Vec<(&str, i64)>)> =
+            bare.map(|(leader, unit)| (*leader, unit.members.iter().filter_map(into).collect())).collect();
+        let mut wanted: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+        bare.iter().flat_map(|(_, into)| into).for_each(|(table, id)| wanted.entry(table).or_default().push(*id));
+        let mut there: FxHashSet<(&str, i64)> = FxHashSet::default();
         for (table, ids) in wanted {
             let found = pointing::there(db, table, &ids).attempt("looked for")?;
-            there.extend(found.into_iter().map(|id| (table.to_owned(), id)));
+            there.extend(found.into_iter().map(|id| (table, id)));
         }
-        let is_gone = |unit: &Unit| {
-            let mut into = unit.members.iter().filter_map(into);
-            into.any(|(table, id)| !there.contains(&(table.to_owned(), id)))
-        };
-        let gone: Vec<Key> = self
-            .units
-            .iter()
-            .filter(|(_, unit)| unit.rows.is_empty() && unit.kept.is_none() && is_gone(unit))
-            .map(|(leader, _)| *leader)
-            .collect();
+        let is_gone = |(_, into): &&(Key, Vec<(&str, i64)>)| into.iter().any(|into| !there.contains(into));
+        let gone: Vec<Key> = bare.iter().filter(is_gone).map(|(leader, _)| *leader).collect();
         for leader in gone {
             self.units.entry(leader).or_default().kept = Some((Why::Removed, None));
         }

@@ -20,6 +20,6 @@ pub(crate) use json::{hashed, is_hash};
 pub(crate) use packed::Packed;
 pub(crate) use row::row;
 pub use sent::Imprints;
-pub(crate) use sent::Table;
+pub(crate) use sent::{Table, by_key};
 pub(crate) use value::Value;
 pub(crate) use values::Values;

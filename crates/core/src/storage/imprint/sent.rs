@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -49,7 +50,10 @@ impl Table {
 
     /// Some of its rows, by their places.
     pub(crate) fn picked(&self, keep: impl Fn(usize) -> bool) -> Self {
-        let places: Vec<usize> = (0..self.keys.len()).filter(|place| keep(*place)).collect();
+        self.at(&(0..self.keys.len()).filter(|place| keep(*place)).collect::<Vec<_>>())
+    }
+
+    fn at(&self, places: &[usize]) -> Self {
         let values = self.values.iter().map(|values| places.iter().map(|place| values.get(*place)).collect());
         Self {
             name: self.name.clone(),
@@ -109,6 +113,24 @@ impl Table {
         hash.update(bytemuck::cast_slice(&self.keys));
         self.values.iter().for_each(|values| values.hash(hash));
     }
+}
+
+/// What was written for the sake of each of some legacy rows, table by table.
+pub(crate) fn by_key<'a>(
+    tables: impl IntoIterator<Item = &'a Table>,
+    keys: &FxHashSet<Key>,
+) -> FxHashMap<Key, Vec<Table>> {
+    let mut by_key: FxHashMap<Key, Vec<Table>> = FxHashMap::default();
+    for table in tables {
+        let mut places: FxHashMap<Key, Vec<usize>> = FxHashMap::default();
+        for (place, key) in table.keys.iter().enumerate().filter(|(_, key)| keys.contains(key)) {
+            places.entry(*key).or_default().push(place);
+        }
+        for (key, places) in places {
+            by_key.entry(key).or_default().push(table.at(&places));
+        }
+    }
+    by_key
 }
 
 /// What a chunk inserts, table by table.

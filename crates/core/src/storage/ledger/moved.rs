@@ -84,14 +84,6 @@ pub(crate) fn any(db: &mut Db, step: &str) -> Result<bool, LedgerError> {
     Ok(first.optional().attempt("read")?.is_some())
 }
 
-/// How many rows of a step have left their chunk.
-///
-/// # Errors
-/// The database fails.
-pub(crate) fn count(db: &mut Db, step: &str) -> Result<i64, LedgerError> {
-    m::table.filter(m::step.eq(step.to_owned())).count().get_result(db).attempt("read")
-}
-
 /// Forgets rows that have left their chunk.
 ///
 /// # Errors
@@ -120,9 +112,5 @@ pub(crate) fn keys(db: &mut Db, step: &str) -> Result<FxHashSet<Key>, LedgerErro
 pub(super) fn all(db: &mut Db, step: &str) -> Result<Vec<(Key, Recorded)>, LedgerError> {
     let of_step = m::table.filter(m::step.eq(step.to_owned())).order(m::legacy_key);
     let found: Vec<(Key, Vec<u8>)> = of_step.select((m::legacy_key, m::data)).load(db).attempt("read")?;
-    let row = |(key, data): (Key, Vec<u8>)| {
-        let (recorded, _): Moving = postcard::from_bytes(&data).map_err(|_| unreadable(step))?;
-        Ok((key, recorded))
-    };
-    found.into_iter().map(row).collect()
+    Ok(unpacked(step, found)?.into_iter().map(|(key, (recorded, _))| (key, recorded)).collect())
 }
