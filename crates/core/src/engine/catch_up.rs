@@ -100,7 +100,8 @@ pub type Expected = Vec<(String, u64)>;
 pub(crate) fn catch_up(run: &Running<'_>, steps: &[&dyn AnyStep], expected: &Expected) -> Result<CatchUp, RunError> {
     let mut found = Vec::new();
     for step in steps {
-        let state = differences(run, *step)?;
+        let plan = plan::load(&mut *run.databases.target.get()?, step.name())?.ok_or(RunError::NotDone(step.name()))?;
+        let state = differences(run, *step, &plan)?;
         guard_gone(*step, &state, expected)?;
         found.push(state);
     }
@@ -228,15 +229,14 @@ impl State {
 /// What the legacy table of a step has become since it was planned.
 ///
 /// # Errors
-/// The step is not planned, or a database fails.
-pub(crate) fn differences(run: &Running<'_>, step: &dyn AnyStep) -> Result<State, RunError> {
+/// A database fails.
+pub(crate) fn differences(run: &Running<'_>, step: &dyn AnyStep, plan: &StepPlan) -> Result<State, RunError> {
     run.reporter.event(&Event::Planning { step: step.name() });
-    let plan = plan::load(&mut *run.databases.target.get()?, step.name())?.ok_or(RunError::NotDone(step.name()))?;
     let now = run.patiently(step.name(), || run::keys(step, &run.databases.legacy))?;
-    let later = Later::of(&plan, &now);
+    let later = Later::of(plan, &now);
     let layers = plan.layers.iter().map(|layer| (layer.generation, layer.keys.len())).collect();
     let is_open = !claim::open(&mut *run.databases.target.get()?, step.name())?.is_empty();
-    Ok(State { keys: plan.keys.len(), later, gone_before: plan.gone, layers, is_open })
+    Ok(State { keys: plan.keys.len(), later, gone_before: plan.gone.clone(), layers, is_open })
 }
 
 /// A legacy database that is half-restored must not look like one whose rows were deleted.

@@ -16,7 +16,7 @@ mod verdict;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use first::{Looked, Looking, Suspects, Told};
 use sums::Sums;
@@ -67,11 +67,11 @@ pub(crate) fn verify(
     against: Against,
     found: &(dyn Fn(&Difference) + Sync),
 ) -> Result<Verified, RunError> {
-    let mut planned: Vec<(&dyn AnyStep, StepPlan)> = Vec::new();
-    for step in steps {
-        let plan = plan::load(&mut *run.databases.target.get()?, step.name())?;
-        planned.extend(plan.map(|plan| (*step, plan)));
-    }
+    // Lookups read tables of steps that are not verified.
+    let all = planned(run, &if against == Against::Source { run.registry.ordered()? } else { steps.to_vec() })?;
+    let is_asked = |step: &dyn AnyStep| steps.iter().any(|asked| asked.name() == step.name());
+    let planned: Vec<(&dyn AnyStep, &StepPlan)> =
+        all.iter().filter(|(step, _)| is_asked(*step)).map(|(step, plan)| (*step, plan)).collect();
     let told = Mutex::default();
     let found = |difference: &Difference| {
         if let Some(row @ RowName::Key(_)) = &difference.row {
@@ -88,25 +88,19 @@ pub(crate) fn verify(
     let mut verifying = Verifying { run, found: &found, sums: Sums::default() };
     let is_judged = |plan: &StepPlan| against == Against::Source && plan.done;
     let judged: Vec<&dyn AnyStep> = planned.iter().filter(|(_, plan)| is_judged(plan)).map(|(step, _)| *step).collect();
-    let mut behind = Vec::new();
+    let mut behind: FxHashMap<&str, (u64, u64)> = FxHashMap::default();
     if against == Against::Source {
-        // Lookups read tables of steps that are not verified.
-        let mut all = Vec::new();
-        for step in run.registry.ordered()? {
-            if plan::load(&mut *run.databases.target.get()?, step.name())?.is_some() {
-                all.push(step);
-            }
-        }
-        let states: Vec<_> = all.iter().map(|step| catch_up::differences(run, *step)).collect::<Result<_, _>>()?;
-        catch_up::lay_over(run, &all, &states)?;
-        let of = |step: &&dyn AnyStep| all.iter().position(|one| one.name() == step.name());
-        behind = judged.iter().filter_map(of).map(|place| states[place].behind()).collect();
+        let steps: Vec<&dyn AnyStep> = all.iter().map(|(step, _)| *step).collect();
+        let states = all.iter().map(|(step, plan)| catch_up::differences(run, *step, plan));
+        let states = states.collect::<Result<Vec<_>, _>>()?;
+        catch_up::lay_over(run, &steps, &states)?;
+        behind.extend(steps.iter().zip(&states).map(|(step, state)| (step.name(), state.behind())));
     }
     let mut verified = Vec::new();
-    let mut behind = behind.into_iter();
     let first = ahead(run, &judged, |step, Ready { prepared, plan, .. }| {
         let one = verifying.step(step, &plan, Some(&*prepared))?;
-        Ok(one.map(|one| StepVerified { behind: behind.next().unwrap_or_default(), ..one }))
+        let behind = behind.get(step.name()).copied().unwrap_or_default();
+        Ok(one.map(|one| StepVerified { behind, ..one }))
     })?;
     let Some(first) = first else { return Ok(stopped()) };
     verified.extend(first);
@@ -118,12 +112,22 @@ pub(crate) fn verify(
     verified.extend(not_planned.map(|step| StepVerified::not_planned(step.name())));
     let place = |one: &StepVerified| steps.iter().position(|step| step.name() == one.step);
     verified.sort_by_key(place);
-    let all: Vec<(&dyn AnyStep, bool)> = planned.iter().map(|(step, plan)| (*step, plan.done)).collect();
-    let mut findings = verifying.others(&all.iter().map(|(step, _)| *step).collect::<Vec<_>>(), &mut verified)?;
-    findings.extend(run.patiently(TARGET, || structure::look(run, &all))?);
+    let steps: Vec<&dyn AnyStep> = planned.iter().map(|(step, _)| *step).collect();
+    let mut findings = verifying.others(&steps, &mut verified)?;
+    findings.extend(run.patiently(TARGET, || structure::look(run, &planned))?);
     let verified = Verified { complete: true, steps: verified, money: verifying.sums.told(), findings };
     run.patiently(TARGET, || Ok(note(&mut *run.databases.target.get()?, &verified)?))?;
     Ok(verified)
+}
+
+/// The steps that were planned, each with its plan.
+fn planned<'a>(run: &Running<'_>, steps: &[&'a dyn AnyStep]) -> Result<Vec<(&'a dyn AnyStep, StepPlan)>, RunError> {
+    let mut planned = Vec::new();
+    for step in steps {
+        let plan = plan::load(&mut *run.databases.target.get()?, step.name())?;
+        planned.extend(plan.map(|plan| (*step, plan)));
+    }
+    Ok(planned)
 }
 
 /// It was asked to stop: what was found until then was handed on.
@@ -173,10 +177,9 @@ impl Verifying<'_> {
         let cluster = imprints::cluster(&mut *target.get()?).map_err(LedgerError::from)?;
         let waiting = Looking::waiting(&mut *target.get()?, name, &sheets)?;
         let looking = Looking { sheets: &sheets, plan, step: name, target: step.target_table(), cluster, waiting };
-        let (mut chunks, open) =
-            (recorded::chunks(&mut *target.get()?, name)?, recorded::open(&mut *target.get()?, name)?);
-        let done = open.is_empty();
-        chunks.extend(open);
+        let chunks = recorded::all_chunks(&mut *target.get()?, name)?;
+        let done = chunks.iter().all(|(.., is_done)| *is_done);
+        let chunks: Vec<(i64, Span)> = chunks.into_iter().map(|(chunk, span, _)| (chunk, span)).collect();
         let looks = Looks { run, step, looking: &looking, prepared, found: self.found };
         let in_hand = AtomicUsize::new(0);
         let first = each(run, &chunks, &|chunk| looks.first(*chunk, &in_hand))?;

@@ -12,18 +12,19 @@ use crate::storage::by_set::looks;
 use crate::storage::constraints::{self, Presence, sound};
 use crate::storage::db::Role;
 use crate::storage::indexes::{self, Found, IndexError};
-use crate::storage::ledger::{LedgerError, plan};
+use crate::storage::ledger::LedgerError;
+use crate::storage::ledger::plan::{self, StepPlan};
 
 /// Whether a finding about a sequence says that it stands behind its table: the others are for who takes ids.
 fn is_behind(finding: &Finding) -> bool {
     finding.refuses() && finding.what.contains("behind the highest id")
 }
 
-/// What is wrong around the rows of some steps, each with whether it is done.
+/// What is wrong around the rows of some steps, each with its plan.
 ///
 /// # Errors
 /// A database fails.
-pub(super) fn look(run: &Running<'_>, steps: &[(&dyn AnyStep, bool)]) -> Result<Vec<Finding>, RunError> {
+pub(super) fn look(run: &Running<'_>, steps: &[(&dyn AnyStep, &StepPlan)]) -> Result<Vec<Finding>, RunError> {
     let mut db = run.databases.target.get()?;
     let db = &mut *db;
     let tables: BTreeSet<&str> = steps.iter().flat_map(|(step, _)| step.filled()).collect();
@@ -52,7 +53,7 @@ pub(super) fn look(run: &Running<'_>, steps: &[(&dyn AnyStep, bool)]) -> Result<
             findings.push(mended(Finding::note(Role::Target, lost.what), lost.mend));
         }
     }
-    for index in steps.iter().filter(|(_, done)| *done).flat_map(|(step, _)| step.indexes()) {
+    for index in steps.iter().filter(|(_, plan)| plan.done).flat_map(|(step, _)| step.indexes()) {
         let (name, table) = (index.name, index.table);
         let what = match indexes::look(db, index) {
             Ok(Found::Valid) => continue,
@@ -68,11 +69,10 @@ pub(super) fn look(run: &Running<'_>, steps: &[(&dyn AnyStep, bool)]) -> Result<
     let all: Vec<&dyn AnyStep> = steps.iter().map(|(step, _)| *step).collect();
     findings.extend(preflight::sequences(&all, db)?.into_iter().filter(is_behind));
     let ours = plan::ours(db)?;
-    for step in all {
+    for (step, plan) in steps {
         let own = plan::ours_of(db, step.name())?;
-        let keys = plan::load(db, step.name())?.map_or(0, |plan| plan.keys.len());
-        for look in looks(db, &places(step, &own), &ours)? {
-            if let Some(orphans) = look.orphans(db, keys)? {
+        for look in looks(db, &places(*step, &own), &ours)? {
+            if let Some(orphans) = look.orphans(db, plan.keys.len())? {
                 let (rows, table, key) = (orphans.rows, orphans.table, &orphans.foreign_key);
                 findings.push(wrong(format!("{rows} rows of `{table}` ({}) have no parent by `{key}`", orphans.first)));
             }

@@ -165,10 +165,10 @@ pub(crate) fn close(db: &mut Db, step: &str, owner: &Owner, claim: &Claim, what:
     what.save(db, claim.chunk, &written_by).map(|()| true)
 }
 
-/// What stands in the row of a chunk itself.
-#[derive(AsChangeset)]
+/// What stands in the row of a chunk itself; the default: in that of one that nobody has done.
+#[derive(Default, AsChangeset)]
 #[diesel(table_name = c, treat_none_as_null = true)]
-struct Numbers {
+pub(super) struct Numbers {
     rows_read: i64,
     migrated: i64,
     merged: i64,

@@ -15,8 +15,15 @@ use crate::storage::db::Db;
 /// The database fails, or the value cannot be read back.
 pub fn load<T: DeserializeOwned>(db: &mut Db, name: &str) -> Result<Option<T>, LedgerError> {
     let found: Option<Vec<u8>> = f::table.find(name.to_owned()).select(f::data).first(db).optional().attempt("read")?;
-    let unreadable = || LedgerError::Unreadable { what: "frozen reading", of: name.to_owned() };
-    found.map(|bytes| postcard::from_bytes(&bytes).map_err(|_| unreadable())).transpose()
+    found.map(|bytes| postcard::from_bytes(&bytes).map_err(|_| unreadable(name))).transpose()
+}
+
+fn unreadable(name: &str) -> LedgerError {
+    LedgerError::Unreadable { what: "frozen reading", of: name.to_owned() }
+}
+
+fn packed<T: Serialize>(name: &str, value: &T) -> Result<Vec<u8>, LedgerError> {
+    postcard::to_stdvec(value).map_err(|_| unreadable(name))
 }
 
 /// Freezes a value, unless one of that name is frozen: of two processes that do so at once, one does.
@@ -24,8 +31,7 @@ pub fn load<T: DeserializeOwned>(db: &mut Db, name: &str) -> Result<Option<T>, L
 /// # Errors
 /// The database fails.
 pub(crate) fn save_once<T: Serialize>(db: &mut Db, name: &str, value: &T) -> Result<(), LedgerError> {
-    let data = postcard::to_stdvec(value)
-        .map_err(|_| LedgerError::Unreadable { what: "frozen reading", of: name.to_owned() })?;
+    let data = packed(name, value)?;
     let row = (f::name.eq(name), f::data.eq(data));
     match db {
         Db::Pg(pg) => diesel::insert_into(f::table).values(row).on_conflict_do_nothing().execute(pg),
@@ -50,8 +56,7 @@ pub(crate) fn forget_readings(db: &mut Db) -> Result<(), LedgerError> {
 /// # Errors
 /// The database fails.
 pub fn save<T: Serialize>(db: &mut Db, name: &str, value: &T) -> Result<(), LedgerError> {
-    let data = postcard::to_stdvec(value)
-        .map_err(|_| LedgerError::Unreadable { what: "frozen reading", of: name.to_owned() })?;
+    let data = packed(name, value)?;
     let place = || f::table.find(name.to_owned());
     let known: Option<Vec<u8>> = place().select(f::data).first(db).optional().attempt("read")?;
     match known {

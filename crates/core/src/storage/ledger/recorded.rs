@@ -17,25 +17,27 @@ use crate::words::{Key, KeyRange, Root};
 /// # Errors
 /// The database fails.
 pub(crate) fn chunks(db: &mut Db, step: &str) -> Result<Vec<(i64, Span)>, LedgerError> {
-    let chunks: Vec<(i64, Key, Key, i64)> = c::table
-        .filter(c::step.eq(step.to_owned()))
-        .filter(c::state.eq("done"))
-        .order((c::generation, c::lo))
-        .select((c::id, c::lo, c::hi, c::generation))
-        .load(db)
-        .attempt("read")?;
-    Ok(chunks.into_iter().map(|(id, lo, hi, layer)| (id, Span { layer, range: KeyRange { lo, hi } })).collect())
+    Ok(all_chunks(db, step)?
+        .into_iter()
+        .filter_map(|(chunk, span, is_done)| is_done.then_some((chunk, span)))
+        .collect())
 }
 
-/// The chunks of a step that are not committed, by key.
+/// All chunks of a step by key, each with whether it is committed.
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn open(db: &mut Db, step: &str) -> Result<Vec<(i64, Span)>, LedgerError> {
-    let open = c::table.filter(c::step.eq(step.to_owned())).filter(c::state.ne("done"));
-    let open: Vec<(i64, Key, Key, i64)> =
-        open.order((c::generation, c::lo)).select((c::id, c::lo, c::hi, c::generation)).load(db).attempt("read")?;
-    Ok(open.into_iter().map(|(id, lo, hi, layer)| (id, Span { layer, range: KeyRange { lo, hi } })).collect())
+pub(crate) fn all_chunks(db: &mut Db, step: &str) -> Result<Vec<(i64, Span, bool)>, LedgerError> {
+    let chunks: Vec<(i64, Key, Key, i64, String)> = c::table
+        .filter(c::step.eq(step.to_owned()))
+        .order((c::generation, c::lo))
+        .select((c::id, c::lo, c::hi, c::generation, c::state))
+        .load(db)
+        .attempt("read")?;
+    let span = |(id, lo, hi, layer, state): (i64, Key, Key, i64, String)| {
+        (id, Span { layer, range: KeyRange { lo, hi } }, state == "done")
+    };
+    Ok(chunks.into_iter().map(span).collect())
 }
 
 /// Whether a chunk is committed.

@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 
+use super::close::Numbers;
 use super::error::{Attempt, LedgerError};
 use super::stage;
 use super::tables::{
@@ -13,58 +14,14 @@ use crate::storage::db::Db;
 use crate::storage::types::Instant;
 use crate::words::Key;
 
-/// What is left in the row of a chunk that is free again.
-#[derive(AsChangeset)]
-#[diesel(table_name = c, treat_none_as_null = true)]
-struct Free {
-    state: &'static str,
-    owner: Option<String>,
-    token: Option<String>,
-    lease_until: Option<Instant>,
-    attempts: i64,
-    reason: Option<String>,
-    rows_read: i64,
-    migrated: i64,
-    merged: i64,
-    skipped: i64,
-    quarantined: i64,
-    repairs: i64,
-    busy_ms: i64,
-    done_at: Option<Instant>,
-    record: Option<Vec<u8>>,
-    by_set: bool,
-    digest: Option<Vec<u8>>,
-    carried: Option<Vec<u8>>,
-    waits: bool,
-}
-
 /// Frees a chunk that is done, and forgets what it kept. `keys`: those of its rows.
 ///
 /// # Errors
 /// The database fails.
 pub(crate) fn free(db: &mut Db, step: &str, chunk: i64, keys: &[Key]) -> Result<(), LedgerError> {
-    let free = Free {
-        state: "free",
-        owner: None,
-        token: None,
-        lease_until: None,
-        attempts: 0,
-        reason: None,
-        rows_read: 0,
-        migrated: 0,
-        merged: 0,
-        skipped: 0,
-        quarantined: 0,
-        repairs: 0,
-        busy_ms: 0,
-        done_at: None,
-        record: None,
-        by_set: false,
-        digest: None,
-        carried: None,
-        waits: false,
-    };
-    diesel::update(c::table.find(chunk)).set((free, c::epoch.eq(c::epoch + 1))).execute(db).attempt("written")?;
+    let held_by = (c::owner.eq(None::<String>), c::token.eq(None::<String>), c::lease_until.eq(None::<Instant>));
+    let free = (c::state.eq("free"), c::epoch.eq(c::epoch + 1), c::attempts.eq(0_i64), c::by_set.eq(false));
+    diesel::update(c::table.find(chunk)).set((free, held_by, Numbers::default())).execute(db).attempt("written")?;
     diesel::delete(o::table.filter(o::chunk_id.eq(chunk))).execute(db).attempt("written")?;
     diesel::delete(q::table.filter(q::chunk_id.eq(chunk))).execute(db).attempt("written")?;
     diesel::delete(r::table.filter(r::chunk_id.eq(chunk))).execute(db).attempt("written")?;
