@@ -1,42 +1,34 @@
-//! A migration: what its operator asks of it. Each run is checked before, alive meanwhile, and closed in the ledger afterwards.
+//! A migration: what its operator asks of it. Each run is checked before, alive meanwhile, and closed in the ledger afterwards
+//! ([`attended`]).
 
-use std::collections::BTreeSet;
+mod attended;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
 use jiff::Timestamp;
 
-use super::catch_up::{self, CatchUp, Expected};
-use super::error::RunError;
-use super::event::{Event, Reporter};
-use super::registry::Registry;
-use super::replay::{self, Replay};
-use super::report::{Outlook, Plan, Report};
-use super::run::{self, Databases, Intruders, Running};
-use super::settings::{ForeignKeys, Settings};
-use super::step::AnyStep;
-use super::stop::Stop;
-use super::trial::{self, Selection, Trial};
-use super::undo::{self, Undo, Undone};
-use super::verify::{self, Against, Difference, Verified};
-use super::{live, offline, preflight};
-use crate::contract::inspect::Finding;
-use crate::storage::by_set;
-use crate::storage::constraints::sound;
-use crate::storage::db::diagnosis;
-use crate::storage::db::{Backend, Db, DbUrl, Role};
-use crate::storage::failure::Failure;
-use crate::storage::ledger::alive::Alive;
-use crate::storage::ledger::generations::{self, Generation};
-use crate::storage::ledger::imprints;
+use crate::engine::catch_up::{self, CatchUp, Expected};
+use crate::engine::error::RunError;
+use crate::engine::event::Reporter;
+use crate::engine::registry::Registry;
+use crate::engine::replay::{self, Replay};
+use crate::engine::report::{Outlook, Plan, Report};
+use crate::engine::run::{self, Databases, Running};
+use crate::engine::settings::Settings;
+use crate::engine::step::AnyStep;
+use crate::engine::stop::Stop;
+use crate::engine::trial::{self, Selection, Trial};
+use crate::engine::undo::{self, Undo, Undone};
+use crate::engine::verify::{self, Against, Difference, Verified};
+use crate::engine::{live, offline, preflight};
+use crate::storage::db::{Backend, Db, DbUrl};
 use crate::storage::ledger::mends::{self, Mend};
 use crate::storage::ledger::overlay::Overlay;
 use crate::storage::ledger::owner::{HeldError, Owner};
-use crate::storage::ledger::plan;
-use crate::storage::ledger::runs::{self, End};
-use crate::storage::ledger::{self, LedgerError, stage};
-use crate::storage::pool::PoolError;
+use crate::storage::ledger::{self, generations, plan, runs};
+use attended::{Scope, all_done, alone, done_and_alone};
 
 /// Reads when the legacy database was frozen.
 pub type ReadSnapshot = fn(&mut Db) -> Result<Timestamp, String>;
@@ -283,19 +275,18 @@ impl Migration<'_> {
     /// A run is under way, steps that are not to go build on it, why it cannot begin or go on. All that was committed stays.
     pub fn undo(&self, undo: &Undo, stop: &Stop, reporter: &dyn Reporter) -> Result<Undone, RunError> {
         let steps = self.registry.ordered()?;
-        let mut alone = None;
+        let mut session = None;
         let begin = |databases: &Databases, db: &mut Db| {
             if let Some(run) = runs::under_way(db)? {
                 return Err(RunError::Held(HeldError::Held(run)));
             }
-            let session = databases.target.dedicated().map_err(PoolError::from)?;
-            alone = Some(runs::replay_alone(session).map_err(RunError::Held)?);
+            session = Some(alone(databases)?);
             Ok(())
         };
         let work = |run: &Running<'_>| undo::undo(run, undo, false);
         let scope = Scope { steps: &steps, only: &[], may_be_later: true, undo: Some(undo) };
         let undone = self.attended(&scope, stop, reporter, begin, work, |undone| undone.complete);
-        drop(alone);
+        drop(session);
         undone
     }
 
@@ -311,212 +302,7 @@ impl Migration<'_> {
         undo::undo(&run, undo, true)
     }
 
-    /// Makes sure that something was migrated, and that the ledger is one of this version.
-    fn migrated(&self, databases: &Databases) -> Result<(), RunError> {
-        let mut target = databases.target.get()?;
-        if !ledger::exists(&mut target)? {
-            let first = self.registry.ordered()?.first().map_or("of this program", |first| first.name());
-            return Err(RunError::NotDone(first));
-        }
-        Ok(ledger::install(&mut target)?)
-    }
-
-    /// Somebody who looks and writes nothing.
-    fn looking<'a>(
-        &'a self,
-        databases: &'a Databases,
-        owner: &'a Owner,
-        (snapshot, overlay): (Timestamp, OnceLock<Overlay>),
-        (stop, reporter): (&'a Stop, &'a dyn Reporter),
-    ) -> Running<'a> {
-        Running {
-            registry: self.registry,
-            settings: &self.settings,
-            databases,
-            owner,
-            snapshot,
-            overlay,
-            stop,
-            reporter,
-            intruders: Intruders::default(),
-            by_set: false,
-            cluster: None,
-        }
-    }
-
     fn open(&self, owner: Option<&Owner>) -> Result<Databases, RunError> {
         Databases::open((&self.legacy, &self.target), self.registry, &self.settings, owner)
-    }
-
-    /// Does something with both databases as a run of the ledger: checked before, alive meanwhile, closed afterwards.
-    fn attended<T>(
-        &self,
-        scope: &Scope<'_>,
-        stop: &Stop,
-        reporter: &dyn Reporter,
-        begin: impl FnOnce(&Databases, &mut Db) -> Result<(), RunError>,
-        work: impl FnOnce(&Running<'_>) -> Result<T, RunError>,
-        complete: impl FnOnce(&T) -> bool,
-    ) -> Result<T, RunError> {
-        let owner = Owner::of_this_process();
-        let databases = match scope.undo {
-            None => self.open(Some(&owner))?,
-            Some(_) => Databases::target_alone((&self.legacy, &self.target), &self.settings, Some(&owner))?,
-        };
-        if scope.undo.is_none() {
-            for finding in self.preflight(scope.steps, &databases, false)?.findings {
-                reporter.event(&Event::Noted { finding });
-            }
-            offline::check(&self.settings, scope.steps, &databases.target)?;
-        } else {
-            self.migrated(&databases)?;
-        }
-        // The lock of a SQLite target comes before the first write; that of PostgreSQL is between workers, not runs.
-        let file = match databases.target.backend() {
-            Backend::Sqlite => Some(Alive::file(databases.target.url(), &owner).map_err(RunError::Held)?),
-            Backend::Postgres | Backend::MariaDb => None,
-        };
-        let snapshot = match scope.undo {
-            None => self.check_snapshot(&databases, scope.may_be_later)?,
-            Some(_) => self.state(&databases)?.map_or(Timestamp::UNIX_EPOCH, |state| state.snapshot_at),
-        };
-        ledger::install(&mut *databases.target.get()?)?;
-        let alive = match file {
-            Some(file) => file,
-            None if self.settings.dry_run => Alive::Unseen,
-            None => Alive::session(databases.target.dedicated().map_err(PoolError::from)?, &owner)?,
-        };
-        let overlay = {
-            let mut target = databases.target.get()?;
-            begin(&databases, &mut target)?;
-            if generations::current(&mut target)?.is_none() {
-                generations::begin(&mut target, plan::FIRST, snapshot)?;
-            }
-            let chunks = runs::reap(&mut target, &owner)?;
-            if chunks > 0 {
-                reporter.event(&Event::Reaped { chunks });
-            }
-            let noted = scope.noted(&self.settings);
-            runs::begin(&mut target, &owner, &self.settings.environment, &noted, snapshot)?;
-            if let Some(other) = runs::in_the_way(&mut target, &owner, &noted)? {
-                runs::end(&mut target, &owner, End::Failed, Some("another run is under way"))?;
-                return Err(RunError::Held(HeldError::Held(other)));
-            }
-            reporter.event(&Event::Began { run: owner.to_string() });
-            sound::note(&mut target, &self.filled())?;
-            // A catch-up knows only when it has read the keys what is gone.
-            if scope.may_be_later { OnceLock::new() } else { Overlay::load(&mut target)?.into() }
-        };
-        let run = Running {
-            registry: self.registry,
-            settings: &self.settings,
-            databases: &databases,
-            owner: &owner,
-            snapshot,
-            overlay,
-            stop,
-            reporter,
-            intruders: Intruders::default(),
-            by_set: self.by_set(&databases)?,
-            cluster: imprints::cluster(&mut *databases.target.get()?).map_err(LedgerError::from)?,
-        };
-        let (end_heart, heart_ends) = bounded::<()>(1);
-        let outcome = std::thread::scope(|scope| {
-            scope.spawn(|| run::beat(&run, alive, &heart_ends));
-            let outcome = work(&run);
-            drop(end_heart);
-            outcome
-        });
-        let (end, reason) = match &outcome {
-            Ok(done) if complete(done) => (End::Done, None),
-            Ok(_) => (End::Stopped, Some("asked to stop".to_owned())),
-            Err(error) => (End::Failed, Some(error.to_string())),
-        };
-        // A run whose end cannot be written is found dead by the next one.
-        for _ in 0..=databases.target.size() {
-            let Ok(mut target) = databases.target.get() else { break };
-            if runs::end(&mut target, &owner, end, reason.as_deref()).is_ok() {
-                break;
-            }
-        }
-        outcome
-    }
-
-    /// The tables into which the steps write whole rows.
-    fn filled(&self) -> Vec<&'static str> {
-        let filled: BTreeSet<&str> = self.registry.steps().flat_map(AnyStep::filled).collect();
-        filled.into_iter().collect()
-    }
-
-    /// Whether the foreign keys of what this run copies are checked by sets where they can be.
-    fn by_set(&self, databases: &Databases) -> Result<bool, RunError> {
-        if self.settings.dry_run || self.settings.foreign_keys == ForeignKeys::ByRow {
-            return Ok(false);
-        }
-        let forbidden = by_set::forbidden(&mut *databases.target.get()?).map_err(LedgerError::from)?;
-        Ok(forbidden.is_none())
-    }
-
-    /// The state of the legacy database to which the target was brought last.
-    fn state(&self, databases: &Databases) -> Result<Option<Generation>, RunError> {
-        let mut target = databases.target.get()?;
-        // The ledger of an earlier version may not know of states.
-        let known = ledger::exists(&mut target)? && ledger::knows_generations(&mut target)?;
-        Ok(if known { generations::current(&mut target)? } else { None })
-    }
-
-    /// When the legacy database was frozen, if it is in the state of the last run, or may be in a later one.
-    fn check_snapshot(&self, databases: &Databases, may_be_later: bool) -> Result<Timestamp, RunError> {
-        let mut legacy = databases.legacy.get()?;
-        let found = (self.snapshot)(&mut legacy).map_err(|problem| match diagnosis::lost(&mut legacy) {
-            Some(error) => RunError::Unchecked { side: Role::Legacy, failure: Failure::of(&error) },
-            None => RunError::Preflight { findings: vec![Finding::refusal(Role::Legacy, problem)] },
-        })?;
-        drop(legacy);
-        match self.state(databases)? {
-            Some(current) if found < current.snapshot_at || (found > current.snapshot_at && !may_be_later) => {
-                Err(RunError::OtherSnapshot { found, begun: current.snapshot_at })
-            }
-            Some(current) if !may_be_later && current.n > plan::FIRST && current.ended_at.is_none() => {
-                Err(RunError::CatchingUp { snapshot: current.snapshot_at })
-            }
-            _ => Ok(found),
-        }
-    }
-}
-
-fn all_done(db: &mut Db, steps: &[&dyn AnyStep]) -> Result<(), RunError> {
-    let done = stage::done(db)?;
-    let open = steps.iter().map(|step| step.name()).find(|name| !done.iter().any(|done| done == name));
-    open.map_or(Ok(()), |name| Err(RunError::NotDone(name)))
-}
-
-/// Makes sure that every step is done, and that nobody else judges rows again for as long as the connection that comes back is kept.
-fn done_and_alone(databases: &Databases, db: &mut Db, steps: &[&dyn AnyStep]) -> Result<Db, RunError> {
-    all_done(db, steps)?;
-    let session = databases.target.dedicated().map_err(PoolError::from)?;
-    runs::replay_alone(session).map_err(RunError::Held)
-}
-
-/// What a run does: its steps, in order, and the domains or steps to which its operator limited it (none: all).
-struct Scope<'a> {
-    steps: &'a [&'a dyn AnyStep],
-    only: &'a [String],
-    /// Whether the legacy database may be in a later state than that of the last run.
-    may_be_later: bool,
-    /// What it takes back: the legacy database is not read then.
-    undo: Option<&'a Undo>,
-}
-
-impl Scope<'_> {
-    /// As the ledger notes it.
-    fn noted(&self, settings: &Settings) -> runs::Scope {
-        if let Some(undo) = self.undo {
-            return runs::Scope::Undo { undo: undo.extent.to_string(), why: undo.why.clone() };
-        }
-        match settings.subset {
-            None => runs::Scope::Whole(self.only.to_vec()),
-            Some(_) => runs::Scope::Part { part_of: self.only.to_vec() },
-        }
     }
 }
