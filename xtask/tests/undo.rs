@@ -7,25 +7,20 @@
     reason = "a test may fail, says what it did, and draws random moments"
 )]
 
-#[path = "../src/registry.rs"]
-mod registry;
+mod migrated;
 mod world;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
-use diesel::connection::SimpleConnection;
-use diesel::sql_types::{BigInt, Text};
-use diesel::{QueryableByName, RunQueryDsl};
 use jiff::Timestamp;
-use replant_core::db::{Backend, DbUrl};
-use replant_core::{
-    Against, Difference, Extent, Migration, Registry, RowName, Settings, Silent, Stop, Undo, Undone, Why, diesel,
-};
+use replant_core::db::Backend;
+use replant_core::{Extent, RowName, Silent, Stop, Undo, Undone, Why};
 use replant_testkit::dump::{self, TableDump};
 use replant_testkit::state::assert_same_state;
 
+use migrated::Sample;
 use world::{Target, catalogue, ended_within, migrate, postgres, program, sqlite, state};
 
 /// Kills on each backend. `REPLANT_KILLS` asks for others.
@@ -120,70 +115,12 @@ fn killed_undos_end_as_others_on_postgres() {
     }
 }
 
-/// The sample, migrated.
-struct Sample {
-    registry: Registry,
-    folder: tempfile::TempDir,
-    target: Target,
-}
-
-#[derive(QueryableByName)]
-struct Id {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-}
-
-#[derive(QueryableByName)]
-struct Line {
-    #[diesel(sql_type = Text)]
-    line: String,
-}
-
-impl Sample {
-    fn migrated(target: Target) -> Self {
-        let sample = Self { registry: registry::registry(), folder: tempfile::tempdir().unwrap(), target };
-        fixtures::LEGACY.in_sqlite(sample.folder.path());
-        sample.migrate();
-        sample
-    }
-
-    fn migrate(&self) {
-        assert!(self.migration().run(&Stop::default(), &Silent).unwrap().complete);
-    }
-
-    fn migration(&self) -> Migration<'_> {
-        let legacy = DbUrl::sqlite(&self.folder.path().join("legacy.db"));
-        let (registry, settings) = (&self.registry, Settings { chunk_rows: 700, ..Settings::default() });
-        Migration { registry, snapshot: reference::snapshot, legacy, target: self.target.url.clone(), settings }
-    }
-
-    fn undo(&self, only: &[&str]) -> Undone {
-        let only = only.iter().map(|name| (*name).to_owned()).collect();
-        let undo = Undo { extent: Extent::Whole(only), with_dependants: true, why: "a test".to_owned() };
-        let undone = self.migration().undo(&undo, &Stop::default(), &Silent).unwrap();
-        assert!(undone.complete);
-        undone
-    }
-
-    fn site(&self, sql: &str) {
-        self.target.open().batch_execute(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
-    }
-
-    fn ids(&self, sql: &str) -> Vec<i64> {
-        diesel::sql_query(sql).load::<Id>(&mut self.target.open()).unwrap().into_iter().map(|row| row.id).collect()
-    }
-
-    fn lines(&self, sql: &str) -> Vec<String> {
-        diesel::sql_query(sql).load::<Line>(&mut self.target.open()).unwrap().into_iter().map(|row| row.line).collect()
-    }
-
-    /// Some rows of ours.
-    fn ours(&self, table: &str, rows: usize, from: usize, more: &str) -> Vec<i64> {
-        self.ids(&format!(
-            "SELECT id FROM {table} WHERE id >= (SELECT min(first_id) FROM replant_id_blocks WHERE target_table = '{table}') {more} \
-             ORDER BY id LIMIT {rows} OFFSET {from}"
-        ))
-    }
+fn take_back(sample: &Sample, only: &[&str]) -> Undone {
+    let only = only.iter().map(|name| (*name).to_owned()).collect();
+    let undo = Undo { extent: Extent::Whole(only), with_dependants: true, why: "a test".to_owned() };
+    let undone = sample.migration().undo(&undo, &Stop::default(), &Silent).unwrap();
+    assert!(undone.complete);
+    undone
 }
 
 fn customers_keep_what_is_theirs(target: Target) {
@@ -221,7 +158,7 @@ fn customers_keep_what_is_theirs(target: Target) {
     let before = stands();
     assert_eq!(before.len(), 500 + 200 + 200);
 
-    let undone = sample.undo(&[]);
+    let undone = take_back(&sample, &[]);
     assert_eq!(stands(), before);
     let kept: Vec<_> = undone.steps.iter().flat_map(|step| &step.kept).collect();
     let named = |table: &str, why: Why| -> BTreeSet<i64> {
@@ -263,17 +200,11 @@ fn customers_keep_what_is_theirs(target: Target) {
 
 /// Whether a verification finds what nothing explains, and that.
 fn verify(sample: &Sample) -> (bool, Vec<String>) {
-    let found = std::sync::Mutex::new(Vec::new());
-    let push = |difference: &Difference| {
-        if difference.verdict.is_alarm() {
-            found.lock().unwrap().push(format!("{difference:?}"));
-        }
-    };
-    let verified = sample.migration().verify(Against::Source, &push, &Stop::default(), &Silent).unwrap();
-    let mut found = found.into_inner().unwrap();
-    found.extend(verified.findings.iter().filter(|finding| finding.refuses()).map(ToString::to_string));
-    found.truncate(5);
-    (verified.has_alarms(), found)
+    let (verified, found) = sample.verify();
+    let alarms = found.iter().filter(|difference| difference.verdict.is_alarm());
+    let findings = verified.findings.iter().filter(|finding| finding.refuses());
+    let said = alarms.map(|difference| format!("{difference:?}")).chain(findings.map(ToString::to_string));
+    (verified.has_alarms(), said.take(5).collect())
 }
 
 #[test]
@@ -292,7 +223,7 @@ fn everything_goes() {
     let target = sqlite();
     let before = platform(&target);
     let sample = Sample::migrated(target);
-    let undone = sample.undo(&[]);
+    let undone = take_back(&sample, &[]);
     let kept: Vec<_> = undone.steps.iter().flat_map(|step| &step.kept).collect();
     assert!(kept.is_empty(), "{} {:?}", kept.len(), &kept[..kept.len().min(12)]);
     assert_same_platform("everything", &before, &platform(&sample.target));
@@ -302,7 +233,7 @@ fn everything_goes() {
 fn a_domain_goes_with_all_that_builds_on_it_and_comes_again() {
     let sample = Sample::migrated(sqlite());
     let before = platform(&sample.target);
-    let undone = sample.undo(&["payments"]);
+    let undone = take_back(&sample, &["payments"]);
     assert!(undone.steps.len() > 1 && undone.steps.iter().all(|step| step.kept.is_empty()), "{undone:?}");
     assert!(sample.ours("refunds", 1, 0, "").is_empty() && sample.ours("payments", 1, 0, "").is_empty());
     sample.migrate();

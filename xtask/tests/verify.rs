@@ -2,69 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
-#[path = "../src/registry.rs"]
-mod registry;
+mod migrated;
+mod world;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use diesel::connection::SimpleConnection;
-use diesel::sql_types::{BigInt, Text};
-use diesel::{QueryableByName, RunQueryDsl};
 use replant_core::db::Backend;
-use replant_core::{Against, Difference, Migration, Registry, Settings, Silent, Stop, Verdict, Verified, diesel};
-use replant_testkit::conformance::Target;
+use replant_core::{Difference, Verdict, diesel};
 
-/// The sample, migrated.
-struct Sample {
-    registry: Registry,
-    folder: tempfile::TempDir,
-    target: Target,
-}
-
-#[derive(QueryableByName)]
-struct Line {
-    #[diesel(sql_type = Text)]
-    line: String,
-}
-
-#[derive(QueryableByName)]
-struct Id {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-}
-
-impl Sample {
-    fn migrated(target: Target) -> Self {
-        let sample = Self { registry: registry::registry(), folder: tempfile::tempdir().unwrap(), target };
-        let legacy = fixtures::LEGACY.in_sqlite(sample.folder.path());
-        assert!(sample.migration(legacy).run(&Stop::default(), &Silent).unwrap().complete);
-        sample
-    }
-
-    fn migration(&self, legacy: replant_core::db::DbUrl) -> Migration<'_> {
-        let (registry, settings) = (&self.registry, Settings { chunk_rows: 700, ..Settings::default() });
-        Migration { registry, snapshot: reference::snapshot, legacy, target: self.target.url.clone(), settings }
-    }
-
-    fn verify(&self) -> (Verified, Vec<Difference>) {
-        let found = Mutex::new(Vec::new());
-        let push = |difference: &Difference| found.lock().unwrap().push(difference.clone());
-        let legacy = replant_core::db::DbUrl::sqlite(&self.folder.path().join("legacy.db"));
-        let verified = self.migration(legacy).verify(Against::Source, &push, &Stop::default(), &Silent).unwrap();
-        assert!(verified.complete);
-        (verified, found.into_inner().unwrap())
-    }
-
-    fn site(&self, sql: &str) {
-        self.target.open().batch_execute(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
-    }
-
-    fn ids(&self, sql: &str) -> Vec<i64> {
-        diesel::sql_query(sql).load::<Id>(&mut self.target.open()).unwrap().into_iter().map(|row| row.id).collect()
-    }
-}
+use migrated::Sample;
+use world::{Target, postgres, sqlite};
 
 /// What goes wrong, and what a verification says of it: the verdict, the table and the columns.
 const CORRUPTED: &[(&str, &[&str])] = &[
@@ -203,8 +152,7 @@ fn about(sample: &Sample, sql: &str) -> String {
             "false" => if postgres { "false" } else { "0" }.to_owned(),
             "added" => {
                 let sql = "SELECT target_key AS line FROM replant_changes WHERE target_table = 'account_emails' AND what = 'added' ORDER BY id LIMIT 1";
-                let Line { line } = diesel::sql_query(sql).get_result(&mut sample.target.open()).unwrap();
-                let key: serde_json::Value = serde_json::from_str(&line).unwrap();
+                let key: serde_json::Value = serde_json::from_str(&sample.lines(sql)[0]).unwrap();
                 replant_core::literal(key["email"].as_str().unwrap())
             }
             // The id of a row that was skipped or merged.
@@ -217,7 +165,7 @@ fn about(sample: &Sample, sql: &str) -> String {
                 let sql = format!(
                     "SELECT payment_id || ', ' || invoice_id AS line FROM payment_allocations ORDER BY payment_id LIMIT 1 OFFSET {n}"
                 );
-                diesel::sql_query(sql).get_result::<Line>(&mut sample.target.open()).unwrap().line
+                sample.lines(&sql).remove(0)
             }
             "dear" => one(format!(
                 "SELECT id FROM plantings WHERE cost_minor IS NOT NULL AND id >= {} ORDER BY id LIMIT 1 OFFSET 2{n}",
@@ -302,18 +250,18 @@ fn each_corruption_has_its_verdict(target: Target) {
 
 #[test]
 fn each_corruption_has_its_verdict_on_sqlite() {
-    each_corruption_has_its_verdict(fixtures::PLATFORM.sqlite_target());
+    each_corruption_has_its_verdict(sqlite());
 }
 
 #[test]
 fn each_corruption_has_its_verdict_on_postgres() {
-    let Some(target) = fixtures::PLATFORM.postgres_target() else { return };
+    let Some(target) = postgres() else { return };
     each_corruption_has_its_verdict(target);
 }
 
 #[test]
 fn what_holds_rows_together_is_looked_at_too() {
-    let Some(target) = fixtures::PLATFORM.postgres_target() else { return };
+    let Some(target) = postgres() else { return };
     let sample = Sample::migrated(target);
     for (sql, _) in LOOSENED {
         sample.site(sql);
@@ -338,14 +286,9 @@ const EDITS: [&str; 5] = [
 
 #[test]
 fn what_customers_change_meanwhile_is_theirs() {
-    let Some(target) = fixtures::PLATFORM.postgres_target() else { return };
+    let Some(target) = postgres() else { return };
     let sample = Sample::migrated(target);
-    let ours = |table: &str, from: usize, more: &str| {
-        let sql = format!(
-            "SELECT id FROM {table} WHERE id >= (SELECT min(first_id) FROM replant_id_blocks WHERE target_table = '{table}') {more} ORDER BY id LIMIT 200 OFFSET {from}"
-        );
-        sample.ids(&sql)
-    };
+    let ours = |table: &str, from: usize, more: &str| sample.ours(table, 200, from, more);
     let rows = [
         ours("accounts", 0, "AND locale IS DISTINCT FROM 'fr'"),
         ours("accounts", 200, "AND locale IS DISTINCT FROM 'fr'"),

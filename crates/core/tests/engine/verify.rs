@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use replant_core::db::{Backend, DbUrl};
 use replant_core::expectations::{self, Expectation};
 use replant_core::ledger::verifications;
-use replant_core::{Against, Difference, RowName, Settings, Silent, Stop, Verdict, Verified};
+use replant_core::{Against, Difference, Migration, RowName, Settings, Silent, Stop, Verdict, Verified};
 use replant_testkit::conformance::Target;
 use serde_json::json;
 
@@ -15,8 +15,18 @@ use crate::world::{World, child, chunks_of, count, on_both, ordinary, part, site
 
 /// Verifies, and returns what was found: verdict, table, row and columns, sorted.
 pub(crate) fn verify(world: &World, target: &Target, against: Against) -> (Verified, Vec<Difference>) {
+    verified(&world.migration(&target.url, chunks_of(13)), against)
+}
+
+/// The same, of a later state.
+fn verify_later(world: &World, target: &Target) -> (Verified, Vec<Difference>) {
+    let mut migration = world.migration(&target.url, chunks_of(13));
+    migration.snapshot = |_| Ok(jiff::Timestamp::from_second(86_400).unwrap());
+    verified(&migration, Against::Source)
+}
+
+fn verified(migration: &Migration<'_>, against: Against) -> (Verified, Vec<Difference>) {
     let found = Mutex::new(Vec::new());
-    let migration = world.migration(&target.url, chunks_of(13));
     let push = |difference: &Difference| found.lock().unwrap().push(difference.clone());
     let verified = migration.verify(against, &push, &Stop::default(), &Silent).unwrap();
     assert!(verified.complete);
@@ -159,15 +169,6 @@ fn a_source_or_a_rule_that_says_otherwise_is_stale_until_it_is_caught_up_with() 
         assert_eq!(lines(&found).iter().filter(|line| !line.contains("colour")).count(), 0, "{found:?}");
         assert!(!verified.is_stale() && !verified.has_alarms());
     });
-}
-
-fn verify_later(world: &World, target: &Target) -> (Verified, Vec<Difference>) {
-    let found = Mutex::new(Vec::new());
-    let mut migration = world.migration(&target.url, chunks_of(13));
-    migration.snapshot = |_| Ok(jiff::Timestamp::from_second(86_400).unwrap());
-    let push = |difference: &Difference| found.lock().unwrap().push(difference.clone());
-    let verified = migration.verify(Against::Source, &push, &Stop::default(), &Silent).unwrap();
-    (verified, found.into_inner().unwrap())
 }
 
 #[test]
