@@ -10,12 +10,12 @@ use super::Migration;
 use crate::contract::inspect::Finding;
 use crate::engine::error::RunError;
 use crate::engine::event::{Event, Reporter};
-use crate::engine::offline;
 use crate::engine::run::{self, Databases, Intruders, Running};
 use crate::engine::settings::{ForeignKeys, Settings};
 use crate::engine::step::AnyStep;
 use crate::engine::stop::Stop;
 use crate::engine::undo::Undo;
+use crate::engine::{offline, preflight};
 use crate::storage::by_set;
 use crate::storage::constraints::sound;
 use crate::storage::db::diagnosis;
@@ -61,6 +61,21 @@ impl Migration<'_> {
             by_set: false,
             cluster: None,
         }
+    }
+
+    pub(super) fn open(&self, owner: Option<&Owner>) -> Result<Databases, RunError> {
+        Databases::open((&self.legacy, &self.target), self.registry, &self.settings, owner)
+    }
+
+    pub(super) fn preflight(
+        &self,
+        steps: &[&dyn AnyStep],
+        databases: &Databases,
+        counts: bool,
+    ) -> Result<preflight::Preflight, RunError> {
+        let Databases { legacy, target } = databases;
+        let (registry, settings) = (self.registry, &self.settings);
+        preflight::check(&preflight::Checked { registry, steps, legacy, target, settings, counts })
     }
 
     /// Does something with both databases as a run of the ledger: checked before, alive meanwhile, closed afterwards.
