@@ -18,6 +18,9 @@ use crate::emails::Emails;
 use crate::legacy::{Activity, Identifying, Paid, Planted, Subscribed};
 use crate::platform::{Opened, Platform, PlatformAccount};
 
+/// How addresses of test accounts end (rules: Users, 1).
+pub(crate) const TEST_DOMAINS: [&str; 2] = ["@example.com", "@moretrees.test"];
+
 /// The normalised e-mail of a user who is to have an account.
 ///
 /// # Errors
@@ -25,7 +28,7 @@ use crate::platform::{Opened, Platform, PlatformAccount};
 pub(crate) fn judge(kind: &Cell<String>, email: &Cell<String>) -> Result<String, Refusal> {
     let kind = kind.text("type")?.and_then(|raw| clean::text(raw).value);
     let email = email.text("email")?.and_then(clean::email);
-    let test_domain = |email: &String| email.ends_with("@example.com") || email.ends_with("@moretrees.test");
+    let test_domain = |email: &String| TEST_DOMAINS.iter().any(|domain| email.ends_with(domain));
     if kind.is_some_and(|kind| kind.eq_ignore_ascii_case("test")) || email.as_ref().is_some_and(test_domain) {
         return Err(Refusal::skip(End::TestAccount));
     }

@@ -19,7 +19,7 @@ use diesel::QueryResult;
 use reference::Countries;
 use replant_clean::Snapshot;
 use replant_core::prelude::*;
-use replant_core::shape_of;
+use replant_core::{Person, shape_of};
 
 use crate::identity::{Group, Identity};
 use crate::schema::legacy as from;
@@ -61,6 +61,7 @@ impl Step for Accounts {
         ("credit_entries", &[Right::Update]),
     ];
     const MERGED: Option<&'static str> = Some(codes::DUPLICATE_EMAIL);
+    const PERSON: Option<Person> = Some(person::PERSON);
     const FATES: &'static [(&'static str, Fate)] = &[
         ("id", Fate::Derived("the lineage; the lowest id of a group is the migrated one")),
         ("email", Fate::Moved("accounts.email, account_emails.email")),

@@ -1,4 +1,5 @@
-//! One legacy user, read by the value rules: what it says for its group, and the repairs that reading it owes.
+//! One legacy user, read by the value rules: what it says for its group, and the repairs that reading it owes. And where values of a
+//! person stand, so that one can be erased.
 
 use std::borrow::Cow;
 
@@ -9,7 +10,47 @@ use replant_core::Rows;
 use replant_core::prelude::*;
 
 use crate::codes::Repair;
+use crate::identity::TEST_DOMAINS;
 use crate::legacy::User;
+
+/// Where a person's values stand.
+pub(crate) const PERSON: replant_core::Person = replant_core::Person {
+    address: "email",
+    normal: clean::email,
+    mark,
+    kept: &["type"],
+    held: &[
+        (
+            "accounts",
+            &[
+                "email",
+                "display_name",
+                "given_name",
+                "family_name",
+                "phone",
+                "country_code",
+                "locale",
+                "password_hash",
+                "last_seen_at",
+            ],
+        ),
+        ("account_emails", &["email"]),
+    ],
+};
+
+/// An address that nobody has (RFC 2606), and that says of a test account that it is one.
+fn mark(address: &str, number: u64) -> String {
+    let domain = TEST_DOMAINS.iter().find(|domain| address.ends_with(**domain));
+    format!("{ERASED}{number:016x}{}", domain.unwrap_or(&"@erased.invalid"))
+}
+
+/// How a mark begins.
+const ERASED: &str = "erased-";
+
+/// Whether an address is a mark.
+pub(crate) fn is_mark(address: &str) -> bool {
+    address.starts_with(ERASED)
+}
 
 /// What a legacy user says.
 #[derive(Debug)]

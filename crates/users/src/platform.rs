@@ -6,11 +6,12 @@ use diesel::pg::PgRowByRowLoadingMode;
 use diesel::prelude::*;
 use replant_core::db::Db;
 use replant_core::prelude::*;
-use replant_core::{RowName, added, columns};
+use replant_core::{Marks, RowName, added, columns};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use tinystr::TinyAsciiStr;
 
+use crate::person::is_mark;
 use crate::schema::target::{account_emails, accounts, legacy_user_map};
 
 /// Who opened an account.
@@ -139,6 +140,24 @@ impl Frozen for Platform {
         self.map.extend(now.map.into_iter().filter(|(user, _)| !known.contains(user)));
         let known: FxHashSet<String> = self.emails.iter().map(|(email, _)| email.clone()).collect();
         self.emails.extend(now.emails.into_iter().filter(|(email, _)| !known.contains(email)));
+    }
+
+    /// Addresses become marks, the same ones as in legacy rows. One that leads to the account of somebody who was erased before is
+    /// left out: its mark stands here since.
+    fn erase(&mut self, marks: &Marks) {
+        for account in &mut self.accounts {
+            if let Some(mark) = marks.address(&account.email).or_else(|| marks.row("accounts", account.id)) {
+                account.email = mark.into();
+            }
+        }
+        for (email, _) in &mut self.emails {
+            if let Some(mark) = marks.address(email) {
+                mark.clone_into(email);
+            }
+        }
+        let is_left = |email: &str, account| is_mark(email) || marks.row("accounts", account).is_none();
+        self.emails.retain(|(email, account)| is_left(email, *account));
+        self.emails.dedup();
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, RunQueryDsl};
-use replant_core::db::DbUrl;
+use replant_core::db::{Db, DbUrl, Role};
 use replant_core::{Against, Difference, Migration, Registry, Settings, Silent, Stop, Verified, diesel};
 
 use crate::world::Target;
@@ -36,10 +36,23 @@ struct Line {
 
 impl Sample {
     pub(crate) fn migrated(target: Target) -> Self {
-        let sample = Self { registry: registry::registry(), folder: tempfile::tempdir().unwrap(), target };
-        fixtures::LEGACY.in_sqlite(sample.folder.path());
+        let sample = Self::before(target);
         sample.migrate();
         sample
+    }
+
+    /// Not migrated yet.
+    pub(crate) fn before(target: Target) -> Self {
+        let sample = Self { registry: registry::registry(), folder: tempfile::tempdir().unwrap(), target };
+        fixtures::LEGACY.in_sqlite(sample.folder.path());
+        sample
+    }
+
+    /// Does something to the legacy database.
+    pub(crate) fn legacy(&self, sql: &str) {
+        let legacy = DbUrl::sqlite(&self.folder.path().join("legacy.db"));
+        let mut target = Db::open(&legacy, Role::Target).unwrap();
+        target.batch_execute(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
     }
 
     pub(crate) fn migrate(&self) {

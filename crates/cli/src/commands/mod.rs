@@ -5,6 +5,7 @@ mod completions;
 mod conflicts;
 mod constraints;
 mod demo;
+mod erase;
 mod lineage;
 mod migrate;
 mod plan;
@@ -32,6 +33,7 @@ pub(crate) fn of(app: &App) -> Vec<AnyCommand> {
         command::<status::Status>(),
         command::<verify::Verify>(),
         command::<undo::Undo>(),
+        command::<erase::Erase>(),
         command::<constraints::Constraints>(),
         command::<quarantine::Quarantine>(),
         command::<trace::Trace>(),

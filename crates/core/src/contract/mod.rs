@@ -5,5 +5,6 @@ pub(crate) mod draft;
 pub(crate) mod errors;
 pub(crate) mod inspect;
 pub(crate) mod legacy;
+pub(crate) mod person;
 pub(crate) mod refusal;
 pub(crate) mod step;

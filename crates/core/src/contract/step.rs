@@ -15,10 +15,12 @@ use super::draft::{Draft, Unit};
 use super::errors::{FinishError, PrepareError};
 use super::inspect::{Finding, Inspect, Pointer, PointerRule, PointerRules, Right, pointers_to};
 use super::legacy::{Fate, LegacyRow, weight};
+use super::person::Person;
 use super::refusal::Refusal;
 use crate::storage::bulk::{Rows, Tx};
 use crate::storage::db::Db;
 use crate::storage::indexes::UniqueIndex;
+use crate::storage::ledger::erased::Marks;
 use crate::storage::ledger::overlay::Overlay;
 use crate::storage::ledger::plan::{Ours, StepPlan};
 use crate::storage::ledger::standings::Standings;
@@ -49,6 +51,8 @@ pub trait Step: Send + Sync + 'static {
     const CHANGES: &'static [(&'static str, &'static [Right])] = &[];
     /// The code of a row that follows another one: why it was merged.
     const MERGED: Option<&'static str> = None;
+    /// That its legacy rows are a person each: so one can be erased, with all rows of the unit.
+    const PERSON: Option<Person> = None;
     /// What becomes of each legacy column.
     const FATES: &'static [(&'static str, Fate)];
 
@@ -154,6 +158,10 @@ pub trait Frozen: Serialize + DeserializeOwned {
 
     /// Takes in what customers added until `now`: for a replay. What was read before stays as it was.
     fn extend(&mut self, now: Self);
+
+    /// Puts marks in the place of addresses of persons who were erased ([`Marks::address`]; [`Marks::row`] for rows that are theirs), and
+    /// leaves out what else it has of them. One that holds no person's values has nothing to do.
+    fn erase(&mut self, _: &Marks) {}
 }
 
 /// A lookup that is built from the sources once a process, and shared by the steps that ask for it.
@@ -299,7 +307,12 @@ impl Prepare<'_> {
         match self.again {
             Again::Rereading => known(ledger::frozen::load(&mut target, T::NAME)?),
             Again::Looking => {
-                let first = known(ledger::frozen::load(&mut target, T::NAME)?)?;
+                let mut first: T = known(ledger::frozen::load(&mut target, T::NAME)?)?;
+                let marks = self.overlay.marks();
+                if marks.is_erasing() {
+                    first.erase(marks);
+                    marks.tell_anew(T::NAME, ledger::frozen::packed(T::NAME, &first)?);
+                }
                 self.extended(&mut target, Some(first))
             }
             // Nobody replays beside another one; of those who move a step anew one reads after the other.
@@ -319,7 +332,8 @@ impl Prepare<'_> {
     /// What stands in the target, or the first reading with what was added since.
     fn extended<T: Frozen>(&self, db: &mut Db, first: Option<T>) -> Result<T, PrepareError> {
         let ours = ledger::plan::ours(db)?;
-        let now = T::read(db, &ours).map_err(|source| self.query(T::NAME, source))?;
+        let mut now = T::read(db, &ours).map_err(|source| self.query(T::NAME, source))?;
+        now.erase(self.overlay.marks());
         Ok(match first {
             None => now,
             Some(mut first) => {

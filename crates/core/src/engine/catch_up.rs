@@ -15,10 +15,11 @@ use super::run::{self, Databases, Running};
 use super::step::AnyStep;
 use crate::contract::errors::PrepareError;
 use crate::storage::db::Db;
+use crate::storage::ledger::erased::Erasures;
 use crate::storage::ledger::mends::{Mends, SetAside};
 use crate::storage::ledger::overlay::Overlay;
 use crate::storage::ledger::plan::{self, Later, NewStep, StepPlan};
-use crate::storage::ledger::{claim, generations, mends, recorded, seen};
+use crate::storage::ledger::{claim, erased, generations, mends, recorded, seen};
 use crate::words::{Counts, Key, KeySet};
 
 /// More keys of a table than so many, and than so many of a hundred, do not go by themselves: the legacy database is half-restored, say.
@@ -69,7 +70,7 @@ pub(crate) fn moved(plan: &StepPlan, now: &KeySet) -> Moved {
 pub(crate) fn changed(databases: &Databases, steps: &[&dyn AnyStep]) -> Result<Vec<(&'static str, u64)>, RunError> {
     let mut target = databases.target.get()?;
     let mut legacy = databases.legacy.get()?;
-    let mut mends = mends::load(&mut target)?;
+    let (mut mends, erasures) = (mends::load(&mut target)?, erased::load(&mut target)?);
     let mut changed = Vec::new();
     for step in steps {
         let (name, table) = (step.name(), step.legacy_table());
@@ -79,11 +80,11 @@ pub(crate) fn changed(databases: &Databases, steps: &[&dyn AnyStep]) -> Result<V
         };
         // What was mended was kept as it was mended.
         let mended: FxHashSet<Key> = mends.keys(table).into_iter().collect();
-        let mut rows = let_go(*step, &mut legacy, &mut mends)?.len() as u64;
+        let mut rows = let_go(*step, &mut legacy, &mut mends, &erasures)?.len() as u64;
         for (chunk, span) in recorded::chunks(&mut target, name)? {
             let Some(mut was) = seen::of_chunk(&mut target, table, chunk)? else { continue };
             was.retain(|key| !mended.contains(&key));
-            rows += step.altered(&mut legacy, span, &was).map_err(failed)?;
+            rows += step.altered(&mut legacy, span, &was, &erasures).map_err(failed)?;
         }
         changed.push((name, rows));
     }
@@ -142,28 +143,51 @@ pub(crate) fn catch_up(run: &Running<'_>, steps: &[&dyn AnyStep], expected: &Exp
 /// # Errors
 /// A database fails.
 pub(crate) fn lay_over(run: &Running<'_>, steps: &[&dyn AnyStep], found: &[State]) -> Result<Vec<SetAside>, RunError> {
-    let mut mends = mends::load(&mut *run.databases.target.get()?)?;
-    let mut set_aside = Vec::new();
-    for step in steps {
-        let other = run.patiently(step.name(), || let_go(*step, &mut *run.databases.legacy.get()?, &mut mends))?;
-        set_aside.extend(other.into_iter().map(|key| SetAside { table: step.legacy_table().to_owned(), key }));
-    }
-    let target = &mut *run.databases.target.get()?;
-    let mut overlay = Overlay::of(mends);
-    for (step, state) in steps.iter().zip(found) {
-        overlay.revive(target, (step.name(), step.legacy_table()), &state.later.gone)?;
-    }
+    let (overlay, set_aside) = overlay(run, steps, found)?;
     run.lay_over(overlay);
     Ok(set_aside)
 }
 
+/// What is not read from the legacy database, and mends whose rows read otherwise than they did.
+///
+/// # Errors
+/// A database fails.
+pub(crate) fn overlay(
+    run: &Running<'_>,
+    steps: &[&dyn AnyStep],
+    found: &[State],
+) -> Result<(Overlay, Vec<SetAside>), RunError> {
+    let (mut mends, erasures) = {
+        let target = &mut *run.databases.target.get()?;
+        (mends::load(target)?, erased::load(target)?)
+    };
+    let mut set_aside = Vec::new();
+    for step in steps {
+        let let_go = || let_go(*step, &mut *run.databases.legacy.get()?, &mut mends, &erasures);
+        let other = run.patiently(step.name(), let_go)?;
+        set_aside.extend(other.into_iter().map(|key| SetAside { table: step.legacy_table().to_owned(), key }));
+    }
+    let target = &mut *run.databases.target.get()?;
+    let mut overlay = Overlay::of(target, mends)?;
+    for (step, state) in steps.iter().zip(found) {
+        overlay.revive(target, (step.name(), step.legacy_table()), &state.later.gone)?;
+    }
+    Ok((overlay, set_aside))
+}
+
 /// Lets go of the mends of a step whose legacy rows read otherwise now. Returns their keys.
-fn let_go(step: &dyn AnyStep, legacy: &mut Db, mends: &mut Mends) -> Result<Vec<Key>, RunError> {
+fn let_go(step: &dyn AnyStep, legacy: &mut Db, mends: &mut Mends, erasures: &Erasures) -> Result<Vec<Key>, RunError> {
     let table = step.legacy_table();
-    let now = step.whole(legacy, &mends.keys(table)).map_err(|source| {
+    let mut now = step.whole(legacy, &mends.keys(table)).map_err(|source| {
         let source = PrepareError::Query { what: format!("mended rows of {table}"), source };
         RunError::Prepare { step: step.name(), source }
     })?;
+    for (key, row) in &mut now {
+        // A mend tells no erased cell either.
+        if let Some(erasure) = erasures.of(table, *key) {
+            erasure.apply(row);
+        }
+    }
     let other = now.into_iter().filter(|(key, now)| mends.let_go(table, *key, now));
     Ok(other.map(|(key, _)| key).collect())
 }

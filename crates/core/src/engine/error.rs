@@ -126,6 +126,20 @@ pub enum RunError {
         /// Which row, against which foreign key.
         orphans: String,
     },
+    /// Nobody has the address of a person who is to be erased.
+    #[error(
+        "nobody has that address: no legacy row holds it, nor anything that the ledger or the target keeps. Nothing was written"
+    )]
+    Nobody,
+    /// A reading of the target that is kept holds the address of a person who is to be erased.
+    #[error(
+        "what was read of the target under the name of {readings} holds the address still, so nothing was written: let `migrate` come \
+         to its end first; where it has, `Frozen::erase` of that reading leaves persons in it"
+    )]
+    HeldStill {
+        /// The names of the readings.
+        readings: String,
+    },
     /// Steps build on what is to be taken back.
     #[error("these steps build on what is to be taken back, and are not to go: {steps}. Nothing was written")]
     BuiltUpon {
@@ -187,6 +201,8 @@ impl RunError {
             | Self::CatchingUp { .. }
             | Self::ManyGone { .. }
             | Self::ManyChanged { .. }
+            | Self::Nobody
+            | Self::HeldStill { .. }
             | Self::BuiltUpon { .. } => Kind::Refused,
             Self::Unchecked { failure, .. } => of(failure),
             Self::Held(_) => Kind::Held,

@@ -8,6 +8,7 @@
 pub(crate) mod catch_up;
 pub(crate) mod chunk;
 mod chunks;
+pub(crate) mod erase;
 pub(crate) mod error;
 pub(crate) mod event;
 mod live;

@@ -4,7 +4,7 @@ use petgraph::algo::{tarjan_scc, toposort};
 use petgraph::graph::{DiGraph, NodeIndex};
 use rustc_hash::FxHashMap;
 
-use super::step::{AnyStep, Erased};
+use super::step::{AnyStep, Typed};
 use crate::contract::legacy::Fate;
 use crate::contract::step::Step;
 use crate::storage::shape::TableShape;
@@ -24,7 +24,7 @@ impl Domain {
     /// Adds a step.
     #[must_use]
     pub fn step<S: Step>(mut self) -> Self {
-        self.steps.push(Box::new(Erased::<S>::new()));
+        self.steps.push(Box::new(Typed::<S>::new()));
         self
     }
 

@@ -6,16 +6,19 @@ use std::sync::Arc;
 use diesel::QueryResult;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::chunk::{ChunkError, ChunkRows, ReadRows, Weight};
+use super::chunk::{ChunkError, ChunkRows, ReadRows, Weight, seen_of};
 use crate::contract::errors::{FinishError, PrepareError};
 use crate::contract::inspect::{Finding, Inspect, Right};
 use crate::contract::legacy::{Fate, LegacyRow, weight};
+use crate::contract::person::Person;
 use crate::contract::step::{Prepare, Step};
 use crate::storage::bulk::{Rows as _, Tx};
 use crate::storage::db::Db;
 use crate::storage::db::diagnosis;
 use crate::storage::imprint::Table;
 use crate::storage::indexes::UniqueIndex;
+use crate::storage::ledger::LedgerError;
+use crate::storage::ledger::erased::Erasures;
 use crate::storage::ledger::overlay::Overlay;
 use crate::storage::ledger::plan::{FIRST, Span, StepPlan};
 use crate::storage::model::Model;
@@ -23,8 +26,12 @@ use crate::storage::pool::{Pool, PoolError};
 use crate::storage::shape::TableShape;
 use crate::words::{Key, KeyRange, KeySet};
 
-/// Keys a page when a step is planned.
+/// Keys a page when a step is planned, and rows a page of a scan at the most.
 const PAGE: i64 = 50_000;
+/// Rows of the first page of a scan: nobody knows what they weigh.
+const FIRST_PAGE: i64 = 1_000;
+/// About how many bytes of memory a page of a scan takes.
+const PAGE_BYTES: u64 = 8 << 20;
 
 /// A step of any type.
 pub trait AnyStep: Send + Sync {
@@ -76,7 +83,19 @@ pub trait AnyStep: Send + Sync {
     fn read_last(&self, seen: &Table, key: Key) -> Option<serde_json::Value>;
     /// How many rows of its legacy table read otherwise than `was` tells, which are those of a chunk: of those that are there in
     /// both.
-    fn altered(&self, legacy: &mut Db, span: Span, was: &Table) -> QueryResult<u64>;
+    fn altered(&self, legacy: &mut Db, span: Span, was: &Table, erasures: &Erasures) -> QueryResult<u64>;
+    /// That its legacy rows are a person each.
+    fn person(&self) -> Option<Person>;
+    /// Reads its legacy table from its first key to its last, and hands on a page at a time, in the form in which the ledger keeps
+    /// rows, for as long as `each` says to go on.
+    ///
+    /// # Errors
+    /// The database fails.
+    fn scan(&self, legacy: &Pool, overlay: &Overlay, each: &mut dyn FnMut(&Table) -> bool) -> Result<(), PrepareError>;
+    /// Rows of its legacy table, as the ledger keeps them, without erased cells; none where one is no row of the table.
+    fn erased(&self, rows: &Table, erasures: &Erasures) -> Option<Vec<Table>>;
+    /// The text of a row of its legacy table, as the quarantine keeps it; none where it is none.
+    fn text(&self, row: &serde_json::Value) -> Option<String>;
     /// Whether a mended row is one of its legacy table.
     ///
     /// # Errors
@@ -113,9 +132,9 @@ pub trait PreparedStep: Send + Sync {
 }
 
 /// A step type as a value.
-pub(crate) struct Erased<S>(PhantomData<fn() -> S>);
+pub(crate) struct Typed<S>(PhantomData<fn() -> S>);
 
-impl<S> Erased<S> {
+impl<S> Typed<S> {
     pub(crate) fn new() -> Self {
         Self(PhantomData)
     }
@@ -127,7 +146,7 @@ struct Prepared<S: Step> {
     plan: Arc<StepPlan>,
 }
 
-impl<S: Step> AnyStep for Erased<S> {
+impl<S: Step> AnyStep for Typed<S> {
     fn name(&self) -> &'static str {
         S::NAME
     }
@@ -226,7 +245,42 @@ impl<S: Step> AnyStep for Erased<S> {
         seen.legacy::<S::Legacy>(place).as_ref().map(whole)
     }
 
-    fn altered(&self, legacy: &mut Db, span: Span, was: &Table) -> QueryResult<u64> {
+    fn person(&self) -> Option<Person> {
+        S::PERSON
+    }
+
+    fn scan(&self, legacy: &Pool, overlay: &Overlay, each: &mut dyn FnMut(&Table) -> bool) -> Result<(), PrepareError> {
+        let (mut after, mut size) = (None, FIRST_PAGE);
+        loop {
+            let page = legacy.ask(move |db, _| S::Legacy::page(db, after, size))?;
+            let query = |source| PrepareError::Query { what: S::Legacy::TABLE.to_owned(), source };
+            let mut rows = page.map_err(query)?;
+            let upto = rows.last().map(S::Legacy::key);
+            overlay.between(S::Legacy::TABLE, &mut rows, (after, upto), S::Legacy::key)?;
+            if !seen_of(&rows).all(|table| each(&table)) {
+                return Ok(());
+            }
+            let a_row = weight(&rows) / (rows.len() as u64).max(1) + 1;
+            size = (PAGE_BYTES / a_row).cast_signed().clamp(1, PAGE);
+            match upto {
+                Some(_) => after = upto,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn erased(&self, rows: &Table, erasures: &Erasures) -> Option<Vec<Table>> {
+        let mut all: Vec<S::Legacy> = (0..rows.keys.len()).map(|place| rows.legacy(place)).collect::<Option<_>>()?;
+        erasures.apply(S::Legacy::TABLE, &mut all, S::Legacy::key).ok()?;
+        Some(seen_of(&all).collect())
+    }
+
+    fn text(&self, row: &serde_json::Value) -> Option<String> {
+        let row = <S::Legacy as serde::Deserialize>::deserialize(row).ok()?;
+        serde_json::to_string(&row).ok()
+    }
+
+    fn altered(&self, legacy: &mut Db, span: Span, was: &Table, erasures: &Erasures) -> QueryResult<u64> {
         // Keys that a later state added lie among all others, and so do those of rows that follow one of the chunk.
         let is_within = |key: &&Key| span.layer == FIRST && span.range.contains(**key);
         let (within, beside): (Vec<Key>, Vec<Key>) = was.keys.iter().partition(is_within);
@@ -237,6 +291,7 @@ impl<S: Step> AnyStep for Erased<S> {
         }
         let read = add_with_keys(legacy, &beside, &mut rows);
         diagnosis::ask(legacy, read)?;
+        erasures.apply(S::Legacy::TABLE, &mut rows, S::Legacy::key).map_err(LedgerError::into_diesel)?;
         Ok(was.altered(&Table::of_legacy(S::Legacy::TABLE, rows.iter().map(|row| (row.key(), row)))))
     }
 

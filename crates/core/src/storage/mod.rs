@@ -19,4 +19,5 @@ pub(crate) mod pool;
 mod rehearsal;
 pub mod shape;
 pub(crate) mod sql;
+pub(crate) mod texts;
 pub(crate) mod types;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::due::Looked;
+use super::erase::Forgotten;
 use super::error::ChunkError;
 use super::judged::Packing;
 use super::rejudged::Rejudged;
@@ -14,6 +15,7 @@ use super::stale::Stale;
 use super::writer::Writer;
 use crate::storage::db::Db;
 use crate::storage::ledger::claim::Claim;
+use crate::storage::ledger::forget::Written;
 use crate::words::{Counts, Key, Outcome, Repair};
 
 /// Legacy rows that are taken out, each with the foreign key that refuses what was written for it.
@@ -58,6 +60,13 @@ pub trait ReadyChunk: Send {
     /// # Errors
     /// The database fails, or the ledger cannot be read back.
     fn stale(&self, db: &mut Db, chunk: i64) -> Result<Stale, ChunkError>;
+
+    /// What the ledger is to say of the chunk, whose rows were judged without a person's values, so that none is left in it. Writes
+    /// and locks nothing.
+    ///
+    /// # Errors
+    /// The database fails, or the ledger cannot be read back.
+    fn anew(&self, db: &mut Db, chunk: i64, forgotten: &Forgotten<'_>) -> Result<Written, ChunkError>;
 
     /// Its units with their verdicts, to be looked at.
     fn shown(&self) -> Vec<Trial>;

@@ -7,6 +7,7 @@ use rustc_hash::FxHashSet;
 use super::closing::{Closing, close};
 use super::due::{Looked, look};
 use super::ends::{ByTarget, Kept};
+use super::erase::{Forgotten, anew};
 use super::error::ChunkError;
 use super::expel::expel;
 use super::forms::{Committed, Expelled, ReadyChunk, Trial, TrialRow};
@@ -23,6 +24,7 @@ use crate::storage::db::Db;
 use crate::storage::ledger::alive;
 use crate::storage::ledger::claim::Claim;
 use crate::storage::ledger::close::{ChunkResult, Closed};
+use crate::storage::ledger::forget::Written;
 use crate::storage::ledger::{self, moved, recorded};
 
 impl<S: Step> ReadyChunk for Judged<S> {
@@ -88,6 +90,10 @@ impl<S: Step> ReadyChunk for Judged<S> {
 
     fn stale(&self, db: &mut Db, chunk: i64) -> Result<Stale, ChunkError> {
         stale(self, db, chunk)
+    }
+
+    fn anew(&self, db: &mut Db, chunk: i64, forgotten: &Forgotten<'_>) -> Result<Written, ChunkError> {
+        anew(self, db, chunk, forgotten)
     }
 
     fn shown(&self) -> Vec<Trial> {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::Migration;
 use super::attended::{Scope, all_done, alone, done_and_alone};
 use crate::engine::catch_up::{self, CatchUp, Expected};
+use crate::engine::erase::{self, Erase, Erased};
 use crate::engine::error::RunError;
 use crate::engine::event::Reporter;
 use crate::engine::replay::{self, Replay};
@@ -93,7 +94,7 @@ impl Migration<'_> {
     /// Why it cannot begin or go on. All that was committed stays.
     pub fn run(&self, stop: &Stop, reporter: &dyn Reporter) -> Result<Report, RunError> {
         let steps = self.registry.selected(&self.settings.only)?;
-        let scope = Scope { steps: &steps, only: &self.settings.only, may_be_later: false, undo: None };
+        let scope = Scope { only: &self.settings.only, ..Scope::of(&steps) };
         let all = self.registry.ordered()?;
         let work = |run: &Running<'_>| {
             let report = live::steps(run, &steps)?;
@@ -120,7 +121,7 @@ impl Migration<'_> {
             Ok(mends::save(db, mends)?)
         };
         let work = |run: &Running<'_>| replay::replay(run, &steps);
-        let scope = Scope { steps: &steps, only: &[], may_be_later: false, undo: None };
+        let scope = Scope::of(&steps);
         let replayed = self.attended(&scope, stop, reporter, begin, work, |replay| replay.complete);
         drop(alone);
         replayed
@@ -142,7 +143,7 @@ impl Migration<'_> {
             Ok(())
         };
         let work = |run: &Running<'_>| catch_up::catch_up(run, &steps, expected);
-        let scope = Scope { steps: &steps, only: &[], may_be_later: true, undo: None };
+        let scope = Scope { may_be_later: true, ..Scope::of(&steps) };
         let caught_up = self.attended(&scope, stop, reporter, begin, work, |caught_up| caught_up.complete);
         drop(alone);
         caught_up
@@ -173,7 +174,7 @@ impl Migration<'_> {
             })
         };
         self.attended(
-            &Scope { steps: &steps, only, may_be_later: false, undo: None },
+            &Scope { only, ..Scope::of(&steps) },
             stop,
             reporter,
             |_, _| Ok(()),
@@ -252,10 +253,46 @@ impl Migration<'_> {
             Ok(())
         };
         let work = |run: &Running<'_>| undo::undo(run, undo, false);
-        let scope = Scope { steps: &steps, only: &[], may_be_later: true, undo: Some(undo) };
+        let scope = Scope { may_be_later: true, undo: Some(undo), ..Scope::of(&steps) };
         let undone = self.attended(&scope, stop, reporter, begin, work, |undone| undone.complete);
         drop(session);
         undone
+    }
+
+    /// Erases a person from the ledger, and has their cells read as marks from now on: neither the ledger nor the target gets a value of
+    /// theirs again. What stands in the target is the site's. Nobody else may work on the target meanwhile but customers. It is all done,
+    /// or nothing.
+    ///
+    /// # Errors
+    /// It is no address, or nobody's; a run is under way; why it cannot begin or go on. Nothing was written then.
+    pub fn erase(&self, erase: &Erase, stop: &Stop, reporter: &dyn Reporter) -> Result<Erased, RunError> {
+        let steps = self.registry.ordered()?;
+        let mut session = None;
+        let begin = |databases: &Databases, db: &mut Db| {
+            if let Some(run) = runs::under_way(db)? {
+                return Err(RunError::Held(HeldError::Held(run)));
+            }
+            session = Some(alone(databases)?);
+            Ok(())
+        };
+        let work = |run: &Running<'_>| erase::erase(run, erase, false);
+        let scope = Scope { may_be_later: true, erase: Some(erase), ..Scope::of(&steps) };
+        let erased = self.attended(&scope, stop, reporter, begin, work, |erased| erased.complete);
+        drop(session);
+        erased
+    }
+
+    /// What [`erase`](Self::erase) would erase. Writes nothing, and locks nothing.
+    ///
+    /// # Errors
+    /// It is no address, or nobody's; nothing was migrated yet, or a database fails.
+    pub fn would_erase(&self, erase: &Erase, stop: &Stop, reporter: &dyn Reporter) -> Result<Erased, RunError> {
+        let databases = self.open(None)?;
+        self.migrated(&databases)?;
+        let snapshot = self.check_snapshot(&databases, true)?;
+        let owner = Owner::of_this_process();
+        let run = self.looking(&databases, &owner, (snapshot, OnceLock::new()), (stop, reporter));
+        erase::erase(&run, erase, true)
     }
 
     /// What [`undo`](Self::undo) would take back, and what would stay. Writes nothing, and locks nothing.

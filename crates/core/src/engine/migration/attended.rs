@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::Migration;
 use crate::contract::inspect::Finding;
+use crate::engine::erase::Erase;
 use crate::engine::error::RunError;
 use crate::engine::event::{Event, Reporter};
 use crate::engine::run::{self, Databases, Intruders, Running};
@@ -236,13 +237,23 @@ pub(super) struct Scope<'a> {
     pub(super) may_be_later: bool,
     /// What it takes back: the legacy database is not read then.
     pub(super) undo: Option<&'a Undo>,
+    /// Whom it erases.
+    pub(super) erase: Option<&'a Erase>,
 }
 
-impl Scope<'_> {
+impl<'a> Scope<'a> {
+    /// All of some steps, in the state of the last run.
+    pub(super) fn of(steps: &'a [&'a dyn AnyStep]) -> Self {
+        Self { steps, only: &[], may_be_later: false, undo: None, erase: None }
+    }
+
     /// As the ledger notes it.
     fn noted(&self, settings: &Settings) -> runs::Scope {
         if let Some(undo) = self.undo {
             return runs::Scope::Undo { undo: undo.extent.to_string(), why: undo.why.clone() };
+        }
+        if let Some(erase) = self.erase {
+            return runs::Scope::Erase { erase: true, why: erase.why.clone() };
         }
         match settings.subset {
             None => runs::Scope::Whole(self.only.to_vec()),

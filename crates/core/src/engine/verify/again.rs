@@ -107,7 +107,8 @@ impl Looking<'_> {
                 rows.iter().filter(|(of, _)| *of == nth).map(|(_, key)| key.clone()).collect()
             };
             let by = written_by.iter().find(|(table, _)| table == name).and_then(|(_, by)| by.as_deref());
-            let look = Look { step, written: &written, by, cluster, waiting: self.waiting.as_ref() };
+            let (waiting, erased) = (self.waiting.as_ref(), &self.erased);
+            let look = Look { step, written: &written, by, cluster, waiting, erased };
             let handled = look.stale(db, expected, &mut stale, &mut found)?;
             let rows = of_sheet(&suspects.rows).into_iter().filter(|row| !handled.contains(row)).collect();
             look.rows(db, rows, &mut found)?;
@@ -151,6 +152,8 @@ struct Look<'a> {
     cluster: Option<&'a str>,
     /// Rows that wait in the ledger without a chunk.
     waiting: Option<&'a FxHashSet<(String, RowName)>>,
+    /// Legacy rows of which cells were erased.
+    erased: &'a FxHashSet<Key>,
 }
 
 impl Look<'_> {
@@ -239,8 +242,10 @@ impl Look<'_> {
                     if others.is_empty() {
                         continue;
                     }
+                    // What the ledger says of an erased row was never sent.
+                    let is_erased = self.erased.contains(&written.table.keys[*place]);
                     let untouched = self.cluster.zip(xmin).map(|(cluster, xmin)| imprints::transaction(cluster, xmin));
-                    match untouched.is_some() && untouched.as_deref() == self.by {
+                    match !is_erased && untouched.is_some() && untouched.as_deref() == self.by {
                         true => Verdict::Defect,
                         false if self.is_unexpected(db, &side, &others)? => Verdict::Unexpected,
                         false => Verdict::Changed,

@@ -93,6 +93,8 @@ pub(super) struct Looking<'a> {
     pub(super) cluster: Option<String>,
     /// The rows that wait in the ledger, without a chunk: table and name. None where none do.
     pub(super) waiting: Option<FxHashSet<(String, RowName)>>,
+    /// Legacy rows of which cells were erased: what was written of them stands in the target alone.
+    pub(super) erased: FxHashSet<Key>,
 }
 
 impl Looking<'_> {

@@ -35,7 +35,7 @@ use crate::storage::db::Db;
 use crate::storage::ledger::changes::RowName;
 use crate::storage::ledger::plan::{self, Span, StepPlan};
 use crate::storage::ledger::verifications::{self, Verification};
-use crate::storage::ledger::{LedgerError, generations, imprints, recorded};
+use crate::storage::ledger::{LedgerError, erased, generations, imprints, recorded};
 use crate::storage::types::Instant;
 
 /// Against what rows are held.
@@ -176,7 +176,10 @@ impl Verifying<'_> {
         let sheets = Sheet::all(&mut *target.get()?, step)?;
         let cluster = imprints::cluster(&mut *target.get()?).map_err(LedgerError::from)?;
         let waiting = Looking::waiting(&mut *target.get()?, name, &sheets)?;
-        let looking = Looking { sheets: &sheets, plan, step: name, target: step.target_table(), cluster, waiting };
+        let erasures = erased::load(&mut *target.get()?)?;
+        let erased = erasures.of_table(step.legacy_table()).into_iter().flatten().map(|(key, _)| *key).collect();
+        let target_table = step.target_table();
+        let looking = Looking { sheets: &sheets, plan, step: name, target: target_table, cluster, waiting, erased };
         let chunks = recorded::all_chunks(&mut *target.get()?, name)?;
         let done = chunks.iter().all(|(.., is_done)| *is_done);
         let chunks: Vec<(i64, Span)> = chunks.into_iter().map(|(chunk, span, _)| (chunk, span)).collect();

@@ -67,6 +67,22 @@ impl Table {
         self.keys.iter().enumerate().filter(|one| is_other(*one)).count() as u64
     }
 
+    /// The text that a column of a legacy row holds, by its place; none where it holds none.
+    pub(crate) fn cell(&self, place: usize, column: &str) -> Option<Cow<'_, str>> {
+        let text = |column: usize| match self.values[column].get(place) {
+            Field::Text(text) => Some(text),
+            _ => None,
+        };
+        if let Some(whole) = self.column(WHOLE).and_then(text) {
+            let mut row: serde_json::Value = serde_json::from_str(whole).ok()?;
+            return match row.get_mut(column)?.take() {
+                serde_json::Value::String(text) => Some(text.into()),
+                _ => None,
+            };
+        }
+        self.column(column).and_then(text).map(Cow::Borrowed)
+    }
+
     /// A legacy row, or some of its columns, by its place; none where it is not one of the model.
     pub(crate) fn legacy<L: DeserializeOwned>(&self, place: usize) -> Option<L> {
         let whole = self.column(WHOLE).map(|whole| self.values[whole].get(place));

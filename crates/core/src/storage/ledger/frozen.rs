@@ -22,7 +22,11 @@ fn unreadable(name: &str) -> LedgerError {
     LedgerError::Unreadable { what: "frozen reading", of: name.to_owned() }
 }
 
-fn packed<T: Serialize>(name: &str, value: &T) -> Result<Vec<u8>, LedgerError> {
+/// A value as it is kept.
+///
+/// # Errors
+/// It has no form.
+pub(crate) fn packed<T: Serialize>(name: &str, value: &T) -> Result<Vec<u8>, LedgerError> {
     postcard::to_stdvec(value).map_err(|_| unreadable(name))
 }
 
@@ -49,6 +53,14 @@ pub(crate) fn save_once<T: Serialize>(db: &mut Db, name: &str, value: &T) -> Res
 /// The database fails.
 pub(crate) fn forget_readings(db: &mut Db) -> Result<(), LedgerError> {
     diesel::delete(f::table.filter(f::name.not_like("replant.%"))).execute(db).attempt("written").map(|_| ())
+}
+
+/// Puts a packed value in the place of the one that is frozen under a name.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn replace(db: &mut Db, name: &str, data: &[u8]) -> Result<(), LedgerError> {
+    diesel::update(f::table.find(name.to_owned())).set(f::data.eq(data)).execute(db).attempt("written").map(|_| ())
 }
 
 /// Freezes a value, in the place of an earlier one of that name. The same one is not written again.

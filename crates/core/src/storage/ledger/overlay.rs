@@ -1,12 +1,14 @@
 //! Legacy rows that are not read from the legacy database: those that a person has mended, and those that are gone and count as
-//! they were read last.
+//! they were read last. And cells that are not read at all, because somebody has asked to be forgotten.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::erased::{self, Erasures, Marks};
 use super::error::LedgerError;
 use super::mends::{self, Mends};
 use super::{plan, seen};
@@ -19,6 +21,8 @@ use crate::words::{Key, KeySet};
 pub struct Overlay {
     mends: Mends,
     gone: FxHashMap<String, Gone>,
+    erasures: Erasures,
+    marks: Marks,
 }
 
 /// The rows of a legacy table that are gone.
@@ -30,9 +34,29 @@ struct Gone {
 }
 
 impl Overlay {
-    /// Mended rows alone.
-    pub(crate) fn of(mends: Mends) -> Self {
-        Self { mends, gone: FxHashMap::default() }
+    /// Mended rows, and what is read in the place of erased cells.
+    ///
+    /// # Errors
+    /// The ledger fails.
+    pub(crate) fn of(db: &mut Db, mends: Mends) -> Result<Self, LedgerError> {
+        let (erasures, marks) = (erased::load(db)?, Marks::of(erased::rows(db)?));
+        Ok(Self { mends, gone: FxHashMap::default(), erasures, marks })
+    }
+
+    /// With more cells that are not read, and what stands for persons in what is read of the target.
+    pub(crate) fn erasing(mut self, erasures: &Erasures, marks: Marks) -> Self {
+        self.erasures.extend(erasures);
+        Self { marks, ..self }
+    }
+
+    /// What is read in the place of erased cells.
+    pub(crate) fn erasures(&self) -> &Erasures {
+        &self.erasures
+    }
+
+    /// What stands for erased persons in what is read of the target.
+    pub(crate) fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     /// Mended rows, and those that were gone in the last state of the legacy database.
@@ -40,7 +64,8 @@ impl Overlay {
     /// # Errors
     /// The ledger fails.
     pub(crate) fn load(db: &mut Db) -> Result<Self, LedgerError> {
-        let mut overlay = Self::of(mends::load(db)?);
+        let mends = mends::load(db)?;
+        let mut overlay = Self::of(db, mends)?;
         for (step, table, keys) in plan::gone(db)? {
             overlay.revive(db, (&step, &table), &keys)?;
         }
@@ -65,11 +90,11 @@ impl Overlay {
     }
 
     /// Completes rows of a legacy table, ascending, that were read with all keys above `after` and up to `upto`: with those that are
-    /// gone, and mended rows in the place of others.
+    /// gone, mended rows in the place of others, and without erased cells.
     ///
     /// # Errors
     /// A row that the ledger keeps is no row of its table.
-    pub(crate) fn between<L: DeserializeOwned>(
+    pub(crate) fn between<L: Serialize + DeserializeOwned>(
         &self,
         table: &str,
         rows: &mut Vec<L>,
@@ -81,14 +106,15 @@ impl Overlay {
             let upto = upto.map_or(Bound::Unbounded, Bound::Included);
             self.join(table, rows, gone.places.range((after, upto)).map(|(key, _)| *key), &key)?;
         }
-        self.mends.apply(table, rows, key)
+        self.mends.apply(table, rows, &key)?;
+        self.erasures.apply(table, rows, key)
     }
 
     /// Completes rows of a legacy table, ascending, that were read by `keys`, likewise.
     ///
     /// # Errors
     /// A row that the ledger keeps is no row of its table.
-    pub(crate) fn with_keys<L: DeserializeOwned>(
+    pub(crate) fn with_keys<L: Serialize + DeserializeOwned>(
         &self,
         table: &str,
         rows: &mut Vec<L>,
@@ -96,7 +122,8 @@ impl Overlay {
         key: impl Fn(&L) -> Key,
     ) -> Result<(), LedgerError> {
         self.join(table, rows, keys.iter().copied(), &key)?;
-        self.mends.apply(table, rows, key)
+        self.mends.apply(table, rows, &key)?;
+        self.erasures.apply(table, rows, key)
     }
 
     fn join<L: DeserializeOwned>(

@@ -146,6 +146,23 @@ pub(crate) fn amounts(db: &mut Db, step: &str, chunk: i64) -> Result<Vec<Carried
     packed.map_or(Ok(Vec::new()), |packed| record::unpacked_amounts(step, &packed))
 }
 
+/// The record of a chunk with other hashes of what was done for some of its rows, packed.
+///
+/// # Errors
+/// The database fails, or the record cannot be read back.
+pub(crate) fn record_with(
+    db: &mut Db,
+    step: &str,
+    chunk: i64,
+    deeds: &FxHashMap<Key, u64>,
+) -> Result<Vec<u8>, LedgerError> {
+    let mut rows = record_of(db, step, chunk)?;
+    for row in &mut rows {
+        row.deeds = deeds.get(&row.key).copied().unwrap_or(row.deeds);
+    }
+    Ok(record::packed(&rows))
+}
+
 /// Locks a chunk: nobody else closes it until the transaction ends.
 ///
 /// # Errors

@@ -38,6 +38,13 @@ pub enum Scope {
         /// The domains or steps.
         part_of: Vec<String>,
     },
+    /// A person is erased: nobody runs beside it.
+    Erase {
+        /// That it is so.
+        erase: bool,
+        /// Why.
+        why: String,
+    },
     /// What was written is taken back: nobody runs beside it.
     Undo {
         /// What.

@@ -276,6 +276,27 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::Utc;
+    replant_erased (legacy_table, legacy_key) {
+        legacy_table -> Text,
+        legacy_key -> BigInt,
+        cells -> Text,
+        kept -> Nullable<Text>,
+        erased_at -> Utc,
+    }
+}
+
+diesel::table! {
+    replant_erased_rows (target_table, target_id) {
+        target_table -> Text,
+        target_id -> BigInt,
+        mark -> Text,
+        held -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(replant_id_blocks, replant_steps);
 diesel::allow_tables_to_appear_in_same_query!(replant_gone, replant_steps);
 diesel::allow_tables_to_appear_in_same_query!(replant_quarantine, replant_steps);

@@ -12,8 +12,8 @@ use std::borrow::Cow;
 use diesel::prelude::*;
 
 use super::error::{Attempt, LedgerError};
-use super::generations;
 use super::tables::replant_changes as ch;
+use super::{erased, generations};
 use crate::storage::db::Db;
 use crate::storage::imprint::Columns;
 use crate::storage::model;
@@ -106,6 +106,7 @@ pub(crate) fn record(
     if changes.is_empty() {
         return Ok(());
     }
+    let changes = without_erased(db, changes)?;
     let generation = generations::number(db)?;
     let rows: Vec<NewChange> = changes
         .into_iter()
@@ -128,6 +129,25 @@ pub(crate) fn record(
         })
         .collect();
     model::insert_all(db, &rows)
+}
+
+/// Changes without the columns that hold values of persons who were erased: of these it is not known that anything was done.
+fn without_erased(db: &mut Db, changes: Vec<Change>) -> QueryResult<Vec<Change>> {
+    let erased = erased::rows(db).map_err(LedgerError::into_diesel)?;
+    if erased.is_empty() {
+        return Ok(changes);
+    }
+    let left = |mut change: Change| {
+        let RowName::Id(id) = change.row else { return Some(change) };
+        let Some(row) = erased.get(&(change.table.to_string(), id)) else { return Some(change) };
+        let stays = |name: &String| !row.held.contains(name);
+        for columns in [&mut change.before, &mut change.after].into_iter().flatten() {
+            columns.retain(|name, _| stays(name));
+        }
+        let is_nothing = change.before.is_some() && change.after.as_ref().is_some_and(Columns::is_empty);
+        (!is_nothing).then_some(change)
+    };
+    Ok(changes.into_iter().filter_map(left).collect())
 }
 
 pub(super) fn columns(table: &str, json: Option<String>) -> Result<Option<Columns>, LedgerError> {

@@ -1,0 +1,2 @@
+DROP TABLE replant.replant_erased_rows;
+DROP TABLE replant.replant_erased;

@@ -1,0 +1,2 @@
+DROP TABLE replant_erased_rows;
+DROP TABLE replant_erased;

@@ -1,0 +1,84 @@
+//! Whose the legacy rows are: those with an address of the person, and those that became one with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustc_hash::FxHashMap;
+
+use super::rows::{Erasing, each_row};
+use super::search::Search;
+use crate::engine::error::RunError;
+use crate::storage::db::Db;
+use crate::storage::ledger::{LedgerError, history, origin, recorded};
+use crate::words::{Key, Outcome};
+
+/// A person.
+pub(super) struct Whose {
+    /// Looks for their addresses.
+    pub(super) search: Search,
+    /// Their legacy rows, by step.
+    pub(super) rows: BTreeMap<&'static str, BTreeSet<Key>>,
+    /// The mark of the address of each.
+    pub(super) marks: FxHashMap<(&'static str, Key), String>,
+}
+
+/// The person who has an address, in its one form and as it was `asked` for. None: the run was asked to stop.
+///
+/// # Errors
+/// A database fails.
+pub(super) fn whose(erasing: &Erasing<'_>, (address, asked): (String, &str)) -> Result<Option<Whose>, RunError> {
+    let run = erasing.run;
+    let mut written = BTreeSet::from([asked.to_owned()]);
+    let mut addresses: BTreeMap<String, BTreeSet<(&'static str, Key)>> = BTreeMap::from([(address, BTreeSet::new())]);
+    let mut rows: BTreeMap<&'static str, BTreeSet<Key>> = BTreeMap::new();
+    loop {
+        let before = (addresses.len(), rows.values().map(BTreeSet::len).sum::<usize>());
+        for (step, person) in erasing.persons {
+            let own = rows.entry(step.name()).or_default();
+            let goes_on = each_row(run, (*step, erasing.overlay), &mut |_, table| {
+                for (place, key) in table.keys.iter().enumerate() {
+                    let Some(cell) = table.cell(place, person.address) else { continue };
+                    let Some(of_row) = (person.normal)(&cell) else { continue };
+                    if addresses.contains_key(&of_row) || own.contains(key) {
+                        own.insert(*key);
+                        written.insert(cell.into_owned());
+                        addresses.entry(of_row).or_default().insert((step.name(), *key));
+                    }
+                }
+            })?;
+            if !goes_on {
+                return Ok(None);
+            }
+            let mut target = run.databases.target.get()?;
+            for key in own.clone() {
+                own.extend(group(&mut target, step.name(), key)?);
+            }
+        }
+        if before == (addresses.len(), rows.values().map(BTreeSet::len).sum::<usize>()) {
+            break;
+        }
+    }
+    let Some((_, person)) = erasing.persons.first() else { return Ok(None) };
+    let (mut marked, mut marks) = (Vec::new(), FxHashMap::default());
+    for (address, of) in addresses {
+        let mark = (person.mark)(&address, fastrand::u64(..));
+        marks.extend(of.into_iter().map(|row| (row, mark.clone())));
+        marked.push((address, mark));
+    }
+    let search = Search::new(marked, person.normal, written.into_iter())
+        .map_err(|error| RunError::Settings(error.to_string()))?;
+    Ok(Some(Whose { search, rows, marks }))
+}
+
+/// The legacy rows that became one row of the target with another one.
+fn group(db: &mut Db, step: &'static str, key: Key) -> Result<Vec<Key>, LedgerError> {
+    let is_in = |outcome| matches!(outcome, Outcome::Migrated | Outcome::Merged);
+    let found = recorded::of_row(db, step, key)?.filter(|(_, row)| is_in(row.outcome) && row.table.is_none());
+    let Some((chunk, target)) = found.and_then(|(chunk, row)| Some((chunk, row.target?))) else {
+        return Ok(Vec::new());
+    };
+    let leaders = history::record_of(db, step, chunk)?.into_iter().filter(|row| row.target == target);
+    let mut group: Vec<Key> = leaders.map(|row| row.key).collect();
+    let followers = origin::followers(db, chunk, target)?;
+    group.extend(followers.into_iter().filter(|(_, table)| table.is_none()).map(|(key, _)| key));
+    Ok(group)
+}
