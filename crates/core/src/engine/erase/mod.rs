@@ -23,8 +23,10 @@ use super::chunk::Forgotten;
 use super::chunks::{Chunks, Ready, ahead};
 use super::error::RunError;
 use super::run::Running;
-use super::step::AnyStep;
+use super::step::{AnyStep, PreparedStep};
 use crate::contract::person::Person;
+use crate::storage::db::Db;
+use crate::storage::imprint::Table;
 use crate::storage::ledger::erased::{self, ErasedRows, Erasure, Erasures, Marks};
 use crate::storage::ledger::forget::{self, Forget, OfChunk};
 use crate::storage::ledger::plan::{self, Span, StepPlan};
@@ -126,17 +128,43 @@ fn anew(run: &Running<'_>, ready: &[&dyn AnyStep], found: &Found) -> Result<Opti
 fn of_chunk(
     (run, step): (&Running<'_>, &dyn AnyStep),
     chunk: (i64, Span),
-    (prepared, erased): (&dyn super::step::PreparedStep, &FxHashMap<Key, Erasure>),
+    (prepared, erased): (&dyn PreparedStep, &FxHashMap<Key, Erasure>),
     erasures: &Erasures,
 ) -> Result<OfChunk, RunError> {
-    let seen = seen::of_chunk(&mut *run.databases.target.get()?, step.legacy_table(), chunk.0)?;
-    let unreadable = || LedgerError::Unreadable { what: "rows of a chunk", of: step.name().to_owned() };
-    let seen = seen.map(|seen| step.erased(&seen, erasures).ok_or_else(unreadable)).transpose()?;
+    let seen = seen_of(&mut *run.databases.target.get()?, step, chunk.0, erasures)?;
     let forgotten = Forgotten { erased, seen: seen.as_deref() };
     let written = Chunks { run, step, prepared, chunks: &[] }
         .judge(chunk, &|judged, _| judged.anew(&mut *run.databases.target.get()?, chunk.0, &forgotten))?;
     let packed = seen.map(|seen| seen::packed(seen.into_iter()));
     Ok(OfChunk { seen: packed, written: Some(written) })
+}
+
+/// Adds the chunks of steps that cannot be judged yet: they keep rows as they were read as well.
+fn unjudged(run: &Running<'_>, steps: &[&dyn AnyStep], found: &Found, chunks: &mut OfChunks) -> Result<(), RunError> {
+    let mut target = run.databases.target.get()?;
+    for step in steps {
+        for chunk in found.chunks.get(step.name()).into_iter().flatten() {
+            if chunks.contains_key(chunk) {
+                continue;
+            }
+            let seen = seen_of(&mut target, *step, *chunk, run.overlay().erasures())?;
+            let seen = seen.map(|seen| seen::packed(seen.into_iter()));
+            chunks.insert(*chunk, OfChunk { seen, written: None });
+        }
+    }
+    Ok(())
+}
+
+/// The rows of a chunk as they were read last, without erased cells.
+fn seen_of(
+    db: &mut Db,
+    step: &dyn AnyStep,
+    chunk: i64,
+    erasures: &Erasures,
+) -> Result<Option<Vec<Table>>, LedgerError> {
+    let unreadable = || LedgerError::Unreadable { what: "rows of a chunk", of: step.name().to_owned() };
+    let seen = seen::of_chunk(db, step.legacy_table(), chunk)?;
+    seen.map(|seen| step.erased(&seen, erasures).ok_or_else(unreadable)).transpose()
 }
 
 /// What is forgotten.
@@ -160,8 +188,7 @@ fn forget(
     // Of rows that were erased before, all that was erased then.
     let (erasures, mut merged) = (run.overlay().erasures(), Erasures::default());
     for (step, table) in &names {
-        let (theirs, others) = found.rows.get(step).map(|(theirs, others)| (theirs, others)).unzip();
-        for key in theirs.into_iter().flatten().chain(others.into_iter().flatten()) {
+        for key in found.rows.get(step).into_iter().flat_map(|(theirs, others)| theirs.iter().chain(others)) {
             if let Some(erasure) = erasures.of(table, *key) {
                 merged.add(table, *key, erasure.clone());
             }
@@ -180,24 +207,8 @@ fn forget(
         held: &held,
         text: &text,
     };
+    unjudged(run, steps, found, &mut chunks)?;
     let mut target = run.databases.target.get()?;
-    // Steps that cannot be judged yet keep rows as they were read as well.
-    for step in *steps {
-        for chunk in found
-            .chunks
-            .get(step.name())
-            .into_iter()
-            .flatten()
-            .filter(|chunk| !chunks.contains_key(chunk))
-            .copied()
-            .collect::<Vec<_>>()
-        {
-            let unreadable = || LedgerError::Unreadable { what: "rows of a chunk", of: step.name().to_owned() };
-            let Some(seen) = seen::of_chunk(&mut target, step.legacy_table(), chunk)? else { continue };
-            let seen = step.erased(&seen, erasures).ok_or_else(unreadable)?;
-            chunks.insert(chunk, OfChunk { seen: Some(seen::packed(seen.into_iter())), written: None });
-        }
-    }
     let readings = run.overlay().marks().told_anew();
     let told = target.write(|db| {
         erased::save(db, &merged, theirs)?;

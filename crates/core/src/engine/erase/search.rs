@@ -15,7 +15,7 @@ pub(super) struct Search {
     normal: fn(&str) -> Option<String>,
     /// As they are written, in lower case, each with the place of the address.
     spellings: Vec<(String, usize)>,
-    /// The spellings, in whatever case.
+    /// The spellings.
     needles: AhoCorasick,
 }
 
@@ -39,7 +39,6 @@ impl Search {
         spellings.sort_unstable();
         spellings.dedup();
         let needles = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
             .kind(Some(AhoCorasickKind::DFA))
             .build(spellings.iter().map(|(spelling, _)| spelling))?;
         Ok(Self { addresses, normal, spellings, needles })
@@ -66,10 +65,11 @@ impl Search {
         if !may_hold(text) {
             return None;
         }
+        let lower = text.to_lowercase();
         let word = || {
             let is_word = |found: &aho_corasick::Match| {
-                let before = text[..found.start()].chars().next_back();
-                let mut after = text[found.end()..].chars();
+                let before = lower[..found.start()].chars().next_back();
+                let mut after = lower[found.end()..].chars();
                 let goes_on = match after.next() {
                     // A full stop ends a sentence, or goes on with the domain.
                     Some('.') => after.next().is_some_and(char::is_alphanumeric),
@@ -77,7 +77,7 @@ impl Search {
                 };
                 !goes_on && !before.is_some_and(|one| one.is_alphanumeric() || "._+-".contains(one))
             };
-            let found = self.needles.find_iter(text).find(is_word)?;
+            let found = self.needles.find_iter(&lower).find(is_word)?;
             Some(&*self.addresses[self.spellings[found.pattern()].1].1)
         };
         self.of(text).or_else(word).or_else(|| self.within_json(&json(text)?))
@@ -169,7 +169,7 @@ mod tests {
             ("mailto:a.b@trees.org?subject=x", Some("mark-2")),
             (r#"{"payer": {"mail": "ann\u0040trees.org"}}"#, Some("mark-1")),
             (r#"[1, "a.b@trees.org"]"#, Some("mark-2")),
-            ("asked by ann@BäUME.org on paper", None),
+            ("asked by ann@BÄUME.org on paper", Some("mark-1")),
             ("asked by ANN@bäume.org on paper", Some("mark-1")),
             ("joann@trees.org", None),
             ("ann@trees.org.uk", None),
