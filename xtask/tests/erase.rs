@@ -219,6 +219,11 @@ fn nobody_comes_back(target: Target) {
     }
     assert_eq!(counted(&sample.target), before, "replayed");
     assert_sound("replayed", &sample, &erased);
+    let again = erase(&sample, PERSONS[0]).unwrap();
+    assert_eq!((again.steps.len(), &again.platform), (0, &erased[0].platform), "done once more");
+    assert!(sample.migration().replay(&[], &Stop::default(), &Silent).unwrap().complete);
+    assert_eq!(counted(&sample.target), before, "done once more");
+    assert_sound("done once more", &sample, &erased);
     // The site erases what it is told of.
     for holding in erased.iter().flat_map(|one| &one.platform) {
         match (holding.table, holding.id) {

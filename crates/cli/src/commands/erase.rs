@@ -70,8 +70,9 @@ at work meanwhile.
             drop(progress);
             return Ok(self.told(&Account::new(&self.on.env, true, &would)));
         }
+        let account = Account::new(&self.on.env, true, &would);
         if !self.form.json {
-            print(Account::new(&self.on.env, true, &would).tables());
+            print(account.tables());
         }
         migrate::confirm(cx, &environment, self.confirm.as_deref(), false)?;
         let erased = migration.erase(&erase, &stop, &progress)?;
@@ -93,7 +94,8 @@ impl Erase {
     fn told(&self, account: &Account<'_>) -> Exit {
         match self.form.json {
             true => json(account),
-            false => print(account.text()),
+            false if account.plan => print(format!("{}\n\n{}", account.tables(), account.end())),
+            false => print(format!("\n{}", account.end())),
         }
         if account.erased.complete { Exit::Done } else { Exit::Stopped }
     }
@@ -118,6 +120,7 @@ impl<'a> Account<'a> {
     }
 
     fn tables(&self) -> String {
+        let mut parts = Vec::new();
         let mut rows = table(&["legacy table", "the person's rows", "rows with an address"]);
         for step in &self.erased.steps {
             rows.add_row([
@@ -126,7 +129,9 @@ impl<'a> Account<'a> {
                 grouped(step.cells.len() as u64),
             ]);
         }
-        let mut parts = vec![render(rows, 1..3)];
+        if !self.erased.steps.is_empty() {
+            parts.push(render(rows, 1..3));
+        }
         if !self.erased.platform.is_empty() {
             let mut holding = table(&["on the platform", "id", "columns"]);
             for row in self.erased.platform.iter().take(SHOWN) {
@@ -141,20 +146,19 @@ impl<'a> Account<'a> {
         parts.join("\n\n")
     }
 
-    fn text(&self) -> String {
+    fn end(&self) -> String {
         let left = self.erased.platform.len() as u64;
         let platform = match left {
             0 => "The platform holds no address of theirs.".to_owned(),
             _ => format!("On the platform {} rows hold an address: they are the site's to erase.", grouped(left)),
         };
-        let end = match (self.plan, self.erased.complete) {
+        match (self.plan, self.erased.complete) {
             (_, false) => "Stopped; nothing was written.".to_owned(),
             (true, true) => format!("Nothing was written. {platform}"),
             (false, true) => {
                 let told: u64 = self.erased.ledger.iter().map(|(_, rows)| rows).sum();
                 format!("{} rows of the ledger tell nothing of the person any more. {platform}", grouped(told))
             }
-        };
-        format!("{}\n\n{end}", self.tables())
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What says something of a person: legacy rows, the chunks that keep them, and rows of the target.
+//! What says something of a person: legacy rows, the chunks that keep them, and the rows of the target that are the person's.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,15 +7,14 @@ use serde_json::Value as Json;
 
 use super::rows::{Erasing, each_row};
 use super::search::Search;
-use super::told::{Erased, Holding, StepErased};
+use super::told::{Erased, StepErased};
 use super::whose::Whose;
 use crate::contract::person::Person;
 use crate::engine::error::RunError;
 use crate::engine::step::AnyStep;
 use crate::storage::ledger::erased::{self, ERASED, ErasedRow, ErasedRows, Erasure, Erasures};
-use crate::storage::ledger::{LedgerError, recorded};
+use crate::storage::ledger::recorded;
 use crate::storage::shape::Kind;
-use crate::storage::texts;
 use crate::words::Key;
 
 /// What says something of the person.
@@ -26,15 +25,6 @@ pub(super) struct Found {
     pub(super) rows: BTreeMap<&'static str, (BTreeSet<Key>, BTreeSet<Key>)>,
     /// Chunks that keep such rows, by step.
     pub(super) chunks: FxHashMap<&'static str, BTreeSet<i64>>,
-    platform: Vec<Holding>,
-    /// Rows of the target that hold an address, and which.
-    holding: Vec<(&'static str, i64, String)>,
-}
-
-impl Found {
-    pub(super) fn is_nothing(&self) -> bool {
-        self.erasures.len() == 0 && self.platform.is_empty()
-    }
 }
 
 impl Erasing<'_> {
@@ -80,35 +70,10 @@ impl Erasing<'_> {
                 }
             }
         }
-        self.platform(whose, &mut found)?;
         Ok(Some(found))
     }
 
-    /// Rows of the target that hold an address.
-    fn platform(&self, whose: &Whose, found: &mut Found) -> Result<(), RunError> {
-        let mut target = self.run.databases.target.get()?;
-        let mut known: FxHashSet<&str> = FxHashSet::default();
-        let addresses = whose.search.spellings();
-        let (_, shapes) = self.run.registry.shapes();
-        for shape in shapes {
-            if !known.insert(shape.name) {
-                continue;
-            }
-            let rows = texts::holding(&mut target, &shape, &addresses).map_err(LedgerError::from)?;
-            for row in rows {
-                let within =
-                    |(column, text): &(&'static str, String)| Some((*column, whose.search.within(text)?.to_owned()));
-                let held: Vec<(&'static str, String)> = row.texts.iter().filter_map(within).collect();
-                let Some((_, mark)) = held.first() else { continue };
-                found.holding.extend(row.id.map(|id| (shape.name, id, mark.clone())));
-                let columns = held.iter().map(|(column, _)| *column).collect();
-                found.platform.push(Holding { table: shape.name, id: row.id, columns });
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn told(&self, found: &Found) -> Erased {
+    pub(super) fn told(&self, found: &Found, whose: &Whose) -> Erased {
         let step = |step: &&dyn AnyStep| {
             let (whole, cells) = found.rows.get(step.name())?;
             let cells = cells.difference(whole).copied().collect();
@@ -116,14 +81,15 @@ impl Erasing<'_> {
             Some(StepErased { step: step.name(), legacy_table: step.legacy_table(), whole, cells })
         };
         let steps = self.steps.iter().filter_map(step).collect();
-        Erased { complete: true, steps, ledger: Vec::new(), platform: found.platform.clone() }
+        Erased { complete: true, steps, ledger: Vec::new(), platform: whose.platform.named.clone() }
     }
 
     /// The rows of the target that are the person's: what their legacy rows became, what was merged into that, and rows of persons that
-    /// have an address of theirs.
-    pub(super) fn theirs(&self, found: &Found, whose: &Whose) -> Result<ErasedRows, RunError> {
+    /// have an address of theirs. Those that were somebody's who was erased before stay that one's.
+    pub(super) fn theirs(&self, whose: &Whose) -> Result<ErasedRows, RunError> {
         let mut theirs = ErasedRows::default();
         let mut target = self.run.databases.target.get()?;
+        let before = erased::rows(&mut target)?;
         let Some(default) = whose.search.addresses().first().map(|(_, mark)| mark.clone()) else { return Ok(theirs) };
         for (step, person) in self.persons {
             let Some((table, columns)) = person.held.first() else { continue };
@@ -135,10 +101,12 @@ impl Erasing<'_> {
                 let mark = whose.marks.get(&(step.name(), *key)).unwrap_or(&default);
                 theirs.extend(ids.into_iter().map(|id| (((*table).to_owned(), id), row(mark.clone()))));
             }
-            for (of, id, mark) in found.holding.iter().filter(|(of, ..)| of == table) {
-                theirs.entry(((*of).to_owned(), *id)).or_insert_with(|| row(mark.clone()));
+            for (of, id, address) in whose.platform.addresses.iter().filter(|(of, ..)| of == table) {
+                let mark = whose.search.of(address).unwrap_or(&default);
+                theirs.entry(((*of).to_owned(), *id)).or_insert_with(|| row(mark.to_owned()));
             }
         }
+        theirs.retain(|row, _| !before.contains_key(row));
         Ok(theirs)
     }
 }

@@ -6,6 +6,7 @@
 //! been read and written ([`forget`]), in one transaction. What stands in the target is the site's: it is named.
 
 mod found;
+mod platform;
 mod rows;
 mod search;
 mod told;
@@ -62,14 +63,14 @@ pub(crate) fn erase(run: &Running<'_>, erase: &Erase, look: bool) -> Result<Eras
     let erasing = Erasing { run, steps: &steps, persons: &persons, overlay: &overlay };
     let Some(whose) = whose(&erasing, (address, &erase.address))? else { return Ok(stopped()) };
     let Some(found) = erasing.found(&whose)? else { return Ok(stopped()) };
-    if found.is_nothing() {
+    if found.erasures.is_empty() && whose.platform.named.is_empty() {
         return Err(RunError::Nobody);
     }
-    let told = erasing.told(&found);
+    let told = erasing.told(&found, &whose);
     if look {
         return Ok(told);
     }
-    let theirs = erasing.theirs(&found, &whose)?;
+    let theirs = erasing.theirs(&whose)?;
     let normal = first.normal;
     let marks = {
         let mut rows = erased::rows(&mut *run.databases.target.get()?)?;

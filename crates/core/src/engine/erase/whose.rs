@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
+use super::platform::Platform;
 use super::rows::{Erasing, each_row};
 use super::search::Search;
 use crate::engine::error::RunError;
 use crate::storage::db::Db;
-use crate::storage::ledger::{LedgerError, history, origin, recorded};
+use crate::storage::ledger::{LedgerError, erased, history, origin, recorded};
 use crate::words::{Key, Outcome};
 
 /// A person.
@@ -19,6 +20,8 @@ pub(super) struct Whose {
     pub(super) rows: BTreeMap<&'static str, BTreeSet<Key>>,
     /// The mark of the address of each.
     pub(super) marks: FxHashMap<(&'static str, Key), String>,
+    /// Rows of the target that hold an address, with the address.
+    pub(super) platform: Platform,
 }
 
 /// The person who has an address, in its one form and as it was `asked` for. None: the run was asked to stop.
@@ -58,15 +61,24 @@ pub(super) fn whose(erasing: &Erasing<'_>, (address, asked): (String, &str)) -> 
         }
     }
     let Some((_, person)) = erasing.persons.first() else { return Ok(None) };
+    let unmarked = addresses.keys().map(|address| (address.clone(), address.clone())).collect();
+    let search = Search::new(unmarked, person.normal, written.iter().cloned());
+    let platform = Platform::searched(run, &search.map_err(|error| RunError::Settings(error.to_string()))?)?;
+    let before = erased::rows(&mut *run.databases.target.get()?)?;
+    // An account of somebody who was erased before has its mark.
+    let known = |address: &str| {
+        let of = platform.addresses.iter().filter(|(.., held)| held == address);
+        of.filter_map(|(table, id, _)| before.get(&((*table).to_owned(), *id))).map(|row| row.mark.clone()).next()
+    };
     let (mut marked, mut marks) = (Vec::new(), FxHashMap::default());
     for (address, of) in addresses {
-        let mark = (person.mark)(&address, fastrand::u64(..));
+        let mark = known(&address).unwrap_or_else(|| (person.mark)(&address, fastrand::u64(..)));
         marks.extend(of.into_iter().map(|row| (row, mark.clone())));
         marked.push((address, mark));
     }
     let search = Search::new(marked, person.normal, written.into_iter())
         .map_err(|error| RunError::Settings(error.to_string()))?;
-    Ok(Some(Whose { search, rows, marks }))
+    Ok(Some(Whose { search, rows, marks, platform }))
 }
 
 /// The legacy rows that became one row of the target with another one.

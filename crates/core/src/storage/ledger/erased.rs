@@ -97,9 +97,9 @@ impl Erasures {
         }
     }
 
-    /// How many rows.
-    pub(crate) fn len(&self) -> usize {
-        self.0.values().map(FxHashMap::len).sum()
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Puts what is read in the place of cells into rows of a legacy table.
