@@ -39,6 +39,9 @@ pub(crate) struct Undo {
     /// What a run has done, by its name in the ledger (see `status`)
     #[arg(long, value_name = "RUN", group = "extent")]
     run: Option<String>,
+    /// What was done to bring the target to the last state of the legacy database, by its number (see `status`)
+    #[arg(long, value_name = "N", group = "extent")]
+    state: Option<i64>,
     /// Everything
     #[arg(long, group = "extent")]
     all: bool,
@@ -108,10 +111,11 @@ way of a replay. Stop it at any time with Ctrl-C or SIGTERM; the same command go
 
 impl Undo {
     fn undo(&self) -> replant_core::Undo {
-        let extent = match (self.chunk, &self.run) {
-            (Some(chunk), _) => Extent::Chunk(chunk),
-            (None, Some(run)) => Extent::Run(run.clone()),
-            (None, None) => Extent::Whole([&self.step[..], &self.domain[..]].concat()),
+        let extent = match (self.chunk, &self.run, self.state) {
+            (Some(chunk), ..) => Extent::Chunk(chunk),
+            (None, Some(run), _) => Extent::Run(run.clone()),
+            (None, None, Some(state)) => Extent::State(state),
+            (None, None, None) => Extent::Whole([&self.step[..], &self.domain[..]].concat()),
         };
         let why = self.why.clone().unwrap_or_default();
         replant_core::Undo { extent, with_dependants: self.with_dependants, why }

@@ -19,7 +19,7 @@ use crate::storage::ledger::erased::Erasures;
 use crate::storage::ledger::mends::{Mends, SetAside};
 use crate::storage::ledger::overlay::Overlay;
 use crate::storage::ledger::plan::{self, Later, NewStep, StepPlan};
-use crate::storage::ledger::{claim, erased, generations, mends, recorded, seen};
+use crate::storage::ledger::{claim, earlier, erased, generations, mends, recorded, seen};
 use crate::words::{Counts, Key, KeySet};
 
 /// More keys of a table than so many, and than so many of a hundred, do not go by themselves: the legacy database is half-restored, say.
@@ -291,5 +291,6 @@ fn open(run: &Running<'_>, steps: &[&dyn AnyStep], found: &[State]) -> Result<(i
         .any(|state| !state.later.added.is_empty() && state.layers.iter().any(|(layer, _)| *layer == current.n));
     let generation = if run.snapshot > current.snapshot_at || taken { current.n + 1 } else { current.n };
     generations::begin(&mut target, generation, run.snapshot)?;
+    earlier::forget(&mut target, Some(generation))?;
     Ok((generation, generation == current.n && current.ended_at.is_none()))
 }

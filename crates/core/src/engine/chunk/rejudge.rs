@@ -22,7 +22,7 @@ use crate::storage::ledger::changes::RowName;
 use crate::storage::ledger::moved::Moving;
 use crate::storage::ledger::plan::{self, Ours};
 use crate::storage::ledger::recorded;
-use crate::storage::ledger::{changes, conflicts, first, imprints, moved, seen};
+use crate::storage::ledger::{changes, conflicts, earlier, first, imprints, moved, seen};
 use crate::words::{Counts, Key, Outcome};
 
 /// Where rows may stand that come to a chunk.
@@ -87,6 +87,7 @@ pub(crate) fn rejudge<S: Step>(
     if due.write.is_empty() && due.out.is_empty() && due.surplus.is_empty() && same {
         return Ok((done, None));
     }
+    let earlier = earlier::look(db, chunk)?;
     let Wrote { settled, kept, surplus, cleared, changed, entangled, taken_back } = rejudging.write(db, &due)?;
     done.refused = settled.refused.len() as u64;
     done.surplus = surplus.len() as u64;
@@ -99,6 +100,7 @@ pub(crate) fn rejudge<S: Step>(
     let waits = !(settled.refused.is_empty() && kept.is_empty() && surplus.is_empty() && entangled.is_empty());
     let settles = taken_back || !waits && !last_time.is_settled();
     if done.changed() || !same || settles {
+        earlier::keep(db, earlier.as_ref())?;
         let imprint = rejudging.imprint(&settled, &kept, &surplus)?;
         let (elsewhere, gone) = (&elsewhere[..], &rejudging.gone);
         let closing = Closing::Anew { chunk, elsewhere, imprint: &imprint, gone, entangled: &entangled, waits };
@@ -120,6 +122,9 @@ fn elsewhere_recorded<S: Step>(db: &mut Db, key: Key) -> Result<Option<Moving>, 
     }
     let found = recorded::of_row(db, S::NAME, key)?.filter(|(of, _)| *of == chunk);
     let Some((of, found)) = found else { return Ok(None) };
+    // It loses the row now, and is closed anew later.
+    let earlier = earlier::look(db, of)?;
+    earlier::keep(db, earlier.as_ref())?;
     let written = by_key(&imprints::of_chunk(db, of)?, &FxHashSet::from_iter([key])).remove(&key);
     Ok(Some((found, written.unwrap_or_default())))
 }

@@ -31,7 +31,7 @@ use crate::storage::imprint::Table;
 use crate::storage::ledger::erased::{self, ErasedRows, Erasure, Erasures, Marks};
 use crate::storage::ledger::forget::{self, Forget, OfChunk};
 use crate::storage::ledger::plan::{self, Span, StepPlan};
-use crate::storage::ledger::{LedgerError, recorded, seen};
+use crate::storage::ledger::{LedgerError, earlier, recorded, seen};
 use crate::words::Key;
 use found::Found;
 use rows::Erasing;
@@ -221,6 +221,7 @@ fn forget(
             forget::of_chunk(db, *chunk, of_chunk)?;
         }
         let mut told = forgetting.everywhere(db)?;
+        told.push(("replant_earlier", earlier::forget(db, None)? as u64));
         told.insert(0, ("replant_seen", chunks.values().filter(|one| one.seen.is_some()).count() as u64));
         told.insert(1, ("replant_imprints", chunks.values().filter(|one| one.written.is_some()).count() as u64));
         told.push(("replant_frozen", readings.len() as u64));

@@ -25,7 +25,7 @@ use crate::storage::db::{Backend, Db};
 use crate::storage::ledger::mends::{self, Mend};
 use crate::storage::ledger::overlay::Overlay;
 use crate::storage::ledger::owner::{HeldError, Owner};
-use crate::storage::ledger::{self, generations, plan, runs};
+use crate::storage::ledger::{self, earlier, generations, plan, runs};
 
 impl Migration<'_> {
     /// The steps in order with their rows and chunks, and what the checks of a run have found. Writes nothing.
@@ -140,6 +140,10 @@ impl Migration<'_> {
         let mut alone = None;
         let begin = |databases: &Databases, db: &mut Db| {
             alone = Some(done_and_alone(databases, db, &steps)?);
+            if earlier::is_under_way(db)? {
+                let what = "the last state is being taken back: `undo --state` has to come to its end first";
+                return Err(RunError::Settings(what.to_owned()));
+            }
             Ok(())
         };
         let work = |run: &Running<'_>| catch_up::catch_up(run, &steps, expected);

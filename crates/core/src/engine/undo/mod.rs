@@ -4,35 +4,25 @@
 //! Steps go last things first: what the end of a step has done, then its chunks, each in one transaction ([`take`]). A unit of which a
 //! row was changed, removed or is pointed to stays as a whole ([`units`]): the chunk is free again all the same, with the ids that it
 //! had, and what is recorded of such units waits in the ledger for whoever moves the chunk again. So the next run judges them as a replay
-//! does, and what a customer has removed stays removed.
+//! does, and what a customer has removed stays removed. Where the last state of the legacy database is taken back, the chunks of earlier
+//! ones stand as they stood before it ([`state`]).
 
+mod chunk_before;
+mod state;
 mod take;
 mod told;
+mod undoing;
 mod units;
 
 use rustc_hash::FxHashSet;
 pub use told::{Extent, Kept, StepUndone, Undo, Undone};
 pub use units::Why;
 
-use super::chunk::ChunkError;
-use super::chunks::each;
 use super::error::RunError;
-use super::event::Event;
 use super::run::Running;
 use super::step::AnyStep;
-use super::written::Sheet;
-use crate::storage::bulk::take_back;
-use crate::storage::constraints::sound;
-use crate::storage::db::Db;
-use crate::storage::indexes::{self, IndexError};
-use crate::storage::ledger::changes::{self, Done};
-use crate::storage::ledger::plan::{self, Ours};
-use crate::storage::ledger::{LedgerError, frozen, moved, recorded, undone};
-use crate::storage::pointing::{self, Pointing};
-use crate::storage::pool::PoolError;
-use crate::words::Key;
-use take::{Page, Taking};
-use told::{Row, Taken};
+use crate::storage::ledger::{plan, recorded};
+use undoing::Undoing;
 
 /// Takes back what `undo` says, or only looks what that would be.
 ///
@@ -47,6 +37,9 @@ pub(crate) fn undo(run: &Running<'_>, undo: &Undo, look: bool) -> Result<Undone,
     let ours = plan::ours(&mut *run.databases.target.get()?)?;
     let mut stays = FxHashSet::default();
     let undoing = Undoing { run, undo, look, names: &names, tables: &tables, ours: &ours, is_whole };
+    if let Extent::State(state) = undo.extent {
+        return undoing.state(&chosen, state);
+    }
     let mut steps = Vec::new();
     let ended = chosen.iter().rev().try_fold(true, |goes_on, step| {
         let one = if goes_on { undoing.step(*step, &mut stays)? } else { None };
@@ -94,262 +87,4 @@ fn chosen<'a>(run: &Running<'_>, all: &[&'a dyn AnyStep], undo: &Undo) -> Result
         return Err(RunError::BuiltUpon { steps: others.join(", ") });
     }
     Ok(planned.into_iter().filter(|step| names.contains(&step.name())).collect())
-}
-
-struct Undoing<'a> {
-    run: &'a Running<'a>,
-    undo: &'a Undo,
-    look: bool,
-    names: &'a [&'static str],
-    tables: &'a [&'static str],
-    ours: &'a Ours,
-    is_whole: bool,
-}
-
-/// How often what is left of a step is gone through at the most: rows point to each other.
-const PASSES: usize = 64;
-
-/// Tables of fewer bytes are read as a whole: an index would not help.
-const SMALL: i64 = 1 << 20;
-
-impl Undoing<'_> {
-    /// Takes back a step, or the chunks of it that are meant. None: the run was asked to stop. `stays`: where it is only looked, rows that
-    /// would stay.
-    fn step(&self, step: &dyn AnyStep, stays: &mut FxHashSet<Row>) -> Result<Option<StepUndone>, RunError> {
-        let (name, target) = (step.name(), &self.run.databases.target);
-        let chunks = self.chunks(name)?;
-        if !self.is_whole && chunks.is_empty() {
-            return Ok(Some(StepUndone::nothing(name)));
-        }
-        let gone = plan::load(&mut *target.get()?, name)?.map(|plan| plan.gone).unwrap_or_default();
-        let sheets = Sheet::all(&mut *target.get()?, step)?;
-        let mut pointing = Vec::new();
-        for sheet in &sheets {
-            pointing.push(pointing::pointing(&mut *target.get()?, sheet.model.shape.name)?);
-        }
-        self.may(&pointing)?;
-        let (steps, tables, ours) = (self.names, self.tables, self.ours);
-        let taking = Taking { step, sheets, pointing, ours, gone, steps, tables };
-        if self.look { self.look(&taking, &chunks, stays) } else { self.take(&taking, &chunks) }
-    }
-
-    /// The chunks of a step that are meant, the last ones first.
-    fn chunks(&self, step: &str) -> Result<Vec<i64>, RunError> {
-        let target = &self.run.databases.target;
-        let mut chunks: Vec<i64> =
-            recorded::chunks(&mut *target.get()?, step)?.into_iter().map(|(chunk, _)| chunk).collect();
-        match &self.undo.extent {
-            Extent::Whole(_) => {}
-            Extent::Chunk(chunk) => chunks.retain(|of| of == chunk),
-            Extent::Run(of) => {
-                let of_run = undone::of_run(&mut *target.get()?, step, of)?;
-                chunks.retain(|chunk| of_run.contains(chunk));
-            }
-        }
-        chunks.reverse();
-        Ok(chunks)
-    }
-
-    /// Looks what would be taken back. What stays keeps what it points to, in other chunks as well.
-    fn look(
-        &self,
-        taking: &Taking<'_>,
-        chunks: &[i64],
-        stays: &mut FxHashSet<Row>,
-    ) -> Result<Option<StepUndone>, RunError> {
-        let mut one = StepUndone::nothing(taking.step.name());
-        for pass in 1..=PASSES {
-            let known = &*stays;
-            let of_chunks = self.each(taking, chunks, &|db, chunk| taking.look(db, chunk, known))?;
-            let Some(mut taken) = of_chunks else { return Ok(None) };
-            taken += self.pages(taking, &|db, after| taking.look_left(db, after, known))?;
-            let before = stays.len();
-            stays.extend(taken.stays.iter().cloned());
-            if stays.len() == before || pass == PASSES {
-                one.add(Taken { chunks: chunks.len() as u64, ..taken });
-                break;
-            }
-        }
-        Ok(Some(one))
-    }
-
-    fn take(&self, taking: &Taking<'_>, chunks: &[i64]) -> Result<Option<StepUndone>, RunError> {
-        let (run, step, target) = (self.run, taking.step, &self.run.databases.target);
-        let (name, mut one) = (step.name(), StepUndone::nothing(step.name()));
-        undone::reopen(&mut *target.get()?, name, self.is_whole)?;
-        self.index(taking)?;
-        if self.is_whole {
-            // Rows that were there before may share what the index does not admit.
-            self.drop_indexes(step)?;
-            one.restored += self.end(step)?;
-        }
-        let of_chunks = self.each(taking, chunks, &|db, chunk| taking.chunk(db, chunk))?;
-        let Some(mut taken) = of_chunks else { return Ok(None) };
-        let lasting = std::mem::take(&mut taken.lasting);
-        // What is left is told when nothing of it goes any more: of this undo, and of earlier ones.
-        taken.kept.clear();
-        one.add(taken);
-        let mut left = Vec::new();
-        for _ in 0..PASSES {
-            if run.stop.requested() || !moved::any(&mut *target.get()?, name)? {
-                break;
-            }
-            let again = self.pages(taking, &|db, after| taking.left(db, after))?;
-            let progress = again.legacy > 0;
-            left.clone_from(&again.kept);
-            one.add(Taken { kept: Vec::new(), ..again });
-            if !progress {
-                break;
-            }
-        }
-        one.kept.extend(left);
-        one.kept.extend(lasting);
-        if run.stop.requested() {
-            return Ok(None);
-        }
-        if self.is_whole && self.is_free(name)? {
-            one.restored += self.put_back(step, changes::of_step)?;
-            if changes::of_step(&mut *target.get()?, name, i64::MAX, 1)?.is_empty() {
-                undone::never_done(&mut *target.get()?, name)?;
-            }
-        }
-        run.reporter.event(&Event::Undone { step: name, rows: one.rows, kept: one.kept.len() as u64 });
-        Ok(Some(one))
-    }
-
-    /// Goes through chunks of a step, by several workers. None: the run was asked to stop.
-    fn each(
-        &self,
-        taking: &Taking<'_>,
-        chunks: &[i64],
-        of_chunk: &(dyn Fn(&mut Db, i64) -> Result<Taken, ChunkError> + Sync),
-    ) -> Result<Option<Taken>, RunError> {
-        let (run, step, target) = (self.run, taking.step, &self.run.databases.target);
-        each(run, chunks, &|chunk| {
-            run.patiently(step.name(), || {
-                of_chunk(&mut *target.get()?, *chunk).map_err(|source| failed(step, *chunk, source))
-            })
-        })
-    }
-
-    /// Goes through what is left of a step's chunks once: `page` is handed the last key of the one before.
-    fn pages(
-        &self,
-        taking: &Taking<'_>,
-        page: &dyn Fn(&mut Db, Key) -> Result<Page, ChunkError>,
-    ) -> Result<Taken, RunError> {
-        let (run, step, target) = (self.run, taking.step, &self.run.databases.target);
-        let (mut after, mut sum) = (Key::MIN, Taken::default());
-        while let Some((last, taken)) =
-            run.patiently(step.name(), || page(&mut *target.get()?, after).map_err(|source| failed(step, 0, source)))?
-        {
-            sum += taken;
-            after = last;
-        }
-        Ok(sum)
-    }
-
-    /// Whether nothing of a step is in the target that would have to be taken back.
-    fn is_free(&self, step: &str) -> Result<bool, RunError> {
-        let mut db = self.run.databases.target.get()?;
-        Ok(!moved::any(&mut db, step)? && recorded::chunks(&mut db, step)?.is_empty())
-    }
-
-    /// Takes back what the end of a step has done. Returns how many changes were put back.
-    fn end(&self, step: &dyn AnyStep) -> Result<u64, RunError> {
-        let restored = self.put_back(step, changes::of_end)?;
-        undone::forget_end(&mut *self.run.databases.target.get()?, step.name())?;
-        Ok(restored)
-    }
-
-    /// Puts changes back, last things first. Returns how many.
-    fn put_back(&self, step: &dyn AnyStep, page: ReadChanges) -> Result<u64, RunError> {
-        let (run, name) = (self.run, step.name());
-        let (mut before, mut restored) = (i64::MAX, 0);
-        loop {
-            let (last, some) = run.patiently(name, || {
-                run.databases.target.get()?.write(|db| {
-                    let done = page(db, name, before, AT_ONCE)?;
-                    let restored = take_back::each(db, &done)?;
-                    Ok::<_, RunError>((done.last().map(|done| done.id), restored))
-                })
-            })?;
-            let Some(last) = last else { return Ok(restored) };
-            before = last;
-            restored += some;
-        }
-    }
-
-    /// Makes sure that everything which may point to a row can be asked.
-    fn may(&self, pointing: &[Vec<Pointing>]) -> Result<(), RunError> {
-        let hidden = pointing.iter().flatten().find(|key| !key.may_read);
-        match hidden {
-            None => Ok(()),
-            Some(key) => {
-                let place = &key.place;
-                let what = format!(
-                    "rows of {place} may point to what is taken back, and the database user may not read it: GRANT SELECT ON {place} TO CURRENT_USER;"
-                );
-                Err(RunError::Settings(what))
-            }
-        }
-    }
-
-    /// Builds an index for each column that points to the step's rows and has none: the server looks for rows that point to each one that is
-    /// deleted.
-    fn index(&self, taking: &Taking<'_>) -> Result<(), RunError> {
-        for key in taking.pointing.iter().flatten().filter(|key| !key.is_indexed && key.bytes > SMALL) {
-            let (place, column) = (&key.place, &key.column);
-            if !key.may_index {
-                let what = format!(
-                    "{place} points to what is taken back by the column `{column}`, which has no index: the server would read the whole table \
-                     for each row. CREATE INDEX CONCURRENTLY ON {place} (\"{column}\"); or let the database user be a member of its owner"
-                );
-                return Err(RunError::Settings(what));
-            }
-            let mut db = self.run.databases.target.dedicated().map_err(PoolError::from)?;
-            indexes::temporary(&mut db, place, column)?;
-        }
-        Ok(())
-    }
-
-    fn drop_built(&self) -> Result<(), RunError> {
-        let mut db = self.run.databases.target.dedicated().map_err(PoolError::from)?;
-        Ok(indexes::drop_temporary(&mut db)?)
-    }
-
-    /// Drops the unique indexes that the step has made.
-    fn drop_indexes(&self, step: &dyn AnyStep) -> Result<(), RunError> {
-        for index in step.indexes() {
-            if sound::was_there(&mut *self.run.databases.target.get()?, index.table, index.name)? {
-                continue;
-            }
-            let mut db = self.run.databases.target.dedicated().map_err(PoolError::from)?;
-            indexes::take_away(&mut db, index).map_err(|error| match error {
-                IndexError::Database(source) => RunError::from(source),
-                taken @ IndexError::Taken { .. } => RunError::Settings(taken.to_string()),
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Forgets what steps have read of the target, where nothing of any is left: it is read anew.
-    fn forget_readings(&self, all: &[&dyn AnyStep]) -> Result<(), RunError> {
-        for step in all {
-            if !self.is_free(step.name())? {
-                return Ok(());
-            }
-        }
-        Ok(frozen::forget_readings(&mut *self.run.databases.target.get()?)?)
-    }
-}
-
-/// Reads some changes of a step before one of them, last things first.
-type ReadChanges = fn(&mut Db, &str, i64, i64) -> Result<Vec<Done>, LedgerError>;
-
-/// Changes that are put back in one transaction.
-const AT_ONCE: i64 = 200;
-
-fn failed(step: &dyn AnyStep, chunk: i64, source: ChunkError) -> RunError {
-    RunError::Undo { step: step.name(), chunk, source }
 }

@@ -212,7 +212,7 @@ impl Taking<'_> {
     }
 
     /// Deletes the rows of units that nothing keeps: at once, or one unit after the other where the target does not let go of all.
-    fn delete(&self, db: &mut Db, units: &mut Units<'_>) -> Result<(), ChunkError> {
+    pub(super) fn delete(&self, db: &mut Db, units: &mut Units<'_>) -> Result<(), ChunkError> {
         let all: Vec<Vec<Vec<Value>>> = (0..self.sheets.len()).map(|nth| units.keys(nth)).collect();
         if self.deleted(db, units, &all)? {
             return Ok(());
@@ -267,7 +267,7 @@ impl Taking<'_> {
     }
 
     /// `all`: with every row that stays.
-    fn taken(&self, units: &Units<'_>, all: bool) -> Taken {
+    pub(super) fn taken(&self, units: &Units<'_>, all: bool) -> Taken {
         let mut taken = Taken::default();
         for (leader, unit) in &units.units {
             match unit.kept {

@@ -18,6 +18,8 @@ pub enum Extent {
     Chunk(i64),
     /// What a run has done.
     Run(String),
+    /// What was done to bring the target to the last state of the legacy database: its number.
+    State(i64),
 }
 
 impl fmt::Display for Extent {
@@ -27,6 +29,7 @@ impl fmt::Display for Extent {
             Self::Whole(only) => f.write_str(&only.join(", ")),
             Self::Chunk(chunk) => write!(f, "chunk {chunk}"),
             Self::Run(run) => write!(f, "run {run}"),
+            Self::State(state) => write!(f, "state {state}"),
         }
     }
 }

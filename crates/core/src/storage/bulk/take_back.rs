@@ -56,9 +56,67 @@ pub(crate) fn each(db: &mut Db, done: &[Done]) -> QueryResult<u64> {
     Ok(taken)
 }
 
+/// Takes back a change, but for what somebody has changed since, and for secrets: of what stood there the ledger has a hash, so they stay.
+/// Whether any of it was taken back; none: the target refuses it.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn but_for_secrets(db: &mut Db, mut done: Done) -> QueryResult<Option<bool>> {
+    if let (Some(before), Some(after)) = (&mut done.before, &done.after) {
+        before.retain(|column, _| !after.get(column).is_some_and(is_hash));
+        if before.is_empty() {
+            return Ok(Some(false));
+        }
+    }
+    let was = changes::text(db, done.id)?;
+    Ok(match whole(db, std::slice::from_ref(&done))? {
+        true => Some(changes::text(db, done.id)? != was),
+        false => None,
+    })
+}
+
+/// Does again what was taken back, first things first, where what it was done to stands there as it stood then. Returns what was done.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn redo(db: &mut Db, undone: &[Done]) -> QueryResult<Vec<i64>> {
+    let mut redone = Vec::new();
+    for done in undone {
+        match db.write(|db| again(db, done)) {
+            Ok(true) => redone.push(done.id),
+            Ok(false) => {}
+            Err(error) if Failure::of(&error).blames_a_row() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(redone)
+}
+
+fn again(db: &mut Db, done: &Done) -> QueryResult<bool> {
+    let Some(after) = &done.after else { return Ok(false) };
+    let Some(before) = &done.before else {
+        put_back(db, done, after)?;
+        return Ok(true);
+    };
+    let (table, key) = (quoted(&done.table), row_condition(db, done)?);
+    let mut set = Vec::new();
+    for (column, value) in after.iter().filter(|(_, value)| !is_hash(value)) {
+        let was = before.get(column).unwrap_or(&Json::Null);
+        if !is_hash(was) && stands_there(db, done, column, was, &key)? {
+            set.push(format!("{} = {}", quoted(column), sql(db, &done.table, column, value)?));
+        }
+    }
+    if !set.is_empty() {
+        execute_on_one(db, &done.table, &format!("UPDATE {table} AS t SET {} WHERE {key}", set.join(", ")))?;
+    }
+    Ok(!set.is_empty())
+}
+
 /// Puts a row back that was removed.
 fn put_back(db: &mut Db, done: &Done, before: &Columns) -> QueryResult<()> {
     let mut columns = before.clone();
+    // Of a secret the ledger has a hash: it is not there again.
+    columns.retain(|_, value| !is_hash(value));
     match &done.row {
         RowName::Id(id) => drop(columns.insert("id".to_owned(), (*id).into())),
         RowName::Key(key) => columns.extend(serde_json::from_str::<Columns>(key).unwrap_or_default()),

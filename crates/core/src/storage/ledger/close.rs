@@ -4,6 +4,8 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::claim::Claim;
+use super::earlier;
+use super::error::LedgerError;
 use super::imprints::{self, WrittenBy};
 use super::owner::Owner;
 use super::record::{self, CarriedBy, Migrated};
@@ -169,19 +171,19 @@ pub(crate) fn close(db: &mut Db, step: &str, owner: &Owner, claim: &Claim, what:
 #[derive(Default, AsChangeset)]
 #[diesel(table_name = c, treat_none_as_null = true)]
 pub(super) struct Numbers {
-    rows_read: i64,
-    migrated: i64,
-    merged: i64,
-    skipped: i64,
-    quarantined: i64,
-    repairs: i64,
-    busy_ms: i64,
-    done_at: Option<Instant>,
-    reason: Option<String>,
-    record: Option<Vec<u8>>,
-    digest: Option<Vec<u8>>,
-    waits: bool,
-    carried: Option<Vec<u8>>,
+    pub(super) rows_read: i64,
+    pub(super) migrated: i64,
+    pub(super) merged: i64,
+    pub(super) skipped: i64,
+    pub(super) quarantined: i64,
+    pub(super) repairs: i64,
+    pub(super) busy_ms: i64,
+    pub(super) done_at: Option<Instant>,
+    pub(super) reason: Option<String>,
+    pub(super) record: Option<Vec<u8>>,
+    pub(super) digest: Option<Vec<u8>>,
+    pub(super) waits: bool,
+    pub(super) carried: Option<Vec<u8>>,
 }
 
 fn numbers(result: &ChunkResult) -> Numbers {
@@ -289,16 +291,26 @@ pub(crate) fn finish_anew(db: &mut Db, step: &str, repairs: &[NewRepair], money:
     let mut after: Vec<Repaired> = repairs.iter().map(now).collect();
     before.sort_unstable();
     after.sort_unstable();
+    let is_other =
+        before != after || totals(of_end(step.to_owned()).select((m::currency, m::flow)).load(db)?)? != *money;
+    if is_other {
+        earlier::keep_end(db, step).map_err(LedgerError::into_diesel)?;
+    }
     if before != after {
         diesel::delete(noted()).execute(db)?;
         insert_all(db, repairs)?;
     }
-    let of_end = || m::table.filter(m::step.eq(step.to_owned())).filter(m::chunk_id.is_null());
-    if totals(of_end().select((m::currency, m::flow)).load(db)?)? != *money {
-        diesel::delete(of_end()).execute(db)?;
+    if totals(of_end(step.to_owned()).select((m::currency, m::flow)).load(db)?)? != *money {
+        diesel::delete(of_end(step.to_owned())).execute(db)?;
         write_money(db, step, None, money)?;
     }
     Ok(())
+}
+
+/// The money that the end of a step has noted.
+#[diesel::dsl::auto_type]
+fn of_end(step: String) -> _ {
+    m::table.filter(m::step.eq(step)).filter(m::chunk_id.is_null())
 }
 
 /// The money of a step, or of all.

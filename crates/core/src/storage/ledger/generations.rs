@@ -75,6 +75,15 @@ pub(crate) fn begin(db: &mut Db, n: i64, snapshot: Timestamp) -> Result<(), Ledg
     Ok(())
 }
 
+/// Notes that the target is not in the last state any more.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn reopen(db: &mut Db) -> Result<(), LedgerError> {
+    let last = number(db).attempt("read")?;
+    diesel::update(g::table.find(last)).set(g::ended_at.eq(None::<Instant>)).execute(db).attempt("written").map(|_| ())
+}
+
 /// Notes that the target has been brought to the last state.
 ///
 /// # Errors

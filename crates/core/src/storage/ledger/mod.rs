@@ -9,6 +9,7 @@ pub(crate) mod changes;
 pub mod claim;
 pub mod close;
 pub mod conflicts;
+pub(crate) mod earlier;
 pub(crate) mod erased;
 mod error;
 pub(crate) mod first;

@@ -277,6 +277,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    replant_earlier (chunk_id) {
+        chunk_id -> BigInt,
+        generation -> BigInt,
+        data -> Binary,
+    }
+}
+
+diesel::table! {
     use diesel::sql_types::*;
     use super::Utc;
     replant_erased (legacy_table, legacy_key) {

@@ -4,12 +4,12 @@ use diesel::prelude::*;
 
 use super::close::Numbers;
 use super::error::{Attempt, LedgerError};
-use super::stage;
 use super::tables::{
     replant_changes as h, replant_chunks as c, replant_conflicts as k, replant_first as f, replant_id_blocks as b,
     replant_imprints as i, replant_money as m, replant_outcomes as o, replant_quarantine as q, replant_repairs as r,
     replant_seen as s, replant_steps as st, replant_unread as u,
 };
+use super::{earlier, stage};
 use crate::storage::db::Db;
 use crate::storage::types::Instant;
 use crate::words::Key;
@@ -30,6 +30,7 @@ pub(crate) fn free(db: &mut Db, step: &str, chunk: i64, keys: &[Key]) -> Result<
     diesel::delete(u::table.filter(u::chunk_id.eq(chunk))).execute(db).attempt("written")?;
     diesel::delete(i::table.filter(i::chunk_id.eq(chunk))).execute(db).attempt("written")?;
     diesel::delete(s::table.find(chunk)).execute(db).attempt("written")?;
+    earlier::forget_chunk(db, chunk).attempt("written")?;
     let of_step = k::table.filter(k::step.eq(step.to_owned()));
     diesel::delete(of_step.filter(k::chunk_id.eq(chunk))).execute(db).attempt("written")?;
     for some in keys.chunks(1_000) {

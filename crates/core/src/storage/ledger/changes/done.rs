@@ -60,6 +60,48 @@ pub(crate) fn of_chunk(db: &mut Db, step: &str, chunk: i64) -> Result<Vec<Done>,
     all(of_chunk.select(DONE).load(db).attempt("read")?)
 }
 
+/// What was done in a state, by whichever step, last things first, with what steps did to rows of their own: some changes before one of
+/// them.
+///
+/// # Errors
+/// The database fails, or a change cannot be read back.
+pub(crate) fn of_state(
+    db: &mut Db,
+    generation: i64,
+    before: i64,
+    most: i64,
+) -> Result<Vec<(String, Done)>, LedgerError> {
+    let of_state = ch::table.filter(ch::generation.eq(generation)).filter(ch::id.lt(before)).order(ch::id.desc());
+    let rows: Vec<(String, DoneRow)> = of_state.limit(most).select((ch::step, DONE)).load(db).attempt("read")?;
+    rows.into_iter().filter_map(|(step, row)| Some(done(row).transpose()?.map(|done| (step, done)))).collect()
+}
+
+/// What the ledger says of a change: the columns as they were made; none where it is not there any more.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn text(db: &mut Db, id: i64) -> QueryResult<Option<Option<String>>> {
+    ch::table.find(id).select(ch::value_after).first(db).optional()
+}
+
+/// How much was done in a state when a chunk was written, of some.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn among(db: &mut Db, chunk: i64, ids: &[i64]) -> Result<Vec<i64>, LedgerError> {
+    let of_chunk = ch::table.filter(ch::chunk_id.eq(chunk)).filter(ch::id.eq_any(ids.to_vec()));
+    of_chunk.select(ch::id).load(db).attempt("read")
+}
+
+/// How many changes were made in a state, by step.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn counts(db: &mut Db, generation: i64) -> Result<Vec<(String, i64)>, LedgerError> {
+    let of_state = ch::table.filter(ch::generation.eq(generation)).group_by(ch::step);
+    of_state.select((ch::step, diesel::dsl::count_star())).load(db).attempt("read")
+}
+
 /// What a step did when it was finished, last things first: some changes before one of them.
 ///
 /// # Errors

@@ -23,6 +23,7 @@ pub(crate) use done::{
     Done, REWRITTEN, after, forget, forget_columns, forget_row, forget_rows, of_chunk, of_end, of_key, of_step,
     of_target, rebase,
 };
+pub(crate) use done::{among, counts, of_state, text};
 pub(crate) use known::{Known, between, has_keyed, of_rows, since_imprints};
 
 /// A row of the target that was there, and what was done to it.
