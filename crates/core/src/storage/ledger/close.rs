@@ -7,6 +7,7 @@ use super::claim::Claim;
 use super::earlier;
 use super::error::LedgerError;
 use super::imprints::{self, WrittenBy};
+use super::numbers::Numbers;
 use super::owner::Owner;
 use super::record::{self, CarriedBy, Migrated};
 use super::seen;
@@ -165,25 +166,6 @@ pub(crate) fn close(db: &mut Db, step: &str, owner: &Owner, claim: &Claim, what:
     rows(db, step, claim.chunk, result)?;
     let written_by = imprints::writing(db, what.cluster, what.imprint)?;
     what.save(db, claim.chunk, &written_by).map(|()| true)
-}
-
-/// What stands in the row of a chunk itself; the default: in that of one that nobody has done.
-#[derive(Default, AsChangeset)]
-#[diesel(table_name = c, treat_none_as_null = true)]
-pub(super) struct Numbers {
-    pub(super) rows_read: i64,
-    pub(super) migrated: i64,
-    pub(super) merged: i64,
-    pub(super) skipped: i64,
-    pub(super) quarantined: i64,
-    pub(super) repairs: i64,
-    pub(super) busy_ms: i64,
-    pub(super) done_at: Option<Instant>,
-    pub(super) reason: Option<String>,
-    pub(super) record: Option<Vec<u8>>,
-    pub(super) digest: Option<Vec<u8>>,
-    pub(super) waits: bool,
-    pub(super) carried: Option<Vec<u8>>,
 }
 
 fn numbers(result: &ChunkResult) -> Numbers {

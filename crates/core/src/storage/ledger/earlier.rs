@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::changes::{Done, RowName};
-use super::close::Numbers;
 use super::error::{Attempt, LedgerError};
+use super::numbers::Numbers;
 use super::record::CarriedBy;
 use super::recorded::{self, ByKey};
 use super::tables::{

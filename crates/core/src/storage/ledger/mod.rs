@@ -23,6 +23,7 @@ mod install;
 mod layers;
 pub mod mends;
 pub(crate) mod moved;
+mod numbers;
 pub(crate) mod origin;
 pub(crate) mod overlay;
 pub mod owner;

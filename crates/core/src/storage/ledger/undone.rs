@@ -2,8 +2,8 @@
 
 use diesel::prelude::*;
 
-use super::close::Numbers;
 use super::error::{Attempt, LedgerError};
+use super::numbers::Numbers;
 use super::tables::{
     replant_changes as h, replant_chunks as c, replant_conflicts as k, replant_first as f, replant_id_blocks as b,
     replant_imprints as i, replant_money as m, replant_outcomes as o, replant_quarantine as q, replant_repairs as r,
