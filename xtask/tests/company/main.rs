@@ -16,7 +16,7 @@ mod customers;
 mod known;
 mod legacy;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use replant_core::{CatchUp, Extent, Rejudged, Settings, Silent, Stop, Undo};
@@ -190,6 +190,108 @@ fn a_later_state_that_is_taken_back_was_never_there() {
             assert_same(&format!("{case:?} once more"), &expected, &Known::of(&target));
         }
     });
+}
+
+#[test]
+fn a_later_state_is_taken_back_however_often_that_is_killed() {
+    let wanted = std::env::var("REPLANT_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
+    on_both(&|fresh| {
+        let case = CASES[0];
+        let now = Legacy::simulated(ROWS, 50);
+        let before = now.before(50, 1);
+        let Vanished { left, counts, gone } = now.without_some(50, &[&before]);
+        let expected = alone(case, &counts, fresh).without(&gone);
+        let seed = fastrand::u64(..);
+        let mut random = fastrand::Rng::with_seed(seed);
+        let args = ["undo", "--env", "local", "--state", "2", "--why", "a test"];
+        let undo = |target: &Target| program(&args, left.path(), target).spawn().unwrap();
+        let target = fresh(&now);
+        migrate(case, &before, &target);
+        let platform = platform(&target);
+        let (mut kills, mut ends, mut whole) = (0, 0, None);
+        while kills < wanted {
+            catch_up(case, &left, &target);
+            loop {
+                let (clock, mut run) = (Instant::now(), undo(&target));
+                let wait = whole.map_or(Duration::MAX, |whole: Duration| whole.mul_f64(random.f64() * 1.1));
+                if ended_within(&mut run, if kills < wanted { wait } else { Duration::MAX }) {
+                    assert!(run.wait().unwrap().success(), "an undo after {kills} kills fails (seed {seed})");
+                    whole.get_or_insert(clock.elapsed());
+                    break;
+                }
+                run.kill().unwrap();
+                run.wait().unwrap();
+                kills += 1;
+            }
+            ends += 1;
+            assert_same_tables(&format!("after {kills} kills, seed {seed}"), &platform, &self::platform(&target));
+        }
+        catch_up(case, &left, &target);
+        assert_same(&format!("after {kills} kills, seed {seed}"), &expected, &Known::of(&target));
+        println!("{kills} kills, {ends} undos of a state came to their end");
+    });
+}
+
+#[test]
+fn what_customers_made_of_a_state_that_is_taken_back_is_theirs() {
+    on_both(&|fresh| {
+        for case in CASES {
+            let now = Legacy::simulated(ROWS, case.seed + 60);
+            let before = now.before(case.seed, 1);
+            let target = fresh(&now);
+            migrate(case, &before, &target);
+            let constraints = world::catalogue(&target);
+            catch_up(case, &now, &target);
+            let caught_up = rows(&target);
+            customers::go_on(&mut target.open());
+            let changed = rows(&target);
+            let undo = Undo { extent: Extent::State(2), with_dependants: false, why: "a test".to_owned() };
+            let migration = now.migration(&target, case.settings());
+            let undone = migration.undo(&undo, &Stop::default(), &Silent).unwrap();
+            assert!(undone.complete);
+            assert!(undone.steps.iter().any(|step| !step.kept.is_empty()), "{case:?}: what stays is named");
+
+            let found = rows(&target);
+            for (row, columns) in &changed {
+                let was = caught_up.get(row);
+                for (column, value) in columns {
+                    if was.is_none_or(|was| was[column] != *value) {
+                        let now = found.get(row).map(|now| &now[column]);
+                        assert_eq!(now, Some(value), "{case:?}: {row} {column}");
+                    }
+                }
+            }
+            let gone = caught_up.keys().filter(|row| !changed.contains_key(*row));
+            assert_eq!(
+                gone.filter(|row| found.contains_key(*row)).collect::<Vec<_>>(),
+                [&String::new(); 0],
+                "{case:?}"
+            );
+            assert_eq!(world::catalogue(&target), constraints, "{case:?}");
+            // It comes again, and they are there still.
+            catch_up(case, &now, &target);
+            let found = rows(&target);
+            let theirs = changed.keys().filter(|row| !caught_up.contains_key(*row));
+            assert_eq!(
+                theirs.filter(|row| !found.contains_key(*row)).collect::<Vec<_>>(),
+                [&String::new(); 0],
+                "{case:?}"
+            );
+        }
+    });
+}
+
+/// The rows of the platform, by table and key.
+fn rows(target: &Target) -> BTreeMap<String, BTreeMap<String, Option<String>>> {
+    let mut rows = BTreeMap::new();
+    for table in platform(target) {
+        for row in &table.rows {
+            let key: Vec<&str> = table.key.iter().filter_map(|place| row[*place].as_deref()).collect();
+            let columns = table.columns.iter().cloned().zip(row.iter().cloned()).collect();
+            rows.insert(format!("{} {}", table.name, key.join(" ")), columns);
+        }
+    }
+    rows
 }
 
 /// The platform as it stands, but for passwords: the ledger has a hash alone of one that a later state has written over.

@@ -18,7 +18,7 @@ use crate::engine::run::{self, Databases, Running};
 use crate::engine::step::AnyStep;
 use crate::engine::stop::Stop;
 use crate::engine::trial::{self, Selection, Trial};
-use crate::engine::undo::{self, Undo, Undone};
+use crate::engine::undo::{self, Extent, Undo, Undone};
 use crate::engine::verify::{self, Against, Difference, Verified};
 use crate::engine::{live, offline, preflight};
 use crate::storage::db::{Backend, Db};
@@ -140,11 +140,7 @@ impl Migration<'_> {
         let mut alone = None;
         let begin = |databases: &Databases, db: &mut Db| {
             alone = Some(done_and_alone(databases, db, &steps)?);
-            if earlier::is_under_way(db)? {
-                let what = "the last state is being taken back: `undo --state` has to come to its end first";
-                return Err(RunError::Settings(what.to_owned()));
-            }
-            Ok(())
+            not_taken_back(db)
         };
         let work = |run: &Running<'_>| catch_up::catch_up(run, &steps, expected);
         let scope = Scope { may_be_later: true, ..Scope::of(&steps) };
@@ -254,7 +250,7 @@ impl Migration<'_> {
                 return Err(RunError::Held(HeldError::Held(run)));
             }
             session = Some(alone(databases)?);
-            Ok(())
+            if matches!(undo.extent, Extent::State(_)) { Ok(()) } else { not_taken_back(db) }
         };
         let work = |run: &Running<'_>| undo::undo(run, undo, false);
         let scope = Scope { may_be_later: true, undo: Some(undo), ..Scope::of(&steps) };
@@ -277,7 +273,7 @@ impl Migration<'_> {
                 return Err(RunError::Held(HeldError::Held(run)));
             }
             session = Some(alone(databases)?);
-            Ok(())
+            not_taken_back(db)
         };
         let work = |run: &Running<'_>| erase::erase(run, erase, false);
         let scope = Scope { may_be_later: true, erase: Some(erase), ..Scope::of(&steps) };
@@ -310,4 +306,13 @@ impl Migration<'_> {
         let run = self.looking(&databases, &owner, (Timestamp::UNIX_EPOCH, OnceLock::new()), (stop, reporter));
         undo::undo(&run, undo, true)
     }
+}
+
+/// Makes sure that the last state is not being taken back: what was put back already goes before what the ledger says.
+fn not_taken_back(db: &mut Db) -> Result<(), RunError> {
+    if earlier::is_under_way(db)? {
+        let what = "the last state is being taken back: `undo --state` has to come to its end first";
+        return Err(RunError::Settings(what.to_owned()));
+    }
+    Ok(())
 }

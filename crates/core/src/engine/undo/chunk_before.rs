@@ -1,4 +1,5 @@
-//! A chunk as it was before the last state of the legacy database changed it: what that did is taken back, in one transaction.
+//! A chunk as it was before the last state of the legacy database changed it: the rows that this has inserted go, and the ledger says of the
+//! chunk what it said, in one transaction.
 
 use rustc_hash::FxHashSet;
 
@@ -53,7 +54,7 @@ impl Before<'_> {
             let lasting = Vec::new();
             return Ok((Taken { lasting, ..taken }, false));
         }
-        let undone = earlier.undone(db)?;
+        let undone = earlier.undone(db, self.refused)?;
         let redone = take_back::redo(db, &undone)?;
         let stays: FxHashSet<Key> = units
             .units
@@ -149,7 +150,8 @@ impl Before<'_> {
         units.keep_pointed(db, &taking.pointing, taking.ours, &|_, _| Ok(false))?;
         taking.delete(db, &mut units)?;
         let mut taken = taking.taken(&units, false);
-        taken.kept.retain(|kept| kept.row.is_some());
+        // What is not there needs not be taken back.
+        taken.kept.retain(|kept| kept.row.is_some() && kept.why != Why::Removed);
         taken.lasting = std::mem::take(&mut taken.kept);
         Ok((units, taken))
     }

@@ -9,8 +9,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::chunk_before::Before;
 use super::take::Taking;
-use super::told::{StepUndone, Taken, Undone};
+use super::told::{Kept, StepUndone, Taken, Undone};
 use super::undoing::{Undoing, failed};
+use super::units::Why;
 use crate::engine::chunks::each;
 use crate::engine::error::RunError;
 use crate::engine::event::Event;
@@ -21,7 +22,7 @@ use crate::storage::ledger::{changes, earlier, generations, moved, recorded};
 use crate::words::Key;
 
 /// How often all is gone through at the most: what one chunk gives back another one may have to let go of first.
-const PASSES: usize = 8;
+const PASSES: usize = 64;
 
 /// Changes that are taken back in one transaction.
 const AT_ONCE: i64 = 200;
@@ -101,9 +102,10 @@ impl Undoing<'_> {
         for one in &*open {
             self.index(&one.taking)?;
         }
-        let mut insists = false;
+        let (mut insists, mut refused) = (false, Vec::new());
         for _ in 0..PASSES {
-            let Some((refused, restored)) = self.changes_of(state)? else { return Ok(false) };
+            let Some((still, restored)) = self.changes_of(state)? else { return Ok(false) };
+            refused = still;
             let mut progress = restored.values().sum::<u64>() > 0;
             for one in &mut *open {
                 one.done.restored += restored.get(one.taking.step.name()).copied().unwrap_or_default();
@@ -116,6 +118,10 @@ impl Undoing<'_> {
             // What is refused still stays, and is named.
             insists = !progress;
         }
+        if open.iter().any(|one| !one.changed.is_empty()) {
+            return Ok(false);
+        }
+        self.name_what_stays(open, state, &refused)?;
         for one in &mut *open {
             self.left_of(one)?;
             let (name, done) = (one.taking.step.name(), &one.done);
@@ -151,6 +157,22 @@ impl Undoing<'_> {
                     Some(taken) => *restored.entry(step).or_default() += u64::from(taken),
                     None => refused.push(change),
                 }
+            }
+        }
+    }
+
+    /// Names the rows of which customers keep something that was done in a state, and those that the target does not let go of.
+    fn name_what_stays(&self, open: &mut [Open<'_>], state: i64, refused: &[i64]) -> Result<(), RunError> {
+        let mut before = i64::MAX;
+        loop {
+            let page = changes::of_state(&mut *self.run.databases.target.get()?, state, before, AT_ONCE)?;
+            let Some((_, last)) = page.last() else { return Ok(()) };
+            before = last.id;
+            for (step, done) in page.into_iter().filter(|(_, done)| !done.is_secret()) {
+                let why = if refused.contains(&done.id) { Why::Refused } else { Why::Changed };
+                let Some(one) = open.iter_mut().find(|one| one.taking.step.name() == step) else { continue };
+                let (step, row) = (one.taking.step.name(), Some(done.row));
+                one.done.kept.push(Kept { step, legacy_key: None, table: done.table, row, why });
             }
         }
     }

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::changes::{Done, RowName};
+use super::changes::{Done, Known, RowName};
 use super::error::{Attempt, LedgerError};
 use super::numbers::Numbers;
 use super::record::CarriedBy;
@@ -223,11 +223,11 @@ impl Earlier {
     }
 
     /// What it had done to rows that were there before and that is not recorded any more, first things first: it was taken back since, be it
-    /// some columns of it.
+    /// some columns of it. `refused`: changes of the last state that the target does not let go of yet.
     ///
     /// # Errors
     /// The database fails, or it cannot be read back.
-    pub(crate) fn undone(&self, db: &mut Db) -> Result<Vec<Done>, LedgerError> {
+    pub(crate) fn undone(&self, db: &mut Db, refused: &[i64]) -> Result<Vec<Done>, LedgerError> {
         let ids: Vec<i64> = self.changes.iter().map(|((id, ..), _)| *id).collect();
         // A number that was free again may be that of a later change.
         let last = generations::number(db).attempt("read")?;
@@ -248,7 +248,13 @@ impl Earlier {
                     continue;
                 }
             }
-            undone.push(Done { id: *id, table: table.clone(), row, before, after });
+            // A row that somebody has changed since, where the state had changed it, is theirs: nobody who was erased has a name again.
+            let later = super::changes::of_rows(db, table, std::slice::from_ref(&row))?;
+            let is_theirs =
+                |known: &Known| known.generation == last && !known.tells_nothing() && !refused.contains(&known.id);
+            if !later.values().flatten().any(is_theirs) {
+                undone.push(Done { id: *id, table: table.clone(), row, before, after });
+            }
         }
         Ok(undone)
     }

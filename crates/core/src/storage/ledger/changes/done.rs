@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::{PAGE, RowName, by_name, columns, untold};
 use crate::storage::db::Db;
-use crate::storage::imprint::Columns;
+use crate::storage::imprint::{Columns, is_hash};
 use crate::storage::ledger::error::{Attempt, LedgerError};
 use crate::storage::ledger::tables::replant_changes as ch;
 use crate::words::Key;
@@ -17,6 +17,13 @@ pub(crate) struct Done {
     pub(crate) row: RowName,
     pub(crate) before: Option<Columns>,
     pub(crate) after: Option<Columns>,
+}
+
+impl Done {
+    /// Whether nothing but secrets was done, of which the ledger has hashes.
+    pub(crate) fn is_secret(&self) -> bool {
+        self.after.as_ref().is_some_and(|after| after.values().all(is_hash))
+    }
 }
 
 type DoneRow = (i64, String, Option<i64>, Option<String>, Option<String>, Option<String>);

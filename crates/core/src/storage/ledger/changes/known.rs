@@ -2,10 +2,11 @@
 
 use diesel::prelude::*;
 use rustc_hash::FxHashMap;
+use serde_json::Value as Json;
 
 use super::{PAGE, RowName, by_name, columns, untold};
 use crate::storage::db::Db;
-use crate::storage::imprint::Columns;
+use crate::storage::imprint::{Columns, is_hash};
 use crate::storage::ledger::error::{Attempt, LedgerError};
 use crate::storage::ledger::tables::replant_changes as ch;
 
@@ -18,25 +19,54 @@ pub(crate) struct Known {
     pub(crate) after: Option<Columns>,
     /// Whether the imprint of the row tells it too.
     pub(crate) in_imprint: bool,
+    /// The state in which it was done, and its number.
+    pub(crate) generation: i64,
+    pub(crate) id: i64,
 }
 
-type Found = (String, String, Option<i64>, Option<String>, Option<String>, Option<String>, bool);
+impl Known {
+    /// Whether it tells of nothing but secrets, of which the ledger has hashes, and times, which later steps stamp anew.
+    pub(crate) fn tells_nothing(&self) -> bool {
+        let is_time = |value: &Json| value.as_str().is_some_and(|text| text.parse::<jiff::Timestamp>().is_ok());
+        self.after.as_ref().is_some_and(|after| after.values().all(|value| is_hash(value) || is_time(value)))
+    }
+}
+
+type Found = (String, String, Option<i64>, Option<String>, Option<String>, Option<String>, bool, (i64, i64));
 
 /// What was done to rows, by their names, first things first.
 pub(crate) type ByRow = FxHashMap<RowName, Vec<Known>>;
 
 fn take_in(table: &str, found: Vec<Found>, changes: &mut ByRow) -> Result<(), LedgerError> {
-    for (step, what, target_id, key, before, after, in_imprint) in found {
+    for (step, what, target_id, key, before, after, in_imprint, (generation, id)) in found {
         let Some(row) = target_id.map(RowName::Id).or(key.map(RowName::Key)) else { continue };
-        let known = Known { step, what, before: columns(table, before)?, after: columns(table, after)?, in_imprint };
+        let (before, after) = (columns(table, before)?, columns(table, after)?);
+        let known = Known { step, what, before, after, in_imprint, generation, id };
         changes.entry(row).or_default().push(known);
     }
     Ok(())
 }
 
-type Columned = (ch::step, ch::what, ch::target_id, ch::target_key, ch::value_before, ch::value_after, ch::in_imprint);
-const COLUMNS: Columned =
-    (ch::step, ch::what, ch::target_id, ch::target_key, ch::value_before, ch::value_after, ch::in_imprint);
+type Columned = (
+    ch::step,
+    ch::what,
+    ch::target_id,
+    ch::target_key,
+    ch::value_before,
+    ch::value_after,
+    ch::in_imprint,
+    (ch::generation, ch::id),
+);
+const COLUMNS: Columned = (
+    ch::step,
+    ch::what,
+    ch::target_id,
+    ch::target_key,
+    ch::value_before,
+    ch::value_after,
+    ch::in_imprint,
+    (ch::generation, ch::id),
+);
 
 /// What was done to some rows of a table.
 ///
