@@ -264,7 +264,7 @@ fn what_customers_made_of_a_state_that_is_taken_back_is_theirs() {
             let gone = caught_up.keys().filter(|row| !changed.contains_key(*row));
             assert_eq!(
                 gone.filter(|row| found.contains_key(*row)).collect::<Vec<_>>(),
-                [&String::new(); 0],
+                Vec::<&String>::new(),
                 "{case:?}"
             );
             assert_eq!(world::catalogue(&target), constraints, "{case:?}");
@@ -274,7 +274,7 @@ fn what_customers_made_of_a_state_that_is_taken_back_is_theirs() {
             let theirs = changed.keys().filter(|row| !caught_up.contains_key(*row));
             assert_eq!(
                 theirs.filter(|row| !found.contains_key(*row)).collect::<Vec<_>>(),
-                [&String::new(); 0],
+                Vec::<&String>::new(),
                 "{case:?}"
             );
         }
