@@ -18,7 +18,7 @@ use replant_core::{
 use replant_testkit::dump;
 
 use migrated::Sample;
-use world::{Target, postgres, sqlite};
+use world::{Target, platform, postgres, sqlite};
 
 /// Addresses of persons: each stands in several legacy tables. The first has an account that was there before, the third is of several
 /// users, and the last names nobody who has an account.
@@ -124,10 +124,8 @@ fn held_in(target: &Target, canary: &Canary) -> Vec<(String, usize)> {
 
 /// The rows of the platform that hold something of somebody.
 fn on_platform(target: &Target, canary: &Canary) -> Vec<String> {
-    let mut tables = dump::dump_all(&mut target.open()).unwrap();
-    tables.retain(|table| !table.name.starts_with("replant_") && !table.name.starts_with("__"));
     let mut found = Vec::new();
-    for table in tables {
+    for table in platform(target) {
         let rows = table.rows.iter().map(|row| row.iter().flatten().cloned().collect::<Vec<_>>().join("|"));
         found.extend(rows.filter(|row| canary.is_in(row)).map(|row| format!("{}: {row}", table.name)));
     }

@@ -17,39 +17,15 @@ use std::time::Instant;
 use jiff::Timestamp;
 use replant_core::db::Backend;
 use replant_core::{Extent, RowName, Silent, Stop, Undo, Undone, Why};
-use replant_testkit::dump::{self, TableDump};
 use replant_testkit::state::assert_same_state;
 
 use migrated::Sample;
-use world::{Target, catalogue, ended_within, migrate, postgres, program, sqlite, state};
+use world::{
+    Target, assert_same_platform, catalogue, ended_within, migrate, platform, postgres, program, sqlite, state,
+};
 
 /// Kills on each backend. `REPLANT_KILLS` asks for others.
 const KILLS: usize = 25;
-
-/// What the platform holds.
-fn platform(target: &Target) -> Vec<TableDump> {
-    let mut tables = dump::dump_all(&mut target.open()).unwrap();
-    tables.retain(|table| !table.name.starts_with("replant_") && !table.name.starts_with("__"));
-    tables
-}
-
-#[track_caller]
-fn assert_same_platform(what: &str, expected: &[TableDump], found: &[TableDump]) {
-    for (expected, found) in expected.iter().zip(found) {
-        let only = |a: &TableDump, b: &TableDump| -> Vec<String> {
-            let others: BTreeSet<&Vec<Option<String>>> = b.rows.iter().collect();
-            a.rows.iter().filter(|row| !others.contains(row)).take(3).map(|row| format!("{row:?}")).collect()
-        };
-        assert_eq!(
-            (only(expected, found), only(found, expected)),
-            (vec![], vec![]),
-            "{what}: {} of {:?}",
-            expected.name,
-            expected.columns
-        );
-    }
-    assert_eq!(expected.len(), found.len());
-}
 
 /// The constraints and indexes of the platform.
 fn constraints(target: &Target) -> Vec<String> {

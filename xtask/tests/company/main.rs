@@ -25,7 +25,7 @@ use replant_testkit::postgres;
 
 use known::{Known, Names, Theirs, assert_same, assert_same_but_for, tables};
 use legacy::{Legacy, Vanished};
-use world::{Target, ended_within, program};
+use world::{Target, assert_same_platform, ended_within, program};
 
 /// What a test varies.
 #[derive(Debug, Clone, Copy)]
@@ -171,7 +171,7 @@ fn a_later_state_that_is_taken_back_was_never_there() {
             let migration = left.migration(&target, case.settings());
             let undone = migration.undo(&undo, &Stop::default(), &Silent).unwrap();
             assert!(undone.complete);
-            assert_same_tables(&format!("{case:?} taken back"), &platform, &self::platform(&target));
+            assert_same_platform(&format!("{case:?} taken back"), &platform, &self::platform(&target));
             let found = Known::of(&target).ledger;
             // What is gone is gone: the legacy database is that of the later state.
             let is_gone = |line: &&String| line.contains(" source_gone ");
@@ -224,7 +224,7 @@ fn a_later_state_is_taken_back_however_often_that_is_killed() {
                 kills += 1;
             }
             ends += 1;
-            assert_same_tables(&format!("after {kills} kills, seed {seed}"), &platform, &self::platform(&target));
+            assert_same_platform(&format!("after {kills} kills, seed {seed}"), &platform, &self::platform(&target));
         }
         catch_up(case, &left, &target);
         assert_same(&format!("after {kills} kills, seed {seed}"), &expected, &Known::of(&target));
@@ -296,28 +296,12 @@ fn rows(target: &Target) -> BTreeMap<String, BTreeMap<String, Option<String>>> {
 
 /// The platform as it stands, but for passwords: the ledger has a hash alone of one that a later state has written over.
 fn platform(target: &Target) -> Vec<TableDump> {
-    let mut tables = tables(target);
-    tables.retain(|table| !table.name.starts_with("replant_") && !table.name.starts_with("__"));
+    let mut tables = world::platform(target);
     for table in tables.iter_mut().filter(|table| table.name == "accounts") {
         let place = table.columns.iter().position(|column| column == "password_hash").unwrap();
         table.rows.iter_mut().for_each(|row| row[place] = None);
     }
     tables
-}
-
-#[track_caller]
-fn assert_same_tables(what: &str, expected: &[TableDump], found: &[TableDump]) {
-    let mut differences = Vec::new();
-    for (expected, found) in expected.iter().zip(found) {
-        let only = |sign: &str, a: &TableDump, b: &TableDump| -> Vec<String> {
-            let others: BTreeSet<&Vec<Option<String>>> = b.rows.iter().collect();
-            let own = a.rows.iter().filter(|row| !others.contains(row));
-            own.take(5).map(|row| format!("{sign} {} {row:?}", a.name)).collect()
-        };
-        differences.extend(only("-", expected, found));
-        differences.extend(only("+", found, expected));
-    }
-    assert!(differences.is_empty(), "{what}:\n{}", differences.join("\n"));
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 #![allow(dead_code, reason = "not every test uses all of it")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use replant_core::db::{Db, DbUrl, Role};
+use replant_testkit::dump::{self, TableDump};
 use replant_testkit::state::State;
 use replant_testkit::{Database, Restricted, catalog};
 
@@ -102,4 +104,30 @@ pub(crate) fn state(target: &Target, began: Timestamp) -> State {
 
 pub(crate) fn catalogue(target: &Target) -> Vec<String> {
     catalog::constraints(&mut target.open()).unwrap()
+}
+
+/// What the platform holds.
+pub(crate) fn platform(target: &Target) -> Vec<TableDump> {
+    let mut tables = dump::dump_all(&mut target.open()).unwrap();
+    tables.retain(|table| !table.name.starts_with("replant_") && !table.name.starts_with("__"));
+    tables
+}
+
+/// Fails with some rows of each table that only one of two platforms has.
+#[track_caller]
+pub(crate) fn assert_same_platform(what: &str, expected: &[TableDump], found: &[TableDump]) {
+    for (expected, found) in expected.iter().zip(found) {
+        let only = |a: &TableDump, b: &TableDump| -> Vec<String> {
+            let others: BTreeSet<&Vec<Option<String>>> = b.rows.iter().collect();
+            a.rows.iter().filter(|row| !others.contains(row)).take(3).map(|row| format!("{row:?}")).collect()
+        };
+        assert_eq!(
+            (only(expected, found), only(found, expected)),
+            (vec![], vec![]),
+            "{what}: {} of {:?}",
+            expected.name,
+            expected.columns
+        );
+    }
+    assert_eq!(expected.len(), found.len());
 }

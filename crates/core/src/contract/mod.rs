@@ -5,6 +5,7 @@ pub(crate) mod draft;
 pub(crate) mod errors;
 pub(crate) mod inspect;
 pub(crate) mod legacy;
+pub(crate) mod pages;
 pub(crate) mod person;
 pub(crate) mod refusal;
 pub(crate) mod step;

@@ -14,7 +14,8 @@ use super::cache::LookupCache;
 use super::draft::{Draft, Unit};
 use super::errors::{FinishError, PrepareError};
 use super::inspect::{Finding, Inspect, Pointer, PointerRule, PointerRules, Right, pointers_to};
-use super::legacy::{Fate, LegacyRow, weight};
+use super::legacy::{Fate, LegacyRow};
+use super::pages::each_page;
 use super::person::Person;
 use super::refusal::Refusal;
 use crate::storage::bulk::{Rows, Tx};
@@ -173,13 +174,8 @@ pub trait Lookup: Send + Sync + Sized + 'static {
     fn build(cx: &Prepare<'_>) -> Result<Self, PrepareError>;
 }
 
-/// Rows a page of a narrow read, at the most and at the least.
-const PAGE: i64 = 10_000;
-const LEAST: i64 = 32;
-/// Rows of the first page: nobody knows what they weigh.
-const FIRST_PAGE: i64 = 1_000;
-/// About how many bytes of memory a page takes.
-const PAGE_BYTES: u64 = 8 << 20;
+/// Rows that are asked for at once.
+const AT_ONCE: usize = 10_000;
 
 /// What the standings of one step are known by.
 struct StandingsOf<S>(PhantomData<fn() -> S>);
@@ -244,29 +240,11 @@ impl Prepare<'_> {
 
     /// Sends the pages of a legacy table, until it ends, fails, or nobody takes them any more.
     fn pages<L: LegacyRow>(&self, send: &Sender<Result<Vec<L>, PrepareError>>) {
-        let (mut after, mut size) = (None, FIRST_PAGE);
-        loop {
-            let page = self.page(after, size);
-            let Ok(rows) = &page else {
-                // Whoever waits for it is told, or is gone.
-                let _ = send.send(page);
-                return;
-            };
-            let a_row = weight(rows) / (rows.len() as u64).max(1) + 1;
-            size = (PAGE_BYTES / a_row).cast_signed().clamp(LEAST, PAGE);
-            after = rows.last().map(L::key);
-            if after.is_none() || send.send(page).is_err() {
-                return;
-            }
+        let ended = each_page(self.legacy, self.overlay, self.step, |rows| send.send(Ok(rows)).is_ok());
+        if let Err(error) = ended {
+            // Whoever waits for it is told, or is gone.
+            let _ = send.send(Err(error));
         }
-    }
-
-    fn page<L: LegacyRow>(&self, after: Option<Key>, rows: i64) -> Result<Vec<L>, PrepareError> {
-        let page = self.legacy.ask(move |db, _| L::page(db, after, rows))?;
-        let mut page = page.map_err(|source| self.query(L::TABLE, source))?;
-        let upto = page.last().map(L::key);
-        self.overlay.between(L::TABLE, &mut page, (after, upto), L::key)?;
-        Ok(page)
     }
 
     /// Reads the rows of a legacy table that have one of `keys`, ascending, likewise.
@@ -275,7 +253,7 @@ impl Prepare<'_> {
     /// The database fails.
     pub fn rows<L: LegacyRow>(&self, keys: &KeySet, mut each: impl FnMut(L)) -> Result<(), PrepareError> {
         let keys: Vec<Key> = keys.iter().collect();
-        for some in keys.chunks(PAGE as usize) {
+        for some in keys.chunks(AT_ONCE) {
             let wanted = some.to_vec();
             let rows = self.legacy.ask(move |db, _| L::with_keys(db, &wanted))?;
             let mut rows = rows.map_err(|source| self.query(L::TABLE, source))?;

@@ -15,7 +15,7 @@ use super::run::{self, Databases, Running};
 use super::step::AnyStep;
 use crate::contract::errors::PrepareError;
 use crate::storage::db::Db;
-use crate::storage::ledger::erased::Erasures;
+use crate::storage::ledger::erased::{Erasures, Marks};
 use crate::storage::ledger::mends::{Mends, SetAside};
 use crate::storage::ledger::overlay::Overlay;
 use crate::storage::ledger::plan::{self, Later, NewStep, StepPlan};
@@ -168,7 +168,7 @@ pub(crate) fn overlay(
         set_aside.extend(other.into_iter().map(|key| SetAside { table: step.legacy_table().to_owned(), key }));
     }
     let target = &mut *run.databases.target.get()?;
-    let mut overlay = Overlay::of(target, mends)?;
+    let mut overlay = Overlay::of(mends, erasures, Marks::of(erased::rows(target)?));
     for (step, state) in steps.iter().zip(found) {
         overlay.revive(target, (step.name(), step.legacy_table()), &state.later.gone)?;
     }

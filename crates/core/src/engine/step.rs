@@ -10,6 +10,7 @@ use super::chunk::{ChunkError, ChunkRows, ReadRows, Weight, seen_of};
 use crate::contract::errors::{FinishError, PrepareError};
 use crate::contract::inspect::{Finding, Inspect, Right};
 use crate::contract::legacy::{Fate, LegacyRow, weight};
+use crate::contract::pages::each_page;
 use crate::contract::person::Person;
 use crate::contract::step::{Prepare, Step};
 use crate::storage::bulk::{Rows as _, Tx};
@@ -26,12 +27,8 @@ use crate::storage::pool::{Pool, PoolError};
 use crate::storage::shape::TableShape;
 use crate::words::{Key, KeyRange, KeySet};
 
-/// Keys a page when a step is planned, and rows a page of a scan at the most.
+/// Keys a page when a step is planned.
 const PAGE: i64 = 50_000;
-/// Rows of the first page of a scan: nobody knows what they weigh.
-const FIRST_PAGE: i64 = 1_000;
-/// About how many bytes of memory a page of a scan takes.
-const PAGE_BYTES: u64 = 8 << 20;
 
 /// A step of any type.
 pub trait AnyStep: Send + Sync {
@@ -250,23 +247,7 @@ impl<S: Step> AnyStep for Typed<S> {
     }
 
     fn scan(&self, legacy: &Pool, overlay: &Overlay, each: &mut dyn FnMut(&Table) -> bool) -> Result<(), PrepareError> {
-        let (mut after, mut size) = (None, FIRST_PAGE);
-        loop {
-            let page = legacy.ask(move |db, _| S::Legacy::page(db, after, size))?;
-            let query = |source| PrepareError::Query { what: S::Legacy::TABLE.to_owned(), source };
-            let mut rows = page.map_err(query)?;
-            let upto = rows.last().map(S::Legacy::key);
-            overlay.between(S::Legacy::TABLE, &mut rows, (after, upto), S::Legacy::key)?;
-            if !seen_of(&rows).all(|table| each(&table)) {
-                return Ok(());
-            }
-            let a_row = weight(&rows) / (rows.len() as u64).max(1) + 1;
-            size = (PAGE_BYTES / a_row).cast_signed().clamp(1, PAGE);
-            match upto {
-                Some(_) => after = upto,
-                None => return Ok(()),
-            }
-        }
+        each_page::<S::Legacy>(legacy, overlay, S::NAME, |rows| seen_of(&rows).all(|table| each(&table)))
     }
 
     fn erased(&self, rows: &Table, erasures: &Erasures) -> Option<Vec<Table>> {

@@ -16,7 +16,7 @@ use crate::storage::ledger::claim::Claim;
 use crate::storage::ledger::close::{self, ChunkResult, Closed};
 use crate::storage::ledger::record::{CarriedBy, Migrated};
 use crate::storage::ledger::recorded::ByKey;
-use crate::words::{Counts, Key, Money, Outcome};
+use crate::words::{Counts, Key, Outcome};
 
 /// How a chunk is closed.
 pub(crate) enum Closing<'a> {
@@ -62,12 +62,8 @@ impl Gone {
             }
         }
         for amount in &self.amounts {
-            let money = Money { currency: amount.currency, minor: amount.minor };
             let outcome = self.rows.get(&amount.key).map_or(Outcome::Quarantined, |row| row.outcome);
-            result.money.row(money, amount.exact.unwrap_or(amount.minor.into()), outcome);
-            if outcome == Outcome::Migrated {
-                result.money.written(money);
-            }
+            amount.count(outcome, &mut result.money);
         }
         result.amounts.extend(&self.amounts);
         result.unread.retain(|key| !self.rows.contains_key(key));

@@ -1,5 +1,6 @@
 //! What the ledger says of a chunk, without the values of a person. What was written stands in the target as it was: that is the site's.
 
+use roaring::RoaringBitmap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::closing::Gone;
@@ -36,14 +37,13 @@ pub(super) fn anew<S: Step>(
     forgotten: &Forgotten<'_>,
 ) -> Result<Written, ChunkError> {
     let erased = |unit: UnitIndex| judged.unit(unit).iter().any(|row| forgotten.erased.contains_key(&row.key()));
-    let units: Vec<UnitIndex> = (0..judged.units()).filter(|unit| erased(*unit)).collect();
+    let units: RoaringBitmap = (0..judged.units()).filter(|unit| erased(*unit)).collect();
     let is_whole = |unit: UnitIndex| {
         let of = |row: &S::Legacy| forgotten.erased.get(&row.key());
         judged.unit(unit).iter().filter_map(of).any(Erasure::is_whole)
     };
-    let leaders: FxHashMap<Key, bool> =
-        units.iter().map(|unit| (judged.unit(*unit)[0].key(), is_whole(*unit))).collect();
-    let expected = judged.imprint_of(&judged.draft.rows.only(&|unit| units.contains(&unit)))?;
+    let leaders: FxHashMap<Key, bool> = units.iter().map(|unit| (judged.unit(unit)[0].key(), is_whole(unit))).collect();
+    let expected = judged.imprint_of(&judged.draft.rows.only(&|unit| units.contains(unit)))?;
     let mut tables = imprints::of_chunk(db, chunk)?;
     for model in S::Rows::models() {
         let name = model.shape.name;

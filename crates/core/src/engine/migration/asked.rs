@@ -7,7 +7,7 @@ use crossbeam_channel::bounded;
 use jiff::Timestamp;
 
 use super::Migration;
-use super::attended::{Scope, all_done, alone, done_and_alone};
+use super::attended::{Scope, all_done, done_and_alone, idle_and_alone};
 use crate::engine::catch_up::{self, CatchUp, Expected};
 use crate::engine::erase::{self, Erase, Erased};
 use crate::engine::error::RunError;
@@ -24,8 +24,8 @@ use crate::engine::{live, offline, preflight};
 use crate::storage::db::{Backend, Db};
 use crate::storage::ledger::mends::{self, Mend};
 use crate::storage::ledger::overlay::Overlay;
-use crate::storage::ledger::owner::{HeldError, Owner};
-use crate::storage::ledger::{self, earlier, generations, plan, runs};
+use crate::storage::ledger::owner::Owner;
+use crate::storage::ledger::{self, earlier, generations, plan};
 
 impl Migration<'_> {
     /// The steps in order with their rows and chunks, and what the checks of a run have found. Writes nothing.
@@ -246,10 +246,7 @@ impl Migration<'_> {
         let steps = self.registry.ordered()?;
         let mut session = None;
         let begin = |databases: &Databases, db: &mut Db| {
-            if let Some(run) = runs::under_way(db)? {
-                return Err(RunError::Held(HeldError::Held(run)));
-            }
-            session = Some(alone(databases)?);
+            session = Some(idle_and_alone(databases, db)?);
             if matches!(undo.extent, Extent::State(_)) { Ok(()) } else { not_taken_back(db) }
         };
         let work = |run: &Running<'_>| undo::undo(run, undo, false);
@@ -269,10 +266,7 @@ impl Migration<'_> {
         let steps = self.registry.ordered()?;
         let mut session = None;
         let begin = |databases: &Databases, db: &mut Db| {
-            if let Some(run) = runs::under_way(db)? {
-                return Err(RunError::Held(HeldError::Held(run)));
-            }
-            session = Some(alone(databases)?);
+            session = Some(idle_and_alone(databases, db)?);
             not_taken_back(db)
         };
         let work = |run: &Running<'_>| erase::erase(run, erase, false);

@@ -223,8 +223,17 @@ pub(super) fn done_and_alone(databases: &Databases, db: &mut Db, steps: &[&dyn A
     alone(databases)
 }
 
+/// Makes sure that no run is under way, and that nobody else judges rows again, or takes them back, for as long as the connection that
+/// comes back is kept.
+pub(super) fn idle_and_alone(databases: &Databases, db: &mut Db) -> Result<Db, RunError> {
+    match runs::under_way(db)? {
+        Some(run) => Err(RunError::Held(HeldError::Held(run))),
+        None => alone(databases),
+    }
+}
+
 /// Makes sure that nobody else judges rows again, or takes them back, for as long as the connection that comes back is kept.
-pub(super) fn alone(databases: &Databases) -> Result<Db, RunError> {
+fn alone(databases: &Databases) -> Result<Db, RunError> {
     let session = databases.target.dedicated().map_err(PoolError::from)?;
     runs::replay_alone(session).map_err(RunError::Held)
 }

@@ -16,7 +16,7 @@ use crate::storage::ledger::earlier::{self, Earlier};
 use crate::storage::ledger::moved::{self, Moving};
 use crate::storage::ledger::recorded::{self, ByKey};
 use crate::storage::ledger::row::Recorded;
-use crate::storage::ledger::{LedgerError, changes, origin};
+use crate::storage::ledger::{LedgerError, changes, imprints, origin};
 use crate::words::Key;
 
 /// Takes a chunk back to where it was.
@@ -44,7 +44,7 @@ impl Before<'_> {
         recorded::lock(db, chunk)?;
         // The answer to an earlier attempt may have been lost.
         let Some(earlier) = earlier::of_chunk(db, chunk)? else { return Ok((Taken::default(), true)) };
-        let (rows, tables) = earlier::now(db, step, chunk)?;
+        let (rows, tables) = (recorded::rows(db, step, chunk)?, imprints::of_chunk(db, chunk)?);
         let refused = changes::among(db, chunk, self.refused)?;
         let inserted = self.inserted(db, &earlier, &tables)?;
         let (mut units, taken) = self.without_inserted(db, &rows, inserted)?;

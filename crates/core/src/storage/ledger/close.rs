@@ -8,6 +8,7 @@ use super::earlier;
 use super::error::LedgerError;
 use super::imprints::{self, WrittenBy};
 use super::numbers::Numbers;
+use super::of_chunk;
 use super::owner::Owner;
 use super::record::{self, CarriedBy, Migrated};
 use super::seen;
@@ -229,15 +230,7 @@ pub(crate) fn close_again(
     anew: Closed<'_>,
 ) -> QueryResult<()> {
     use {replant_outcomes as o, replant_quarantine as q, replant_repairs as r};
-    for some in moved.chunks(1_000) {
-        let some = || some.to_vec();
-        diesel::delete(o::table.filter(o::step.eq(step.to_owned())).filter(o::legacy_key.eq_any(some())))
-            .execute(db)?;
-        diesel::delete(q::table.filter(q::step.eq(step.to_owned())).filter(q::legacy_key.eq_any(some())))
-            .execute(db)?;
-        let own = r::table.filter(r::step.eq(step.to_owned())).filter(r::chunk_id.is_not_null());
-        diesel::delete(own.filter(r::legacy_key.eq_any(some()))).execute(db)?;
-    }
+    of_chunk::forget_rows(db, step, moved)?;
     let gone = || gone.to_vec();
     diesel::delete(o::table.filter(o::chunk_id.eq(chunk)).filter(o::legacy_key.ne_all(gone()))).execute(db)?;
     diesel::delete(q::table.filter(q::chunk_id.eq(chunk)).filter(q::legacy_key.ne_all(gone()))).execute(db)?;
@@ -273,26 +266,20 @@ pub(crate) fn finish_anew(db: &mut Db, step: &str, repairs: &[NewRepair], money:
     let mut after: Vec<Repaired> = repairs.iter().map(now).collect();
     before.sort_unstable();
     after.sort_unstable();
-    let is_other =
-        before != after || totals(of_end(step.to_owned()).select((m::currency, m::flow)).load(db)?)? != *money;
-    if is_other {
+    let of_end = || m::table.filter(m::step.eq(step.to_owned())).filter(m::chunk_id.is_null());
+    let is_other_money = totals(of_end().select((m::currency, m::flow)).load(db)?)? != *money;
+    if before != after || is_other_money {
         earlier::keep_end(db, step).map_err(LedgerError::into_diesel)?;
     }
     if before != after {
         diesel::delete(noted()).execute(db)?;
         insert_all(db, repairs)?;
     }
-    if totals(of_end(step.to_owned()).select((m::currency, m::flow)).load(db)?)? != *money {
-        diesel::delete(of_end(step.to_owned())).execute(db)?;
+    if is_other_money {
+        diesel::delete(of_end()).execute(db)?;
         write_money(db, step, None, money)?;
     }
     Ok(())
-}
-
-/// The money that the end of a step has noted.
-#[diesel::dsl::auto_type]
-fn of_end(step: String) -> _ {
-    m::table.filter(m::step.eq(step)).filter(m::chunk_id.is_null())
 }
 
 /// The money of a step, or of all.

@@ -124,8 +124,7 @@ impl Forget<'_> {
     }
 
     fn quarantine(&self, db: &mut Db) -> Result<u64, LedgerError> {
-        let of_table = ("replant_quarantine", "step", "legacy_key");
-        let mut rows = self.holding(db, of_table, &["legacy_row", "reason"])?;
+        let mut rows = self.holding(db, ("replant_quarantine", "step", "legacy_key"), &["legacy_row", "reason"])?;
         rows.extend(self.keys().map(|(step, _, key, _)| (step.to_owned(), key)));
         let mut told = 0;
         for (step, key) in rows {
@@ -148,8 +147,7 @@ impl Forget<'_> {
 
     fn repairs(&self, db: &mut Db) -> Result<u64, LedgerError> {
         type Found = (String, String, Option<String>, Option<String>);
-        let of_table = ("replant_repairs", "step", "legacy_key");
-        let mut rows = self.holding(db, of_table, &["value_before", "value_after"])?;
+        let mut rows = self.holding(db, ("replant_repairs", "step", "legacy_key"), &["value_before", "value_after"])?;
         rows.extend(self.keys().map(|(step, _, key, _)| (step.to_owned(), key)));
         let mut told = 0;
         for (step, key) in rows {
@@ -177,8 +175,7 @@ impl Forget<'_> {
     }
 
     fn mends(&self, db: &mut Db) -> Result<u64, LedgerError> {
-        let of_table = ("replant_mends", "legacy_table", "legacy_key");
-        let mut rows = self.holding(db, of_table, &["legacy_row", "read_as"])?;
+        let mut rows = self.holding(db, ("replant_mends", "legacy_table", "legacy_key"), &["legacy_row", "read_as"])?;
         rows.extend(self.keys().map(|(_, table, key, _)| (table.to_owned(), key)));
         let mut told = 0;
         for (table, key) in rows {

@@ -24,6 +24,7 @@ mod layers;
 pub mod mends;
 pub(crate) mod moved;
 mod numbers;
+mod of_chunk;
 pub(crate) mod origin;
 pub(crate) mod overlay;
 pub mod owner;

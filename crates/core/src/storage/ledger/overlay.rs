@@ -34,13 +34,9 @@ struct Gone {
 }
 
 impl Overlay {
-    /// Mended rows, and what is read in the place of erased cells.
-    ///
-    /// # Errors
-    /// The ledger fails.
-    pub(crate) fn of(db: &mut Db, mends: Mends) -> Result<Self, LedgerError> {
-        let (erasures, marks) = (erased::load(db)?, Marks::of(erased::rows(db)?));
-        Ok(Self { mends, gone: FxHashMap::default(), erasures, marks })
+    /// Mended rows, and what is read in the place of cells, and of rows of the target, of persons who were erased.
+    pub(crate) fn of(mends: Mends, erasures: Erasures, marks: Marks) -> Self {
+        Self { mends, gone: FxHashMap::default(), erasures, marks }
     }
 
     /// With more cells that are not read, and what stands for persons in what is read of the target.
@@ -64,8 +60,7 @@ impl Overlay {
     /// # Errors
     /// The ledger fails.
     pub(crate) fn load(db: &mut Db) -> Result<Self, LedgerError> {
-        let mends = mends::load(db)?;
-        let mut overlay = Self::of(db, mends)?;
+        let mut overlay = Self::of(mends::load(db)?, erased::load(db)?, Marks::of(erased::rows(db)?));
         for (step, table, keys) in plan::gone(db)? {
             overlay.revive(db, (&step, &table), &keys)?;
         }

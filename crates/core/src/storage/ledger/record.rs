@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::error::LedgerError;
-use crate::words::{Currency, Key};
+use crate::words::{Currency, Key, Money, MoneyTotals, Outcome};
 
 /// A migrated row, in the compact record of its chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,17 @@ pub struct CarriedBy {
     pub currency: Currency,
     /// As it was read, where that is another number.
     pub exact: Option<Decimal>,
+}
+
+impl CarriedBy {
+    /// Counts it as what became of its row: what came in counts as written, too.
+    pub(crate) fn count(&self, outcome: Outcome, money: &mut MoneyTotals) {
+        let carried = Money { currency: self.currency, minor: self.minor };
+        money.row(carried, self.exact.unwrap_or(self.minor.into()), outcome);
+        if outcome == Outcome::Migrated {
+            money.written(carried);
+        }
+    }
 }
 
 /// Packs what the rows of a chunk carry; none where they carry nothing.

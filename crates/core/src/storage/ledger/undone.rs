@@ -5,11 +5,10 @@ use diesel::prelude::*;
 use super::error::{Attempt, LedgerError};
 use super::numbers::Numbers;
 use super::tables::{
-    replant_changes as h, replant_chunks as c, replant_conflicts as k, replant_first as f, replant_id_blocks as b,
-    replant_imprints as i, replant_money as m, replant_outcomes as o, replant_quarantine as q, replant_repairs as r,
-    replant_seen as s, replant_steps as st, replant_unread as u,
+    replant_changes as h, replant_chunks as c, replant_first as f, replant_id_blocks as b, replant_money as m,
+    replant_repairs as r, replant_steps as st,
 };
-use super::{earlier, stage};
+use super::{earlier, of_chunk, stage};
 use crate::storage::db::Db;
 use crate::storage::types::Instant;
 use crate::words::Key;
@@ -22,17 +21,8 @@ pub(crate) fn free(db: &mut Db, step: &str, chunk: i64, keys: &[Key]) -> Result<
     let held_by = (c::owner.eq(None::<String>), c::token.eq(None::<String>), c::lease_until.eq(None::<Instant>));
     let free = (c::state.eq("free"), c::epoch.eq(c::epoch + 1), c::attempts.eq(0_i64), c::by_set.eq(false));
     diesel::update(c::table.find(chunk)).set((free, held_by, Numbers::default())).execute(db).attempt("written")?;
-    diesel::delete(o::table.filter(o::chunk_id.eq(chunk))).execute(db).attempt("written")?;
-    diesel::delete(q::table.filter(q::chunk_id.eq(chunk))).execute(db).attempt("written")?;
-    diesel::delete(r::table.filter(r::chunk_id.eq(chunk))).execute(db).attempt("written")?;
-    let money = m::table.filter(m::step.eq(step.to_owned())).filter(m::chunk_id.eq(chunk));
-    diesel::delete(money).execute(db).attempt("written")?;
-    diesel::delete(u::table.filter(u::chunk_id.eq(chunk))).execute(db).attempt("written")?;
-    diesel::delete(i::table.filter(i::chunk_id.eq(chunk))).execute(db).attempt("written")?;
-    diesel::delete(s::table.find(chunk)).execute(db).attempt("written")?;
+    of_chunk::forget(db, chunk).attempt("written")?;
     earlier::forget_chunk(db, chunk).attempt("written")?;
-    let of_step = k::table.filter(k::step.eq(step.to_owned()));
-    diesel::delete(of_step.filter(k::chunk_id.eq(chunk))).execute(db).attempt("written")?;
     for some in keys.chunks(1_000) {
         let first = f::table.filter(f::step.eq(step.to_owned())).filter(f::legacy_key.eq_any(some.to_vec()));
         diesel::delete(first).execute(db).attempt("written")?;

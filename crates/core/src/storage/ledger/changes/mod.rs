@@ -24,7 +24,7 @@ pub(crate) use done::{
     of_target, rebase,
 };
 pub(crate) use done::{among, counts, of_state, text};
-pub(crate) use known::{Known, between, has_keyed, of_rows, since_imprints};
+pub(crate) use known::{ByRow, Known, between, has_keyed, of_rows, since_imprints};
 
 /// A row of the target that was there, and what was done to it.
 #[derive(Debug, Clone, PartialEq)]
