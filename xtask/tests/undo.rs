@@ -12,11 +12,12 @@ mod world;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use jiff::Timestamp;
 use replant_core::db::Backend;
-use replant_core::{Extent, RowName, Silent, Stop, Undo, Undone, Why};
+use replant_core::{Event, Extent, Reporter, RowName, Silent, Stop, Undo, Undone, Why};
 use replant_testkit::state::assert_same_state;
 
 use migrated::Sample;
@@ -92,8 +93,11 @@ fn killed_undos_end_as_others_on_postgres() {
 }
 
 fn take_back(sample: &Sample, only: &[&str]) -> Undone {
-    let only = only.iter().map(|name| (*name).to_owned()).collect();
-    let undo = Undo { extent: Extent::Whole(only), with_dependants: true, why: "a test".to_owned() };
+    take_back_all_of(sample, Extent::Whole(only.iter().map(|name| (*name).to_owned()).collect()))
+}
+
+fn take_back_all_of(sample: &Sample, extent: Extent) -> Undone {
+    let undo = Undo { extent, with_dependants: true, why: "a test".to_owned() };
     let undone = sample.migration().undo(&undo, &Stop::default(), &Silent).unwrap();
     assert!(undone.complete);
     undone
@@ -214,4 +218,44 @@ fn a_domain_goes_with_all_that_builds_on_it_and_comes_again() {
     assert!(sample.ours("refunds", 1, 0, "").is_empty() && sample.ours("payments", 1, 0, "").is_empty());
     sample.migrate();
     assert_same_platform("a domain", &before, &platform(&sample.target));
+}
+
+/// Asks a run to stop once a part of its chunks is done.
+struct After<'a>(AtomicUsize, &'a Stop);
+
+impl Reporter for After<'_> {
+    fn event(&self, event: &Event) {
+        if matches!(event, Event::ChunkDone { .. }) && self.0.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.1.request();
+        }
+    }
+}
+
+#[test]
+fn a_run_goes_alone_and_comes_again() {
+    let began = Timestamp::now();
+    let all = Sample::migrated(sqlite());
+    let expected = state(&all.target, began);
+    let chunks = all.ids("SELECT count(*) AS id FROM replant_chunks WHERE state = 'done'")[0];
+    for part in [4, 2] {
+        let (sample, stop) = (Sample::before(sqlite()), Stop::default());
+        let half = After(AtomicUsize::new(usize::try_from(chunks / part).unwrap()), &stop);
+        assert!(!sample.migration().run(&stop, &half).unwrap().complete);
+        let before = platform(&sample.target);
+        sample.migrate();
+        let run = sample.lines("SELECT id AS line FROM replant_runs ORDER BY started_at DESC").remove(0);
+        let extent = Extent::Run(run);
+        let what = Undo { extent: extent.clone(), with_dependants: false, why: "a test".to_owned() };
+        let would = sample.migration().would_undo(&what, &Stop::default(), &Silent).unwrap();
+        let undone = take_back_all_of(&sample, extent);
+        let rows = |undone: &Undone| undone.steps.iter().map(|step| (step.step, step.rows)).collect::<Vec<_>>();
+        assert_eq!(rows(&would), rows(&undone));
+        let kept: Vec<_> = undone.steps.iter().flat_map(|step| &step.kept).collect();
+        assert!(kept.is_empty(), "{} {:?}", kept.len(), &kept[..kept.len().min(12)]);
+        assert_same_platform("a run", &before, &platform(&sample.target));
+        sample.migrate();
+        assert_same_state("a run that came again", &expected, &state(&sample.target, began));
+        let (alarms, found) = verify(&sample);
+        assert!(!alarms, "{found:?}");
+    }
 }

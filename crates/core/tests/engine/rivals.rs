@@ -206,7 +206,7 @@ fn a_living_run_whose_sessions_are_all_ended_is_never_taken_for_dead() {
 }
 
 /// Runs until the n-th chunk is done, then asks to stop.
-fn stopped_at(world: &World, target: &Target, chunk_rows: u64, n: u32) -> Report {
+pub(crate) fn stopped_at(world: &World, target: &Target, chunk_rows: u64, n: u32) -> Report {
     let stop = Stop::default();
     let watch = at_chunk(n, || stop.request());
     let report = world.migration(&target.url, chunks_of(chunk_rows)).run(&stop, &watch).unwrap();

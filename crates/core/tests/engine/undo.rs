@@ -8,6 +8,7 @@ use replant_testkit::dump::{self, TableDump};
 use replant_testkit::state::assert_same_state;
 
 use crate::later::catch_up;
+use crate::rivals::stopped_at;
 use crate::verify::verify;
 use crate::world::{World, chunks_of, count, on_both, ordinary, site, state, texts, thing};
 
@@ -200,6 +201,35 @@ fn a_chunk_goes_alone_and_comes_again_with_the_same_ids() {
         assert_eq!(platform(&target), before);
         let (_, found) = verify(&world, &target, Against::Source);
         assert!(found.is_empty(), "{found:?}");
+    });
+}
+
+#[test]
+fn a_run_goes_alone_and_what_others_have_done_stands() {
+    let world = World::new(&ordinary(60));
+    on_both(|fresh| {
+        let undisturbed = fresh();
+        world.complete(&undisturbed, chunks_of(5));
+        for n in [1, 4, 9] {
+            let target = fresh();
+            stopped_at(&world, &target, 5, n);
+            let before = platform(&target);
+            world.complete(&target, chunks_of(5));
+            let runs = texts(&target, "SELECT id AS value FROM replant_runs ORDER BY started_at");
+            let run = |place: usize| Undo { extent: Extent::Run(runs[place].clone()), ..whole(&[]) };
+            let done = undo(&world, &target, &run(1)).unwrap();
+            assert!(kept(&done).is_empty(), "{done:?}");
+            assert_eq!(platform(&target), before);
+            world.complete(&target, chunks_of(5));
+            assert_eq!(platform(&target), platform(&undisturbed), "stopped at chunk {n}");
+
+            // What others have built on the first run keeps what it needs of it.
+            let done = undo(&world, &target, &run(0)).unwrap();
+            assert!(kept(&done).iter().all(|kept| kept.why == Why::Needed), "{done:?}");
+            world.complete(&target, chunks_of(5));
+            let (_, found) = verify(&world, &target, Against::Source);
+            assert!(found.is_empty(), "{found:?}");
+        }
     });
 }
 

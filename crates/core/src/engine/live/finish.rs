@@ -274,7 +274,7 @@ impl Ending<'_> {
             }
             if part < parts {
                 self.prepared.finish(part, &mut Tx::finishing(db, name))?;
-                stage::parts_done(db, name, part + 1)?;
+                stage::parts_done(db, name, part + 1, self.run.owner)?;
             }
             Ok(Next::Stage(match (part + 1 >= parts, self.step.indexes().is_empty()) {
                 (false, _) => stage,
@@ -302,7 +302,11 @@ impl Ending<'_> {
                 return Err(RunError::Finish { step: name, source });
             }
         }
-        if self.is_to_stop() || !finish_again(self.run, self.step, self.prepared)? {
+        if self.is_to_stop() {
+            return Ok(Finished::Stopped);
+        }
+        self.patiently(|| self.transaction(|db| Ok(stage::end_anew(db, name, self.run.owner)?)))?;
+        if !finish_again(self.run, self.step, self.prepared)? {
             return Ok(Finished::Stopped);
         }
         self.patiently(|| self.transaction(|db| Ok(stage::finish(db, name)?)))?;

@@ -8,6 +8,7 @@
 //! ones stand as they stood before it ([`state`]).
 
 mod chunk_before;
+mod scope;
 mod state;
 mod take;
 mod told;
@@ -22,6 +23,7 @@ use super::error::RunError;
 use super::run::Running;
 use super::step::AnyStep;
 use crate::storage::ledger::{plan, recorded};
+use scope::Scope;
 use undoing::Undoing;
 
 /// Takes back what `undo` says, or only looks what that would be.
@@ -32,11 +34,12 @@ pub(crate) fn undo(run: &Running<'_>, undo: &Undo, look: bool) -> Result<Undone,
     let all = run.registry.ordered()?;
     let chosen = chosen(run, &all, undo)?;
     let is_whole = matches!(undo.extent, Extent::Whole(_));
-    let names: Vec<&'static str> = chosen.iter().filter(|_| is_whole).map(|step| step.name()).collect();
-    let tables: Vec<&'static str> = chosen.iter().filter(|_| is_whole).flat_map(|step| step.filled()).collect();
     let ours = plan::ours(&mut *run.databases.target.get()?)?;
     let mut stays = FxHashSet::default();
-    let undoing = Undoing { run, undo, look, names: &names, tables: &tables, ours: &ours, is_whole };
+    let mut undoing = Undoing { run, undo, look, scope: Scope::default(), ours: &ours };
+    if look {
+        undoing.scope = Scope::of(&undoing, &chosen)?;
+    }
     if let Extent::State(state) = undo.extent {
         return undoing.state(&chosen, state);
     }

@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashSet;
 
+use super::scope::Scope;
 use super::told::{Kept, Row, Taken};
 use super::units::{Unit, Units, Why};
 use crate::engine::chunk::ChunkError;
@@ -17,7 +18,7 @@ use crate::storage::ledger::moved::{self, Moving};
 use crate::storage::ledger::plan::Ours;
 use crate::storage::ledger::recorded::{self, ByKey};
 use crate::storage::ledger::{LedgerError, imprints, undone};
-use crate::storage::pointing::{Pointer, Pointing};
+use crate::storage::pointing::Pointing;
 use crate::storage::sql::quoted;
 use crate::words::{Key, KeySet};
 
@@ -30,9 +31,8 @@ pub(super) struct Taking<'a> {
     pub(super) ours: &'a Ours,
     /// Keys that the legacy database has not any more.
     pub(super) gone: KeySet,
-    /// The steps that are taken back as a whole, and the tables that they fill.
-    pub(super) steps: &'a [&'static str],
-    pub(super) tables: &'a [&'static str],
+    /// What goes.
+    pub(super) scope: &'a Scope,
 }
 
 impl Taking<'_> {
@@ -64,7 +64,7 @@ impl Taking<'_> {
 
     fn looked_at(&self, db: &mut Db, source: Source, stays: &FxHashSet<Row>) -> Result<Taken, ChunkError> {
         let mut units = Units::new(db, &self.sheets, self.step.target_table(), source, Lock::No)?;
-        units.keep_pointed(db, &self.pointing, self.ours, &|db, pointer| self.goes(db, pointer, stays))?;
+        units.keep_pointed(db, &self.pointing, self.ours, &|db, pointer| self.scope.goes(db, pointer, stays))?;
         Ok(self.taken(&units, true))
     }
 
@@ -139,16 +139,6 @@ impl Taking<'_> {
             recorded.iter().filter(|(_, row)| row.target.is_some()).map(|(key, _)| kept(key)).collect();
         all.sort_by_key(|kept| kept.legacy_key);
         Some(Taken { lasting: all, ..Taken::default() })
-    }
-
-    /// Whether a row that points to one of ours will not do so any more: it goes itself, or what was done to it is taken back.
-    fn goes(&self, db: &mut Db, pointer: &Pointer, stays: &FxHashSet<Row>) -> Result<bool, LedgerError> {
-        let Some(of) = pointer.of.as_ref().filter(|_| !self.steps.is_empty()) else { return Ok(false) };
-        if let Some(table) = self.tables.iter().find(|table| *table == of).filter(|_| pointer.is_ours) {
-            return Ok(!stays.contains(&(*table, pointer.row.clone())));
-        }
-        let done = changes::of_rows(db, of, std::slice::from_ref(&pointer.row))?;
-        Ok(done.values().flatten().any(|done| self.steps.contains(&done.step.as_str())))
     }
 
     /// Takes back what was done for the units that nothing keeps. What keeps one may only show when something of it is gone: then nothing is,

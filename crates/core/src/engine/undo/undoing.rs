@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashSet;
 
+use super::scope::Scope;
 use super::take::{Page, Taking};
 use super::told::{Extent, Row, StepUndone, Taken, Undo};
 use crate::engine::chunk::ChunkError;
@@ -27,10 +28,9 @@ pub(super) struct Undoing<'a> {
     pub(super) run: &'a Running<'a>,
     pub(super) undo: &'a Undo,
     pub(super) look: bool,
-    pub(super) names: &'a [&'static str],
-    pub(super) tables: &'a [&'static str],
+    /// Where it is only looked: what goes.
+    pub(super) scope: Scope,
     pub(super) ours: &'a Ours,
-    pub(super) is_whole: bool,
 }
 
 /// How often what is left of a step is gone through at the most: rows point to each other.
@@ -53,19 +53,27 @@ impl Undoing<'_> {
             pointing.push(pointing::pointing(&mut *target.get()?, sheet.model.shape.name)?);
         }
         self.may(&pointing)?;
-        let (steps, tables, ours) = (self.names, self.tables, self.ours);
-        Ok(Taking { step, sheets, pointing, ours, gone, steps, tables })
+        Ok(Taking { step, sheets, pointing, ours: self.ours, gone, scope: &self.scope })
     }
 
     /// Takes back a step, or the chunks of it that are meant. None: the run was asked to stop. `stays`: where it is only looked, rows that
     /// would stay.
     pub(super) fn step(&self, step: &dyn AnyStep, stays: &mut FxHashSet<Row>) -> Result<Option<StepUndone>, RunError> {
-        let chunks = self.chunks(step.name())?;
-        if !self.is_whole && chunks.is_empty() {
+        let (chunks, with_end) = (self.chunks(step.name())?, self.with_end(step.name())?);
+        if !with_end && chunks.is_empty() {
             return Ok(Some(StepUndone::nothing(step.name())));
         }
         let taking = self.taking(step)?;
-        if self.look { self.look(&taking, &chunks, stays) } else { self.take(&taking, &chunks) }
+        if self.look { self.look(&taking, &chunks, stays) } else { self.take(&taking, &chunks, with_end) }
+    }
+
+    /// Whether what the end of a step has done is meant.
+    pub(super) fn with_end(&self, step: &str) -> Result<bool, RunError> {
+        match &self.undo.extent {
+            Extent::Whole(_) => Ok(true),
+            Extent::Run(run) => Ok(undone::has_ended(&mut *self.run.databases.target.get()?, step, run)?),
+            Extent::Chunk(_) | Extent::State(_) => Ok(false),
+        }
     }
 
     /// The chunks of a step that are meant, the last ones first.
@@ -113,12 +121,12 @@ impl Undoing<'_> {
         Ok(Some(one))
     }
 
-    fn take(&self, taking: &Taking<'_>, chunks: &[i64]) -> Result<Option<StepUndone>, RunError> {
+    fn take(&self, taking: &Taking<'_>, chunks: &[i64], with_end: bool) -> Result<Option<StepUndone>, RunError> {
         let (run, step, target) = (self.run, taking.step, &self.run.databases.target);
         let (name, mut one) = (step.name(), StepUndone::nothing(step.name()));
-        undone::reopen(&mut *target.get()?, name, self.is_whole)?;
+        undone::reopen(&mut *target.get()?, name, with_end)?;
         self.index(taking)?;
-        if self.is_whole {
+        if with_end {
             // Rows that were there before may share what the index does not admit.
             self.drop_indexes(step)?;
             one.restored += self.end(step)?;
@@ -147,7 +155,7 @@ impl Undoing<'_> {
         if run.stop.requested() {
             return Ok(None);
         }
-        if self.is_whole && self.is_free(name)? {
+        if with_end && self.is_free(name)? {
             one.restored += self.put_back(step, changes::of_step)?;
             if changes::of_step(&mut *target.get()?, name, i64::MAX, 1)?.is_empty() {
                 undone::never_done(&mut *target.get()?, name)?;

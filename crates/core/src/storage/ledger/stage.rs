@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 
 use super::error::{Attempt, LedgerError};
+use super::owner::Owner;
 use super::tables::replant_steps as s;
 use crate::storage::db::Db;
 use crate::storage::failure::caught;
@@ -74,12 +75,22 @@ pub(crate) fn lock_end(db: &mut Db, step: &str) -> QueryResult<Option<(Stage, u6
     Ok(found.map(|(state, parts)| (Stage::of(&state), parts.cast_unsigned())))
 }
 
-/// Notes that so many parts of the end of a step are committed, in the transaction of the last of them.
+/// Notes that so many parts of the end of a step are committed, in the transaction of the last of them, and by whom.
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn parts_done(db: &mut Db, step: &str, parts: u64) -> QueryResult<()> {
-    diesel::update(s::table.find(step.to_owned())).set(s::parts_done.eq(parts.cast_signed())).execute(db).map(|_| ())
+pub(crate) fn parts_done(db: &mut Db, step: &str, parts: u64, by: &Owner) -> QueryResult<()> {
+    let values = (s::parts_done.eq(parts.cast_signed()), s::ended_by.eq(by.as_str()));
+    diesel::update(s::table.find(step.to_owned())).set(values).execute(db).map(|_| ())
+}
+
+/// Notes who does the end of a step again, where all that was done of it was taken back.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn end_anew(db: &mut Db, step: &str, by: &Owner) -> QueryResult<()> {
+    let taken_back = s::table.find(step.to_owned()).filter(s::ended_by.is_null());
+    diesel::update(taken_back).set(s::ended_by.eq(by.as_str())).execute(db).map(|_| ())
 }
 
 /// Whether the end of a step has not begun.

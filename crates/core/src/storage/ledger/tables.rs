@@ -36,6 +36,7 @@ diesel::table! {
         done_at -> Nullable<Utc>,
         parts_done -> BigInt,
         orphans -> Nullable<BigInt>,
+        ended_by -> Nullable<Text>,
     }
 }
 

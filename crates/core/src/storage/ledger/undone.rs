@@ -39,6 +39,15 @@ pub(crate) fn of_run(db: &mut Db, step: &str, run: &str) -> Result<Vec<i64>, Led
     of_run.filter(c::state.eq("done")).select(c::id).load(db).attempt("read")
 }
 
+/// Whether it was this run that has done the end of a step.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn has_ended(db: &mut Db, step: &str, run: &str) -> Result<bool, LedgerError> {
+    let ended_by = st::table.find(step.to_owned()).select(st::ended_by).first::<Option<String>>(db);
+    Ok(ended_by.optional().attempt("read")?.flatten().is_some_and(|by| by == run))
+}
+
 /// Notes that a step is not done any more; `end`: what its end has done is taken back as well.
 ///
 /// # Errors
@@ -48,7 +57,7 @@ pub(crate) fn reopen(db: &mut Db, step: &str, end: bool) -> Result<(), LedgerErr
     let of_step = || st::table.find(step.to_owned());
     let all = (st::state.eq("planned"), st::parts_done.eq(0_i64), st::orphans.eq(None::<i64>));
     match end {
-        true => diesel::update(of_step()).set(all).execute(db).attempt("written")?,
+        true => diesel::update(of_step()).set((all, st::ended_by.eq(None::<String>))).execute(db).attempt("written")?,
         false => diesel::update(of_step().filter(st::state.ne("planned"))).set(all).execute(db).attempt("written")?,
     };
     Ok(())

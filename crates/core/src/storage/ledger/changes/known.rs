@@ -22,6 +22,8 @@ pub(crate) struct Known {
     /// The state in which it was done, and its number.
     pub(crate) generation: i64,
     pub(crate) id: i64,
+    /// The chunk for which it was done; none where the end of the step has.
+    pub(crate) chunk: Option<i64>,
 }
 
 impl Known {
@@ -32,16 +34,17 @@ impl Known {
     }
 }
 
-type Found = (String, String, Option<i64>, Option<String>, Option<String>, Option<String>, bool, (i64, i64));
+type Found =
+    (String, String, Option<i64>, Option<String>, Option<String>, Option<String>, bool, (i64, i64, Option<i64>));
 
 /// What was done to rows, by their names, first things first.
 pub(crate) type ByRow = FxHashMap<RowName, Vec<Known>>;
 
 fn take_in(table: &str, found: Vec<Found>, changes: &mut ByRow) -> Result<(), LedgerError> {
-    for (step, what, target_id, key, before, after, in_imprint, (generation, id)) in found {
+    for (step, what, target_id, key, before, after, in_imprint, (generation, id, chunk)) in found {
         let Some(row) = target_id.map(RowName::Id).or(key.map(RowName::Key)) else { continue };
         let (before, after) = (columns(table, before)?, columns(table, after)?);
-        let known = Known { step, what, before, after, in_imprint, generation, id };
+        let known = Known { step, what, before, after, in_imprint, generation, id, chunk };
         changes.entry(row).or_default().push(known);
     }
     Ok(())
@@ -55,7 +58,7 @@ type Columned = (
     ch::value_before,
     ch::value_after,
     ch::in_imprint,
-    (ch::generation, ch::id),
+    (ch::generation, ch::id, ch::chunk_id),
 );
 const COLUMNS: Columned = (
     ch::step,
@@ -65,7 +68,7 @@ const COLUMNS: Columned = (
     ch::value_before,
     ch::value_after,
     ch::in_imprint,
-    (ch::generation, ch::id),
+    (ch::generation, ch::id, ch::chunk_id),
 );
 
 /// What was done to some rows of a table.

@@ -1,0 +1,1 @@
+ALTER TABLE replant.replant_steps DROP COLUMN ended_by;

@@ -1,0 +1,118 @@
+//! What goes, as far as it is known before anything does: whether a row that points to another one will not do so any more.
+
+use roaring::RoaringTreemap;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::told::{Extent, Row};
+use super::undoing::Undoing;
+use crate::engine::error::RunError;
+use crate::engine::step::AnyStep;
+use crate::storage::db::Db;
+use crate::storage::imprint::Columns;
+use crate::storage::ledger::changes::{self, Known, RowName};
+use crate::storage::ledger::{LedgerError, plan, recorded};
+use crate::storage::pointing::Pointer;
+
+/// What is taken back.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    /// Steps that are taken back as a whole, and the tables that they fill.
+    whole: Vec<&'static str>,
+    tables: Vec<&'static str>,
+    /// The rows that chunks may have written which are taken back: their ids, by table.
+    ids: FxHashMap<&'static str, RoaringTreemap>,
+    /// Tables of which a row belongs to one of these: the column that says to which, and the table of that.
+    parts: FxHashMap<&'static str, (&'static str, &'static str)>,
+    chunks: FxHashSet<i64>,
+    /// Steps of which what their end has done is taken back.
+    ends: Vec<&'static str>,
+    /// The state of which all is taken back.
+    state: Option<i64>,
+}
+
+impl Scope {
+    /// What `undoing` takes back of steps.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub(super) fn of(undoing: &Undoing<'_>, steps: &[&dyn AnyStep]) -> Result<Self, RunError> {
+        let (target, extent) = (&undoing.run.databases.target, &undoing.undo.extent);
+        let mut scope = Self::default();
+        if let Extent::State(state) = extent {
+            scope.state = Some(*state);
+        }
+        for step in steps {
+            let name = step.name();
+            let chunks: FxHashSet<i64> = undoing.chunks(name)?.into_iter().collect();
+            if undoing.with_end(name)? {
+                scope.ends.push(name);
+            }
+            if matches!(extent, Extent::Whole(_)) {
+                scope.whole.push(name);
+                scope.tables.extend(step.filled());
+            } else if !chunks.is_empty() {
+                scope.add(&mut *target.get()?, *step, &chunks)?;
+            }
+            scope.chunks.extend(chunks);
+        }
+        Ok(scope)
+    }
+
+    /// The rows that chunks of a step may have written.
+    fn add(&mut self, db: &mut Db, step: &dyn AnyStep, chunks: &FxHashSet<i64>) -> Result<(), LedgerError> {
+        let Some(plan) = plan::load(db, step.name())? else { return Ok(()) };
+        let target = step.target_table();
+        self.parts.extend(step.parts().iter().map(|(part, column)| (*part, (*column, target))));
+        for (_, span) in recorded::chunks(db, step.name())?.into_iter().filter(|(chunk, _)| chunks.contains(chunk)) {
+            for table in std::iter::once(target).chain(step.also().iter().copied()) {
+                let planned = plan.ids_of(table, target, span);
+                self.ids.entry(table).or_default().extend(planned.iter().flat_map(|ids| ids.iter()).map(unsigned));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a row that points to one of ours will not do so any more: it goes itself, or what was done to it is taken back. `stays`: rows
+    /// that are known to stay.
+    ///
+    /// # Errors
+    /// The database fails, or a change cannot be read back.
+    pub(super) fn goes(&self, db: &mut Db, pointer: &Pointer, stays: &FxHashSet<Row>) -> Result<bool, LedgerError> {
+        let Some(of) = pointer.of.as_deref() else { return Ok(false) };
+        if let Some(table) = self.written(of, &pointer.row).filter(|_| pointer.is_ours) {
+            return Ok(!stays.contains(&(table, pointer.row.clone())));
+        }
+        let done = changes::of_rows(db, of, std::slice::from_ref(&pointer.row))?;
+        Ok(done.values().flatten().any(|done| self.takes_back(done)))
+    }
+
+    /// The table of a row, if it may be one that is taken back.
+    fn written(&self, of: &str, row: &RowName) -> Option<&'static str> {
+        if let Some(table) = self.tables.iter().find(|table| **table == of) {
+            return Some(table);
+        }
+        let has = |table: &str, id: i64| self.ids.get(table).is_some_and(|ids| ids.contains(unsigned(id)));
+        match row {
+            RowName::Id(id) => self.ids.keys().find(|table| **table == of).filter(|table| has(table, *id)).copied(),
+            RowName::Key(json) => {
+                let (part, (column, whole)) = self.parts.iter().find(|(part, _)| **part == of)?;
+                let columns: Columns = serde_json::from_str(json).ok()?;
+                columns.get(*column)?.as_i64().filter(|id| has(whole, *id)).map(|_| *part)
+            }
+        }
+    }
+
+    fn takes_back(&self, done: &Known) -> bool {
+        let step = done.step.as_str();
+        match done.chunk {
+            _ if self.state == Some(done.generation) || self.whole.contains(&step) => true,
+            Some(chunk) => self.chunks.contains(&chunk),
+            None => self.ends.contains(&step),
+        }
+    }
+}
+
+/// An id as bitmaps have it.
+fn unsigned(id: i64) -> u64 {
+    id.cast_unsigned()
+}
