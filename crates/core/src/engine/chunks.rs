@@ -61,7 +61,27 @@ pub(crate) fn each<I: Sync, T: Default + AddAssign + Send>(
     items: &[I],
     work: &(dyn Fn(&I) -> Result<T, RunError> + Sync),
 ) -> Result<Option<T>, RunError> {
-    let wanted = run.settings.readers.max(run.settings.writers);
+    by_some(run, run.settings.readers.max(run.settings.writers), items, work)
+}
+
+/// The same of work that only reads: with one more, who judges while the others wait for a server.
+///
+/// # Errors
+/// The first that `work` returns.
+pub(crate) fn look_at_each<I: Sync, T: Default + AddAssign + Send>(
+    run: &Running<'_>,
+    items: &[I],
+    work: &(dyn Fn(&I) -> Result<T, RunError> + Sync),
+) -> Result<Option<T>, RunError> {
+    by_some(run, run.settings.readers + 1, items, work)
+}
+
+fn by_some<I: Sync, T: Default + AddAssign + Send>(
+    run: &Running<'_>,
+    wanted: usize,
+    items: &[I],
+    work: &(dyn Fn(&I) -> Result<T, RunError> + Sync),
+) -> Result<Option<T>, RunError> {
     // Another step may be prepared meanwhile.
     let most = usize::try_from(run.databases.legacy.size()).unwrap_or(wanted).saturating_sub(1).max(1);
     let workers = if run.one_writer() { 1 } else { wanted.min(most) };

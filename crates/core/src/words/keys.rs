@@ -41,7 +41,7 @@ pub struct KeySet {
 /// Keys with their ranks: a bit for each possible key where they are dense, else a few bits a key.
 #[derive(Debug, Clone)]
 enum Ranks {
-    Dense { first: u64, bits: RsVec },
+    Dense { first: u64, bits: RsVec, keys: usize },
     Sparse(EliasFanoVec),
 }
 
@@ -55,7 +55,8 @@ impl Ranks {
                 let place = |key: u64| usize::try_from(key - first).expect("as many as memory holds");
                 let mut bits = BitVec::from_zeros(place(last) + 1);
                 keys.iter().for_each(|key| bits.set_unchecked(place(key), 1));
-                Self::Dense { first, bits: RsVec::from_bit_vec(bits) }
+                let bits = RsVec::from_bit_vec(bits);
+                Self::Dense { first, keys: bits.rank1(bits.len()), bits }
             }
             _ => Self::Sparse(EliasFanoVec::from_slice(&keys.iter().collect::<Vec<u64>>())),
         }
@@ -63,7 +64,7 @@ impl Ranks {
 
     fn rank(&self, key: u64) -> Option<u64> {
         match self {
-            Self::Dense { first, bits } => {
+            Self::Dense { first, bits, .. } => {
                 let place = usize::try_from(key.checked_sub(*first)?).ok()?;
                 (bits.get(place) == Some(1)).then(|| bits.rank1(place) as u64)
             }
@@ -76,7 +77,7 @@ impl Ranks {
 
     fn at(&self, place: usize) -> Option<u64> {
         match self {
-            Self::Dense { first, bits } => Some(first + bits.select1(place) as u64),
+            Self::Dense { first, bits, keys } => (place < *keys).then(|| first + bits.select1(place) as u64),
             Self::Sparse(keys) => keys.get(place),
         }
     }
@@ -122,8 +123,7 @@ impl KeySet {
 
     /// The key of which so many are smaller.
     pub fn at(&self, place: u64) -> Option<Key> {
-        let place = usize::try_from(place).ok().filter(|place| (*place as u64) < self.len())?;
-        self.ranks().at(place).map(key)
+        self.ranks().at(usize::try_from(place).ok()?).map(key)
     }
 
     /// The same, of a set that is asked once: nothing is built for the next question.

@@ -24,7 +24,7 @@ pub use verdict::{Difference, MoneyVerified, StepVerified, Tally, Verdict, Verif
 
 use super::catch_up;
 use super::chunk::Stale;
-use super::chunks::{Chunks, Ready, ahead, each};
+use super::chunks::{Chunks, Ready, ahead, look_at_each};
 use super::error::RunError;
 use super::event::Event;
 use super::run::Running;
@@ -185,9 +185,9 @@ impl Verifying<'_> {
         let chunks: Vec<(i64, Span)> = chunks.into_iter().map(|(chunk, span, _)| (chunk, span)).collect();
         let looks = Looks { run, step, looking: &looking, prepared, found: self.found };
         let in_hand = AtomicUsize::new(0);
-        let first = each(run, &chunks, &|chunk| looks.first(*chunk, &in_hand))?;
+        let first = look_at_each(run, &chunks, &|chunk| looks.first(*chunk, &in_hand))?;
         let Some(Looked { read, waiting, rows, sums, suspects, mut told }) = first else { return Ok(None) };
-        let Some(again) = each(run, &suspects, &|suspects| looks.again(suspects))? else { return Ok(None) };
+        let Some(again) = look_at_each(run, &suspects, &|suspects| looks.again(suspects))? else { return Ok(None) };
         told += again;
         self.sums += sums;
         self.sums += told.sums;
