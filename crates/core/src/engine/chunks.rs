@@ -138,7 +138,7 @@ pub(crate) fn ahead<T>(
     mut each: impl FnMut(&dyn AnyStep, Ready) -> Result<Option<T>, RunError>,
 ) -> Result<Option<Vec<T>>, RunError> {
     let cache = &LookupCache::keeping();
-    let (give, take) = bounded(1);
+    let (give, take) = bounded(PREPARED);
     std::thread::scope(|scope| {
         let prepare = move || {
             for step in steps {
@@ -158,6 +158,9 @@ pub(crate) fn ahead<T>(
         Ok(Some(done))
     })
 }
+
+/// Steps that are prepared beforehand: small ones must not keep a large one behind them waiting.
+const PREPARED: usize = 3;
 
 fn prepare(run: &Running<'_>, step: &dyn AnyStep, cache: &LookupCache) -> Result<Ready, RunError> {
     let plan = plan::load(&mut *run.databases.target.get()?, step.name())?;

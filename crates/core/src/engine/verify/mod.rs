@@ -13,6 +13,7 @@ mod structure;
 mod sums;
 mod verdict;
 
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -86,35 +87,18 @@ pub(crate) fn verify(
         true
     };
     let mut verifying = Verifying { run, found: &found, sums: Sums::default() };
-    let is_judged = |plan: &StepPlan| against == Against::Source && plan.done;
-    let judged: Vec<&dyn AnyStep> = planned.iter().filter(|(_, plan)| is_judged(plan)).map(|(step, _)| *step).collect();
-    let mut behind: FxHashMap<&str, (u64, u64)> = FxHashMap::default();
-    if against == Against::Source {
-        let steps: Vec<&dyn AnyStep> = all.iter().map(|(step, _)| *step).collect();
-        let states = all.iter().map(|(step, plan)| catch_up::differences(run, *step, plan));
-        let states = states.collect::<Result<Vec<_>, _>>()?;
-        catch_up::lay_over(run, &steps, &states)?;
-        behind.extend(steps.iter().zip(&states).map(|(step, state)| (step.name(), state.behind())));
-    }
-    let mut verified = Vec::new();
-    let first = ahead(run, &judged, |step, Ready { prepared, plan, .. }| {
-        let one = verifying.step(step, &plan, Some(&*prepared))?;
-        let behind = behind.get(step.name()).copied().unwrap_or_default();
-        Ok(one.map(|one| StepVerified { behind, ..one }))
-    })?;
-    let Some(first) = first else { return Ok(stopped()) };
-    verified.extend(first);
-    for (step, plan) in planned.iter().filter(|(_, plan)| !is_judged(plan)) {
-        let Some(one) = verifying.step(*step, plan, None)? else { return Ok(stopped()) };
-        verified.push(one);
-    }
+    // What is around the rows is looked at beside them: neither depends on what is found of the other.
+    let (rows, around) = std::thread::scope(|scope| {
+        let around = scope.spawn(|| run.patiently(TARGET, || structure::look(run, &planned)));
+        let rows = verifying.rows(&all, &planned, against);
+        (rows, around.join().unwrap_or_else(|defect| resume_unwind(defect)))
+    });
+    let (Some(mut verified), mut findings) = (rows?, around?) else { return Ok(stopped()) };
+    findings.extend(verifying.others(&planned, &mut verified)?);
     let not_planned = steps.iter().filter(|step| !planned.iter().any(|(planned, _)| planned.name() == step.name()));
     verified.extend(not_planned.map(|step| StepVerified::not_planned(step.name())));
     let place = |one: &StepVerified| steps.iter().position(|step| step.name() == one.step);
     verified.sort_by_key(place);
-    let steps: Vec<&dyn AnyStep> = planned.iter().map(|(step, _)| *step).collect();
-    let mut findings = verifying.others(&steps, &mut verified)?;
-    findings.extend(run.patiently(TARGET, || structure::look(run, &planned))?);
     let verified = Verified { complete: true, steps: verified, money: verifying.sums.told(), findings };
     run.patiently(TARGET, || Ok(note(&mut *run.databases.target.get()?, &verified)?))?;
     Ok(verified)
@@ -165,6 +149,38 @@ struct Verifying<'a> {
 }
 
 impl Verifying<'_> {
+    /// Looks at every row of the steps in `planned`; `all`: whose tables lookups may read. None: the run was asked to stop.
+    fn rows(
+        &mut self,
+        all: &[(&dyn AnyStep, StepPlan)],
+        planned: &[(&dyn AnyStep, &StepPlan)],
+        against: Against,
+    ) -> Result<Option<Vec<StepVerified>>, RunError> {
+        let run = self.run;
+        let is_judged = |plan: &StepPlan| against == Against::Source && plan.done;
+        let judged: Vec<&dyn AnyStep> =
+            planned.iter().filter(|(_, plan)| is_judged(plan)).map(|(step, _)| *step).collect();
+        let mut behind: FxHashMap<&str, (u64, u64)> = FxHashMap::default();
+        if against == Against::Source {
+            let steps: Vec<&dyn AnyStep> = all.iter().map(|(step, _)| *step).collect();
+            let states = all.iter().map(|(step, plan)| catch_up::differences(run, *step, plan));
+            let states = states.collect::<Result<Vec<_>, _>>()?;
+            catch_up::lay_over(run, &steps, &states)?;
+            behind.extend(steps.iter().zip(&states).map(|(step, state)| (step.name(), state.behind())));
+        }
+        let first = ahead(run, &judged, |step, Ready { prepared, plan, .. }| {
+            let one = self.step(step, &plan, Some(&*prepared))?;
+            let behind = behind.get(step.name()).copied().unwrap_or_default();
+            Ok(one.map(|one| StepVerified { behind, ..one }))
+        })?;
+        let Some(mut verified) = first else { return Ok(None) };
+        for (step, plan) in planned.iter().filter(|(_, plan)| !is_judged(plan)) {
+            let Some(one) = self.step(*step, plan, None)? else { return Ok(None) };
+            verified.push(one);
+        }
+        Ok(Some(verified))
+    }
+
     /// Looks at every chunk of a step; `prepared`: and judges it. None: the run was asked to stop.
     fn step(
         &mut self,
@@ -198,8 +214,13 @@ impl Verifying<'_> {
     }
 
     /// Looks at what was done to rows that no chunk has written.
-    fn others(&mut self, steps: &[&dyn AnyStep], verified: &mut [StepVerified]) -> Result<Vec<Finding>, RunError> {
-        let (differences, findings) = self.run.patiently(TARGET, || others::look(self.run, steps))?;
+    fn others(
+        &mut self,
+        planned: &[(&dyn AnyStep, &StepPlan)],
+        verified: &mut [StepVerified],
+    ) -> Result<Vec<Finding>, RunError> {
+        let steps: Vec<&dyn AnyStep> = planned.iter().map(|(step, _)| *step).collect();
+        let (differences, findings) = self.run.patiently(TARGET, || others::look(self.run, &steps))?;
         for difference in differences {
             let step = verified.iter_mut().find(|step| step.step == difference.step);
             if let Some(step) = step.filter(|_| (self.found)(&difference)) {

@@ -69,7 +69,7 @@ pub(super) fn look(run: &Running<'_>, steps: &[(&dyn AnyStep, &StepPlan)]) -> Re
     let all: Vec<&dyn AnyStep> = steps.iter().map(|(step, _)| *step).collect();
     findings.extend(preflight::sequences(&all, db)?.into_iter().filter(is_behind));
     let ours = plan::ours(db)?;
-    for (step, plan) in steps {
+    for (step, plan) in steps.iter().take_while(|_| !run.stop.requested()) {
         let own = plan::ours_of(db, step.name())?;
         for look in looks(db, &places(*step, &own), &ours)? {
             if let Some(orphans) = look.orphans(db, plan.keys.len())? {
