@@ -25,14 +25,33 @@ pub(crate) enum Build {
 }
 
 /// Commands that need nothing else in the environment `local`.
-const LOCAL: [&str; 10] =
-    ["demo", "plan", "migrate", "status", "trace", "lineage", "quarantine", "constraints", "completions", "try"];
+const LOCAL: [&str; 16] = [
+    "demo",
+    "plan",
+    "migrate",
+    "work",
+    "catch-up",
+    "verify",
+    "undo",
+    "erase",
+    "status",
+    "trace",
+    "lineage",
+    "quarantine",
+    "conflicts",
+    "constraints",
+    "completions",
+    "try",
+];
+
+/// All others.
+const OTHERS: [&str; 6] = ["bench", "dist", "reconcile", "simulate", "statement", "test"];
 
 impl Build {
     /// The program for a call with these arguments, where these variables are set.
     pub(crate) fn of_call(args: &[OsString], variables: impl IntoIterator<Item = OsString>, crates: &Path) -> Self {
         let words: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
-        let command = words.iter().position(|word| LOCAL.contains(word));
+        let command = words.iter().position(|word| LOCAL.contains(word) || OTHERS.contains(word));
         let elsewhere = words.iter().zip(words.iter().skip(1)).any(|(a, b)| *a == "--env" && *b != "local")
             || words.iter().any(|word| word.strip_prefix("--env=").is_some_and(|name| name != "local"))
             || variables.into_iter().any(|name| is_address(&name));
@@ -42,8 +61,8 @@ impl Build {
                 package_of(table, crates)
                     .map_or(Self::Local, |package| Self::Trial { package, example: table.to_owned() })
             }
-            Some(_) if !elsewhere => Self::Local,
-            None if words.contains(&"test") => Self::Tests,
+            Some(place) if words[place] == "test" => Self::Tests,
+            Some(place) if LOCAL.contains(&words[place]) && !elsewhere => Self::Local,
             // Whoever asks what there is has not asked for all of it yet.
             None if matches!(words.as_slice(), [] | ["help" | "-h" | "--help" | "-V" | "--version"]) => Self::Local,
             _ => Self::Whole,
@@ -58,7 +77,7 @@ impl Build {
                 vec!["--profile", "quick", "--package", package, "--example", example]
             }
             Self::Whole | Self::Tests => {
-                let profile = if *self == Self::Tests { "release" } else { "server" };
+                let profile = if *self == Self::Tests { "tests" } else { "server" };
                 let mut args = vec!["--profile", profile, "--package", "xtask"];
                 if mysql::is_installed() {
                     args.extend(["--features", "mysql"]);
@@ -118,6 +137,8 @@ mod tests {
             "status",
             "--log-format json plan --env local",
             "trace user 5",
+            "verify --env local",
+            "undo --env local --all --plan",
             "try unknown",
             "--help",
         ] {
@@ -127,9 +148,14 @@ mod tests {
 
     #[test]
     fn what_goes_elsewhere_is_built_whole() {
-        for call in
-            ["plan --env uat", "migrate --env=prod --dry-run", "bench --rows 1m", "bench --help", "try order --env uat"]
-        {
+        for call in [
+            "plan --env uat",
+            "migrate --env=prod --dry-run",
+            "bench --rows 1m",
+            "bench --only verify",
+            "bench --help",
+            "try order --env uat",
+        ] {
             assert_eq!(build(call, &[]), Build::Whole, "{call}");
         }
         assert_eq!(build("migrate", &["replant__target__url_file"]), Build::Whole);
@@ -139,7 +165,8 @@ mod tests {
     #[test]
     fn tests_are_run_by_what_is_built_as_they_are() {
         assert_eq!(build("test --require postgres", &[]), Build::Tests);
-        assert_eq!(Build::Tests.arguments()[..2], ["--profile", "release"]);
+        assert_eq!(build("test -- undo", &[]), Build::Tests);
+        assert_eq!(Build::Tests.arguments()[..2], ["--profile", "tests"]);
         assert_eq!(Build::Whole.arguments()[..2], ["--profile", "server"]);
     }
 

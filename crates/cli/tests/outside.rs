@@ -67,9 +67,8 @@ impl Bookshed {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.args(["build", "--offline", "--quiet"]).current_dir(folder.path());
         cargo.env("CARGO_TARGET_DIR", of_profile.parent().unwrap());
-        if of_profile.ends_with("release") {
-            cargo.arg("--release");
-        }
+        let profile = of_profile.file_name().and_then(|name| name.to_str()).unwrap();
+        cargo.args(["--profile", if profile == "debug" { "dev" } else { profile }]);
         if cfg!(feature = "mysql") {
             cargo.args(["--features", "mysql"]);
         }

@@ -69,7 +69,7 @@ impl Command for Test {
         let asked = env::var(REQUIRE).unwrap_or_default();
         let required = required(&asked, self.require.iter().map(|server| server.as_str()));
         let mut cargo = process::Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["test", "--release", "--workspace"]);
+        cargo.args(["test", "--profile", "tests", "--workspace"]);
         if HAS_MARIADB {
             cargo.args(["--features", "xtask/mysql,replant-testkit/mysql"]);
         }
