@@ -32,6 +32,7 @@ pub use engine::stop::Stop;
 pub use engine::trial::{Selection, Trial, TrialRow};
 pub use engine::undo::{Extent, Kept, StepUndone, Undo, Undone, Why};
 pub use engine::verify::{Against, Difference, MoneyVerified, StepVerified, Tally, Verdict, Verified};
+pub use policy::pace;
 pub use policy::retry::Retries;
 pub use storage::bulk::{
     Amending, Amendment, Batch, Holds, RowState, Rows, TargetColumn, TargetRow, Tx, UnitIndex, Write,

@@ -5,6 +5,7 @@
 #[path = "../../src/registry.rs"]
 mod registry;
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use diesel::connection::SimpleConnection;
@@ -48,9 +49,14 @@ impl Sample {
         sample
     }
 
+    /// The file of the legacy database.
+    pub(crate) fn legacy_file(&self) -> PathBuf {
+        self.folder.path().join("legacy.db")
+    }
+
     /// Does something to the legacy database.
     pub(crate) fn legacy(&self, sql: &str) {
-        let legacy = DbUrl::sqlite(&self.folder.path().join("legacy.db"));
+        let legacy = DbUrl::sqlite(&self.legacy_file());
         let mut target = Db::open(&legacy, Role::Target).unwrap();
         target.batch_execute(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
     }
@@ -60,7 +66,7 @@ impl Sample {
     }
 
     pub(crate) fn migration(&self) -> Migration<'_> {
-        let legacy = DbUrl::sqlite(&self.folder.path().join("legacy.db"));
+        let legacy = DbUrl::sqlite(&self.legacy_file());
         let (registry, settings) = (&self.registry, Settings { chunk_rows: 700, ..Settings::default() });
         Migration { registry, snapshot: reference::snapshot, legacy, target: self.target.url.clone(), settings }
     }

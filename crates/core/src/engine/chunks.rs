@@ -73,7 +73,9 @@ pub(crate) fn look_at_each<I: Sync, T: Default + AddAssign + Send>(
     items: &[I],
     work: &(dyn Fn(&I) -> Result<T, RunError> + Sync),
 ) -> Result<Option<T>, RunError> {
-    by_some(run, run.settings.readers + 1, items, work)
+    // What is around the rows may be looked at meanwhile, and another step be prepared.
+    let most = usize::try_from(run.databases.target.size()).unwrap_or(usize::MAX).saturating_sub(2).max(1);
+    by_some(run, most.min(run.settings.readers + 1), items, work)
 }
 
 fn by_some<I: Sync, T: Default + AddAssign + Send>(

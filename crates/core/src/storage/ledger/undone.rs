@@ -57,18 +57,20 @@ pub(crate) fn reopen(db: &mut Db, step: &str, end: bool) -> Result<(), LedgerErr
     let of_step = || st::table.find(step.to_owned());
     let all = (st::state.eq("planned"), st::parts_done.eq(0_i64), st::orphans.eq(None::<i64>));
     match end {
-        true => diesel::update(of_step()).set((all, st::ended_by.eq(None::<String>))).execute(db).attempt("written")?,
+        true => diesel::update(of_step()).set(all).execute(db).attempt("written")?,
         false => diesel::update(of_step().filter(st::state.ne("planned"))).set(all).execute(db).attempt("written")?,
     };
     Ok(())
 }
 
-/// Forgets what the end of a step has noted: repairs of other steps' rows, money, and the ids that it took, where no row that it
-/// added is left.
+/// Forgets what the end of a step has noted: by whom it was done, repairs of other steps' rows, money, and the ids that it took, where no
+/// row that it added is left.
 ///
 /// # Errors
 /// The database fails.
 pub(crate) fn forget_end(db: &mut Db, step: &str) -> Result<(), LedgerError> {
+    let of_step = st::table.find(step.to_owned());
+    diesel::update(of_step).set(st::ended_by.eq(None::<String>)).execute(db).attempt("written")?;
     diesel::delete(r::table.filter(r::by_step.eq(step.to_owned()))).execute(db).attempt("written")?;
     let of_end = m::table.filter(m::step.eq(step.to_owned())).filter(m::chunk_id.is_null());
     diesel::delete(of_end).execute(db).attempt("written")?;
