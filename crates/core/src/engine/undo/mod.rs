@@ -38,7 +38,7 @@ pub(crate) fn undo(run: &Running<'_>, undo: &Undo, look: bool) -> Result<Undone,
     let mut stays = FxHashSet::default();
     let mut undoing = Undoing { run, undo, look, scope: Scope::default(), ours: &ours };
     if look {
-        undoing.scope = Scope::of(&undoing, &chosen)?;
+        undoing.scope = undoing.scope(&chosen)?;
     }
     if let Extent::State(state) = undo.extent {
         return undoing.state(&chosen, state);

@@ -4,8 +4,6 @@ use roaring::RoaringTreemap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::told::{Extent, Row};
-use super::undoing::Undoing;
-use crate::engine::error::RunError;
 use crate::engine::step::AnyStep;
 use crate::storage::db::Db;
 use crate::storage::imprint::Columns;
@@ -31,39 +29,34 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// What `undoing` takes back of steps.
+    /// Of nothing yet, but for what was done in a state that is taken back.
+    pub(super) fn new(extent: &Extent) -> Self {
+        let state = if let Extent::State(state) = extent { Some(*state) } else { None };
+        Self { state, ..Self::default() }
+    }
+
+    /// Adds a step that is taken back as a whole.
+    pub(super) fn add_whole(&mut self, step: &dyn AnyStep) {
+        self.whole.push(step.name());
+        self.tables.extend(step.filled());
+    }
+
+    /// Adds what the end of a step has done.
+    pub(super) fn add_end(&mut self, step: &dyn AnyStep) {
+        self.ends.push(step.name());
+    }
+
+    /// Adds chunks of a step, and the rows that they may have written.
     ///
     /// # Errors
     /// The database fails.
-    pub(super) fn of(undoing: &Undoing<'_>, steps: &[&dyn AnyStep]) -> Result<Self, RunError> {
-        let (target, extent) = (&undoing.run.databases.target, &undoing.undo.extent);
-        let mut scope = Self::default();
-        if let Extent::State(state) = extent {
-            scope.state = Some(*state);
-        }
-        for step in steps {
-            let name = step.name();
-            let chunks: FxHashSet<i64> = undoing.chunks(name)?.into_iter().collect();
-            if undoing.with_end(name)? {
-                scope.ends.push(name);
-            }
-            if matches!(extent, Extent::Whole(_)) {
-                scope.whole.push(name);
-                scope.tables.extend(step.filled());
-            } else if !chunks.is_empty() {
-                scope.add(&mut *target.get()?, *step, &chunks)?;
-            }
-            scope.chunks.extend(chunks);
-        }
-        Ok(scope)
-    }
-
-    /// The rows that chunks of a step may have written.
-    fn add(&mut self, db: &mut Db, step: &dyn AnyStep, chunks: &FxHashSet<i64>) -> Result<(), LedgerError> {
+    pub(super) fn add_chunks(&mut self, db: &mut Db, step: &dyn AnyStep, chunks: &[i64]) -> Result<(), LedgerError> {
         let Some(plan) = plan::load(db, step.name())? else { return Ok(()) };
         let target = step.target_table();
+        self.chunks.extend(chunks);
         self.parts.extend(step.parts().iter().map(|(part, column)| (*part, (*column, target))));
-        for (_, span) in recorded::chunks(db, step.name())?.into_iter().filter(|(chunk, _)| chunks.contains(chunk)) {
+        let all = recorded::chunks(db, step.name())?;
+        for (_, span) in all.into_iter().filter(|(chunk, _)| self.chunks.contains(chunk)) {
             for table in std::iter::once(target).chain(step.also().iter().copied()) {
                 let planned = plan.ids_of(table, target, span);
                 self.ids.entry(table).or_default().extend(planned.iter().flat_map(|ids| ids.iter()).map(unsigned));

@@ -40,6 +40,26 @@ const PASSES: usize = 64;
 const SMALL: i64 = 1 << 20;
 
 impl Undoing<'_> {
+    /// What goes of some steps.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub(super) fn scope(&self, steps: &[&dyn AnyStep]) -> Result<Scope, RunError> {
+        let mut scope = Scope::new(&self.undo.extent);
+        for step in steps {
+            if matches!(self.undo.extent, Extent::Whole(_)) {
+                scope.add_whole(*step);
+                continue;
+            }
+            let chunks = self.chunks(step.name())?;
+            scope.add_chunks(&mut *self.run.databases.target.get()?, *step, &chunks)?;
+            if self.with_end(step.name())? {
+                scope.add_end(*step);
+            }
+        }
+        Ok(scope)
+    }
+
     /// What is to be known of a step to take something of it back.
     ///
     /// # Errors
@@ -68,7 +88,7 @@ impl Undoing<'_> {
     }
 
     /// Whether what the end of a step has done is meant.
-    pub(super) fn with_end(&self, step: &str) -> Result<bool, RunError> {
+    fn with_end(&self, step: &str) -> Result<bool, RunError> {
         match &self.undo.extent {
             Extent::Whole(_) => Ok(true),
             Extent::Run(run) => Ok(undone::has_ended(&mut *self.run.databases.target.get()?, step, run)?),
