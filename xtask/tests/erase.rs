@@ -56,7 +56,8 @@ impl Canary {
 
     /// Whether a text holds something of it.
     fn is_in(&self, text: &str) -> bool {
-        let text = text.to_lowercase();
+        // Somebody else's address ends in it.
+        let text = text.to_lowercase().replace(&format!("jo{}", self.address), "");
         self.texts.iter().any(|known| text.contains(&known.to_lowercase()))
     }
 }
@@ -183,6 +184,17 @@ fn nobody_comes_back(target: Target) {
     for (canary, address) in canaries.iter().zip(PERSONS) {
         canary.written(&sample, address);
     }
+    let odd = &canaries[1];
+    let [given, family, ..] = &odd.texts[..] else { unreachable!("seven texts") };
+    let address = &odd.address;
+    // What is no address to the rules, but holds one; one that ends in another; the address of somebody else beside it.
+    sample.legacy(&format!(
+        "UPDATE user SET email = 'Ava <{address}>', first_name = '{given}', last_name = '{family}' WHERE id = (SELECT max(id) FROM user); \
+         UPDATE bank_transfer SET payer_email = 'X <{address}>' WHERE id = (SELECT min(id) FROM bank_transfer WHERE payer_email LIKE '%@%'); \
+         UPDATE finance_transaction SET meta = rtrim(rtrim(meta), '}}') || ', \"note\": \"for {address}\"}}' \
+          WHERE id IN (SELECT id FROM finance_transaction WHERE json_valid(meta) AND meta LIKE '%@%}}' AND meta NOT LIKE '%{address}%' ORDER BY id LIMIT 3)"
+    ));
+    sample.site(&format!("UPDATE accounts SET email = 'jo{address}' WHERE id = (SELECT min(id) FROM accounts)"));
     sample.migrate();
     // The ledger and the platform do hold them: else the rest would prove nothing.
     for canary in &canaries {
@@ -253,6 +265,8 @@ fn nobody_comes_back(target: Target) {
     sample.legacy("UPDATE finance_transaction SET created_when = '2024-05-05 05:05:05', meta = meta || ' ' WHERE meta LIKE '%nagy1122%'");
     sample.legacy("UPDATE user SET lang = 'fr', updated_when = '2024-05-05 05:05:05', phone = '+447700900777' WHERE first_name LIKE 'qz0%'");
     sample.legacy("DELETE FROM user WHERE first_name LIKE 'qz1%'");
+    let early = erase(&sample, PERSONS[0]).unwrap_err().to_string();
+    assert!(early.contains("catch up first"), "{early}");
     let caught_up = sample.migration().catch_up(&Vec::new(), &Stop::default(), &Silent).unwrap();
     assert!(caught_up.complete);
     none("caught up");
@@ -267,6 +281,14 @@ fn nobody_comes_back(target: Target) {
     assert_eq!(outcomes(&counted(&sample.target)), outcomes(&before), "caught up");
     assert_eq!(counted(&sample.target).1, before.1, "caught up");
     assert_sound("caught up", &sample, &erased);
+
+    // What the ledger said before that state is forgotten with whoever is erased after it.
+    let next = sample.ours("accounts", 1, 0, "AND status = 'active' AND email NOT LIKE 'gone%'");
+    let next = sample.lines(&format!("SELECT email AS line FROM accounts WHERE id = {}", next[0])).remove(0);
+    erase(&sample, &next).unwrap();
+    let state = Undo { extent: Extent::State(2), with_dependants: false, why: "a test".to_owned() };
+    let refused = sample.migration().undo(&state, &Stop::default(), &Silent).unwrap_err().to_string();
+    assert!(refused.contains("erased since"), "{refused}");
 
     // All of it taken back and moved anew.
     let undo = Undo { extent: Extent::Whole(Vec::new()), with_dependants: true, why: "a test".to_owned() };

@@ -289,7 +289,7 @@ impl Prepare<'_> {
                 let marks = self.overlay.marks();
                 if marks.is_erasing() {
                     first.erase(marks);
-                    marks.tell_anew(T::NAME, ledger::frozen::packed(T::NAME, &first)?);
+                    marks.tell_anew(T::NAME, &first, ledger::frozen::packed(T::NAME, &first)?);
                 }
                 self.extended(&mut target, Some(first))
             }

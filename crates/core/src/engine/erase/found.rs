@@ -133,8 +133,11 @@ fn whole(step: &dyn AnyStep, person: &Person, search: &Search, row: &Json) -> Er
         }
         let stays = !texts.contains(name) || person.kept.contains(&name);
         match value {
+            // What a number or a time should be may be a text.
+            Json::Object(bad) if !person.kept.contains(&name) => {
+                erasure.cells.insert(column.clone(), unfit(bad));
+            }
             _ if stays => kept.push(column.clone()),
-            Json::Object(bad) => drop(erasure.cells.insert(column.clone(), unfit(bad))),
             _ => {}
         }
     }

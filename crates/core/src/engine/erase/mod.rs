@@ -31,7 +31,7 @@ use crate::storage::imprint::Table;
 use crate::storage::ledger::erased::{self, ErasedRows, Erasure, Erasures, Marks};
 use crate::storage::ledger::forget::{self, Forget, OfChunk};
 use crate::storage::ledger::plan::{self, Span, StepPlan};
-use crate::storage::ledger::{LedgerError, earlier, recorded, seen};
+use crate::storage::ledger::{LedgerError, earlier, generations, recorded, seen};
 use crate::words::Key;
 use found::Found;
 use rows::Erasing;
@@ -51,6 +51,12 @@ pub(crate) fn erase(run: &Running<'_>, erase: &Erase, look: bool) -> Result<Eras
     let Some(address) = (first.normal)(&erase.address) else {
         return Err(RunError::Settings("that is no address of a person".to_owned()));
     };
+    // What was written is told anew from what the legacy database says: it has to be what was written.
+    let current = generations::current(&mut *run.databases.target.get()?)?;
+    if current.is_some_and(|current| run.snapshot > current.snapshot_at) {
+        let what = "the legacy database is of a later state than the target: catch up first";
+        return Err(RunError::Settings(what.to_owned()));
+    }
     let mut planned: Vec<(&dyn AnyStep, StepPlan)> = Vec::new();
     for step in &steps {
         let plan = plan::load(&mut *run.databases.target.get()?, step.name())?;

@@ -77,7 +77,7 @@ impl Search {
                 };
                 !goes_on && !before.is_some_and(|one| one.is_alphanumeric() || "._+-".contains(one))
             };
-            let found = self.needles.find_iter(&lower).find(is_word)?;
+            let found = self.needles.find_overlapping_iter(&lower).find(is_word)?;
             Some(&*self.addresses[self.spellings[found.pattern()].1].1)
         };
         self.of(text).or_else(word).or_else(|| self.within_json(&json(text)?))
@@ -94,25 +94,35 @@ impl Search {
         }
     }
 
-    /// What is read in the place of a text that holds an address: its mark. Of JSON every text, so that the others are found
-    /// where they were. None: it holds none.
+    /// What is read in the place of a text that holds an address: its mark where it is one, and nothing that could be one where it is
+    /// none. Of JSON every text but addresses of others, so that these are found where they were. None: it holds none.
     pub(super) fn masked(&self, text: &str) -> Option<String> {
-        let mark = self.within(text)?;
+        self.within(text)?;
         let masked = json(text).map(|mut value| {
             self.mask(&mut value);
             value.to_string()
         });
-        Some(masked.unwrap_or_else(|| mark.to_owned()))
+        Some(masked.unwrap_or_else(|| self.instead_of(text).to_owned()))
+    }
+
+    /// What is read in the place of a text that is the person's.
+    fn instead_of(&self, text: &str) -> &str {
+        self.of(text).unwrap_or(ERASED)
     }
 
     fn mask(&self, value: &mut Value) {
         match value {
-            Value::String(text) => *text = self.within(text).unwrap_or(ERASED).to_owned(),
+            Value::String(text) => {
+                let is_of_another = (self.normal)(text).is_some() && self.within(text).is_none();
+                if !is_of_another {
+                    *text = self.masked(text).unwrap_or_else(|| ERASED.to_owned());
+                }
+            }
             Value::Array(all) => all.iter_mut().for_each(|one| self.mask(one)),
             Value::Object(all) => {
                 let named = std::mem::take(all).into_iter().map(|(name, mut one)| {
                     self.mask(&mut one);
-                    (self.within(&name).map(str::to_owned).unwrap_or(name), one)
+                    (self.masked(&name).unwrap_or(name), one)
                 });
                 *all = named.collect();
             }
@@ -154,7 +164,13 @@ mod tests {
     }
 
     fn search() -> Search {
-        let addresses = [("ann@trees.org", "mark-1"), ("a.b@trees.org", "mark-2")];
+        let addresses = [
+            ("ann@trees.org", "mark-1"),
+            ("a.b@trees.org", "mark-2"),
+            // One begins with the other.
+            ("c@trees.org", "mark-3"),
+            ("c@trees.organic", "mark-4"),
+        ];
         let addresses = addresses.map(|(one, mark)| (one.to_owned(), mark.to_owned()));
         Search::new(addresses.to_vec(), normal, std::iter::once("Ann@Bäume.org".to_owned())).unwrap()
     }
@@ -177,6 +193,7 @@ mod tests {
             ("x.a.b@trees.org", None),
             ("ann at trees.org", None),
             ("", None),
+            ("write c@trees.organic", Some("mark-4")),
         ] {
             assert_eq!(search.within(text), mark, "{text}");
         }
@@ -185,11 +202,21 @@ mod tests {
     #[test]
     fn what_holds_an_address_says_nothing_else_either() {
         let search = search();
-        assert_eq!(search.masked("for ann@trees.org, with love").as_deref(), Some("mark-1"));
+        assert_eq!(
+            search.masked("for ann@trees.org, with love").as_deref(),
+            Some("erased"),
+            "as little an address as before"
+        );
         let json = r#"{"email": "Ann@trees.org", "name": "Ann", "n": 7, "a.b@trees.org": null}"#;
         let masked: Value = serde_json::from_str(&search.masked(json).unwrap()).unwrap();
         assert_eq!(masked, serde_json::json!({"email": "mark-1", "name": "erased", "n": 7, "mark-2": null}));
-        assert_eq!(search.masked(r#"{"email": "Ann@trees.org""#).as_deref(), Some("mark-1"), "cut off");
+        assert_eq!(search.masked(r#"{"email": "Ann@trees.org""#).as_deref(), Some("erased"), "cut off");
+        let others =
+            r#"{"email":"bob@trees.org","note":"for ann@trees.org","for":"ann@trees.org","and":"by=ann@trees.org"}"#;
+        let masked: Value = serde_json::from_str(&search.masked(others).unwrap()).unwrap();
+        let expected =
+            serde_json::json!({"email": "bob@trees.org", "note": "erased", "for": "mark-1", "and": "erased"});
+        assert_eq!(masked, expected);
         assert_eq!(search.masked("ann"), None);
     }
 }

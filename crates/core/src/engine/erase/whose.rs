@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aho_corasick::BuildError;
 use rustc_hash::FxHashMap;
 
 use super::platform::Platform;
@@ -33,18 +34,25 @@ pub(super) fn whose(erasing: &Erasing<'_>, (address, asked): (String, &str)) -> 
     let mut written = BTreeSet::from([asked.to_owned()]);
     let mut addresses: BTreeMap<String, BTreeSet<(&'static str, Key)>> = BTreeMap::from([(address, BTreeSet::new())]);
     let mut rows: BTreeMap<&'static str, BTreeSet<Key>> = BTreeMap::new();
+    let Some((_, person)) = erasing.persons.first() else { return Ok(None) };
     loop {
+        let known: Vec<(String, String)> = addresses.keys().map(|one| (one.clone(), String::new())).collect();
+        let search = Search::new(known, person.normal, written.iter().cloned()).map_err(unsearchable)?;
         let before = (addresses.len(), rows.values().map(BTreeSet::len).sum::<usize>());
         for (step, person) in erasing.persons {
             let own = rows.entry(step.name()).or_default();
             let goes_on = each_row(run, (*step, erasing.overlay), &mut |_, table| {
                 for (place, key) in table.keys.iter().enumerate() {
                     let Some(cell) = table.cell(place, person.address) else { continue };
-                    let Some(of_row) = (person.normal)(&cell) else { continue };
-                    if addresses.contains_key(&of_row) || own.contains(key) {
+                    let of_row = (person.normal)(&cell);
+                    let is_known = of_row.as_ref().is_some_and(|address| addresses.contains_key(address));
+                    // What is no address, or another one, may hold one.
+                    if is_known || own.contains(key) || search.within(&cell).is_some() {
                         own.insert(*key);
-                        written.insert(cell.into_owned());
-                        addresses.entry(of_row).or_default().insert((step.name(), *key));
+                        if let Some(of_row) = of_row {
+                            written.insert(cell.into_owned());
+                            addresses.entry(of_row).or_default().insert((step.name(), *key));
+                        }
                     }
                 }
             })?;
@@ -60,10 +68,9 @@ pub(super) fn whose(erasing: &Erasing<'_>, (address, asked): (String, &str)) -> 
             break;
         }
     }
-    let Some((_, person)) = erasing.persons.first() else { return Ok(None) };
     let unmarked = addresses.keys().map(|address| (address.clone(), address.clone())).collect();
     let search = Search::new(unmarked, person.normal, written.iter().cloned());
-    let platform = Platform::searched(run, &search.map_err(|error| RunError::Settings(error.to_string()))?)?;
+    let platform = Platform::searched(run, &search.map_err(unsearchable)?)?;
     let before = erased::rows(&mut *run.databases.target.get()?)?;
     // An account of somebody who was erased before has its mark.
     let known = |address: &str| {
@@ -76,9 +83,12 @@ pub(super) fn whose(erasing: &Erasing<'_>, (address, asked): (String, &str)) -> 
         marks.extend(of.into_iter().map(|row| (row, mark.clone())));
         marked.push((address, mark));
     }
-    let search = Search::new(marked, person.normal, written.into_iter())
-        .map_err(|error| RunError::Settings(error.to_string()))?;
+    let search = Search::new(marked, person.normal, written.into_iter()).map_err(unsearchable)?;
     Ok(Some(Whose { search, rows, marks, platform }))
+}
+
+fn unsearchable(error: BuildError) -> RunError {
+    RunError::Settings(error.to_string())
 }
 
 /// The legacy rows that became one row of the target with another one.

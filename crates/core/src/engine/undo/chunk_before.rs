@@ -5,7 +5,7 @@ use rustc_hash::FxHashSet;
 
 use super::take::Taking;
 use super::told::Taken;
-use super::units::{Unit, Units, Why};
+use super::units::{self, Unit, Units, Why};
 use crate::engine::chunk::ChunkError;
 use crate::engine::written::Kept as Rows;
 use crate::storage::bulk::take_back;
@@ -147,7 +147,7 @@ impl Before<'_> {
         let of_leaders: ByKey =
             rows.iter().filter(|(key, row)| is_theirs(key, row)).map(|(key, row)| (*key, row.clone())).collect();
         let mut units = Units::new(db, &taking.sheets, taking.step.target_table(), (of_leaders, inserted), Lock::Key)?;
-        units.keep_pointed(db, &taking.pointing, taking.ours, &|_, _| Ok(false))?;
+        units.keep_pointed(db, &taking.pointing, taking.ours, &units::all_count)?;
         taking.delete(db, &mut units)?;
         let mut taken = taking.taken(&units, false);
         // What is not there needs not be taken back.

@@ -65,18 +65,34 @@ impl Scope {
         Ok(())
     }
 
-    /// Whether a row that points to one of ours will not do so any more: it goes itself, or what was done to it is taken back. `stays`: rows
-    /// that are known to stay.
+    /// Of rows that point to some of ours, by their places: those that will not do so any more. They go themselves, or what was done to them
+    /// is taken back. `stays`: rows that are known to stay.
     ///
     /// # Errors
     /// The database fails, or a change cannot be read back.
-    pub(super) fn goes(&self, db: &mut Db, pointer: &Pointer, stays: &FxHashSet<Row>) -> Result<bool, LedgerError> {
-        let Some(of) = pointer.of.as_deref() else { return Ok(false) };
-        if let Some(table) = self.written(of, &pointer.row).filter(|_| pointer.is_ours) {
-            return Ok(!stays.contains(&(table, pointer.row.clone())));
+    pub(super) fn going(
+        &self,
+        db: &mut Db,
+        pointers: &[Pointer],
+        stays: &FxHashSet<Row>,
+    ) -> Result<Vec<bool>, LedgerError> {
+        let mut going = vec![false; pointers.len()];
+        let mut others: FxHashMap<&str, Vec<(usize, RowName)>> = FxHashMap::default();
+        for (place, pointer) in pointers.iter().enumerate() {
+            let Some(of) = pointer.of.as_deref() else { continue };
+            match self.written(of, &pointer.row).filter(|_| pointer.is_ours) {
+                Some(table) => going[place] = !stays.contains(&(table, pointer.row.clone())),
+                None => others.entry(of).or_default().push((place, pointer.row.clone())),
+            }
         }
-        let done = changes::of_rows(db, of, std::slice::from_ref(&pointer.row))?;
-        Ok(done.values().flatten().any(|done| self.takes_back(done)))
+        for (of, rows) in others {
+            let names: Vec<RowName> = rows.iter().map(|(_, name)| name.clone()).collect();
+            let done = changes::of_rows(db, of, &names)?;
+            for (place, name) in rows {
+                going[place] = done.get(&name).is_some_and(|done| done.iter().any(|done| self.takes_back(done)));
+            }
+        }
+        Ok(going)
     }
 
     /// The table of a row, if it may be one that is taken back.

@@ -18,7 +18,7 @@ use crate::engine::event::Event;
 use crate::engine::step::AnyStep;
 use crate::storage::bulk::take_back;
 use crate::storage::ledger::plan::FIRST;
-use crate::storage::ledger::{changes, earlier, generations, moved, recorded};
+use crate::storage::ledger::{changes, earlier, erased, generations, moved, recorded};
 use crate::words::Key;
 
 /// How often all is gone through at the most: what one chunk gives back another one may have to let go of first.
@@ -47,13 +47,20 @@ impl Undoing<'_> {
     /// It is another one; a right is missing; why it cannot go on. All that was committed stays.
     pub(super) fn state(&self, steps: &[&dyn AnyStep], state: i64) -> Result<Undone, RunError> {
         let target = &self.run.databases.target;
-        let last = generations::current(&mut *target.get()?)?.map_or(FIRST, |last| last.n);
+        let current = generations::current(&mut *target.get()?)?;
+        let last = current.as_ref().map_or(FIRST, |last| last.n);
         if state != last || state == FIRST {
             let what = match last {
                 FIRST => "the target was brought to one state alone: `--all` takes it back".to_owned(),
                 last => format!("only the last state can be taken back, which is {last}"),
             };
             return Err(RunError::Settings(what));
+        }
+        if let Some(current) = current
+            && erased::any_since(&mut *target.get()?, current.begun_at)?
+        {
+            let what = "a person was erased since: what the ledger said before that state is forgotten, and it cannot be taken back any more";
+            return Err(RunError::Settings(what.to_owned()));
         }
         let changed = earlier::chunks(&mut *target.get()?, state)?;
         let mut open = Vec::new();

@@ -4,7 +4,7 @@ use rustc_hash::FxHashSet;
 
 use super::scope::Scope;
 use super::told::{Kept, Row, Taken};
-use super::units::{Unit, Units, Why};
+use super::units::{self, Unit, Units, Why};
 use crate::engine::chunk::ChunkError;
 use crate::engine::step::AnyStep;
 use crate::engine::written::Sheet;
@@ -43,11 +43,11 @@ impl Taking<'_> {
     pub(super) fn look(&self, db: &mut Db, chunk: i64, stays: &FxHashSet<Row>) -> Result<Taken, ChunkError> {
         db.snapshot(|db| {
             let recorded = recorded::rows(db, self.step.name(), chunk)?;
+            let tables = imprints::of_chunk(db, chunk)?;
             if let Some(taken) = self.kept_whole(&recorded) {
-                return Ok(taken);
+                return Ok(Taken { stays: self.rows_of(tables), ..taken });
             }
-            let source = (recorded, imprints::of_chunk(db, chunk)?);
-            self.looked_at(db, source, stays)
+            Ok(Taken { chunks: 1, ..self.looked_at(db, (recorded, tables), stays)? })
         })
     }
 
@@ -62,9 +62,21 @@ impl Taking<'_> {
         })
     }
 
+    /// The rows that were written.
+    fn rows_of(&self, mut tables: Vec<Table>) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for sheet in &self.sheets {
+            let Some(table) = sheet.table(&mut tables) else { continue };
+            let reading = sheet.reading(&table.columns);
+            let name = |row| RowName::of_key(&reading.key_columns(&reading.key(&table.row(row))));
+            rows.extend((0..table.keys.len()).map(|row| (sheet.model.shape.name, name(row))));
+        }
+        rows
+    }
+
     fn looked_at(&self, db: &mut Db, source: Source, stays: &FxHashSet<Row>) -> Result<Taken, ChunkError> {
         let mut units = Units::new(db, &self.sheets, self.step.target_table(), source, Lock::No)?;
-        units.keep_pointed(db, &self.pointing, self.ours, &|db, pointer| self.scope.goes(db, pointer, stays))?;
+        units.keep_pointed(db, &self.pointing, self.ours, &|db, pointers| self.scope.going(db, pointers, stays))?;
         Ok(self.taken(&units, true))
     }
 
@@ -191,7 +203,7 @@ impl Taking<'_> {
             let done = changes::of_chunk(db, step, chunk)?;
             restored += take_back::each(db, &done)?;
         }
-        units.keep_pointed(db, &self.pointing, self.ours, &|_, _| Ok(false))?;
+        units.keep_pointed(db, &self.pointing, self.ours, &units::all_count)?;
         if kept(units).count() == before {
             self.delete(db, units)?;
         }

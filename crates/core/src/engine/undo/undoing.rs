@@ -18,7 +18,7 @@ use crate::storage::db::Db;
 use crate::storage::indexes::{self, IndexError};
 use crate::storage::ledger::changes::{self, Done};
 use crate::storage::ledger::plan::{self, Ours};
-use crate::storage::ledger::{LedgerError, frozen, moved, recorded, undone};
+use crate::storage::ledger::{LedgerError, frozen, moved, recorded, stage, undone};
 use crate::storage::pointing::{self, Pointing};
 use crate::storage::pool::PoolError;
 use crate::words::Key;
@@ -80,11 +80,17 @@ impl Undoing<'_> {
     /// would stay.
     pub(super) fn step(&self, step: &dyn AnyStep, stays: &mut FxHashSet<Row>) -> Result<Option<StepUndone>, RunError> {
         let (chunks, with_end) = (self.chunks(step.name())?, self.with_end(step.name())?);
-        if !with_end && chunks.is_empty() {
+        if !with_end && chunks.is_empty() && !self.has_left(step.name())? {
             return Ok(Some(StepUndone::nothing(step.name())));
         }
         let taking = self.taking(step)?;
         if self.look { self.look(&taking, &chunks, stays) } else { self.take(&taking, &chunks, with_end) }
+    }
+
+    /// Whether an undo has left rows of a step that may go by now. Those of a step that is done wait for a replay.
+    fn has_left(&self, step: &str) -> Result<bool, RunError> {
+        let mut target = self.run.databases.target.get()?;
+        Ok(moved::any(&mut target, step)? && !stage::done(&mut target)?.iter().any(|done| done == step))
     }
 
     /// Whether what the end of a step has done is meant.
@@ -134,7 +140,7 @@ impl Undoing<'_> {
             let before = stays.len();
             stays.extend(taken.stays.iter().cloned());
             if stays.len() == before || pass == PASSES {
-                one.add(Taken { chunks: chunks.len() as u64, ..taken });
+                one.add(taken);
                 break;
             }
         }
@@ -144,8 +150,8 @@ impl Undoing<'_> {
     fn take(&self, taking: &Taking<'_>, chunks: &[i64], with_end: bool) -> Result<Option<StepUndone>, RunError> {
         let (run, step, target) = (self.run, taking.step, &self.run.databases.target);
         let (name, mut one) = (step.name(), StepUndone::nothing(step.name()));
-        undone::reopen(&mut *target.get()?, name, with_end)?;
         self.index(taking)?;
+        target.get()?.write(|db| undone::reopen(db, name, with_end))?;
         if with_end {
             // Rows that were there before may share what the index does not admit.
             self.drop_indexes(step)?;
@@ -226,7 +232,7 @@ impl Undoing<'_> {
     /// Takes back what the end of a step has done. Returns how many changes were put back.
     fn end(&self, step: &dyn AnyStep) -> Result<u64, RunError> {
         let restored = self.put_back(step, changes::of_end)?;
-        undone::forget_end(&mut *self.run.databases.target.get()?, step.name())?;
+        self.run.databases.target.get()?.write(|db| undone::forget_end(db, step.name()))?;
         Ok(restored)
     }
 

@@ -52,6 +52,9 @@ impl Why {
     }
 }
 
+/// Which of some rows that point to others do not count.
+pub(super) type Going<'a> = dyn Fn(&mut Db, &[Pointer]) -> Result<Vec<bool>, LedgerError> + 'a;
+
 /// A row by the place of its sheet and its own.
 pub(super) type Place = (usize, usize);
 
@@ -209,8 +212,8 @@ impl<'a> Units<'a> {
         (written.sheet.model.shape.name, written.name_of(&self.key(place)))
     }
 
-    /// Keeps units to which something points that stays: `pointing` are the keys that lead to each sheet's table, `goes` says of a row
-    /// of somebody else that it does not count.
+    /// Keeps units to which something points that stays: `pointing` are the keys that lead to each sheet's table, `going` says which of
+    /// the rows of others do not count.
     ///
     /// # Errors
     /// The database fails: what may not be read, say, may point to a row.
@@ -219,7 +222,7 @@ impl<'a> Units<'a> {
         db: &mut Db,
         pointing: &[Vec<Pointing>],
         ours: &Ours,
-        goes: &dyn Fn(&mut Db, &Pointer) -> Result<bool, LedgerError>,
+        going: &Going<'_>,
     ) -> Result<(), LedgerError> {
         let mut own: FxHashMap<(&str, RowName), Key> = FxHashMap::default();
         for unit in &self.units {
@@ -236,13 +239,18 @@ impl<'a> Units<'a> {
             let rows = (0..self.written[nth].table.keys.len()).map(|row| (self.key((nth, row)), row));
             let rows: FxHashMap<Vec<Value>, usize> = rows.filter(|(key, _)| wanted.contains(key)).collect();
             for key in pointing {
-                for pointer in key.rows(db, &self.written[nth].reading, &keys, ours).attempt("looked at")? {
-                    let Some(row) = rows.get(&pointer.to) else { continue };
-                    let leader = self.leaders[nth][*row];
+                let mut pointers = key.rows(db, &self.written[nth].reading, &keys, ours).attempt("looked at")?;
+                pointers.retain(|pointer| {
+                    let Some(row) = rows.get(&pointer.to) else { return false };
                     let by = pointer.of.as_deref().and_then(|of| own.get(&(of, pointer.row.clone())));
-                    if let Some(by) = by {
-                        within.push((*by, leader, (nth, *row)));
-                    } else if !goes(db, &pointer)? {
+                    within.extend(by.map(|by| (*by, self.leaders[nth][*row], (nth, *row))));
+                    by.is_none()
+                });
+                let going = going(db, &pointers)?;
+                for (pointer, goes) in pointers.iter().zip(going) {
+                    let row = &rows[&pointer.to];
+                    let leader = self.leaders[nth][*row];
+                    if !goes {
                         let why = if pointer.is_ours { Why::Needed } else { Why::PointedTo };
                         let unit = self.units.entry(leader).or_default();
                         // That of a customer says more.
@@ -268,4 +276,12 @@ impl<'a> Units<'a> {
             }
         }
     }
+}
+
+/// That of rows which point to others none goes.
+///
+/// # Errors
+/// None.
+pub(super) fn all_count(_: &mut Db, pointers: &[Pointer]) -> Result<Vec<bool>, LedgerError> {
+    Ok(vec![false; pointers.len()])
 }

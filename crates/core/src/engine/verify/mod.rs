@@ -88,12 +88,16 @@ pub(crate) fn verify(
     };
     let mut verifying = Verifying { run, found: &found, sums: Sums::default() };
     // What is around the rows is looked at beside them: neither depends on what is found of the other.
-    let (rows, around) = std::thread::scope(|scope| {
-        let around = scope.spawn(|| run.patiently(TARGET, || structure::look(run, &planned)));
-        let rows = verifying.rows(&all, &planned, against);
-        (rows, around.join().unwrap_or_else(|defect| resume_unwind(defect)))
-    });
-    let (Some(mut verified), mut findings) = (rows?, around?) else { return Ok(stopped()) };
+    let around = || run.patiently(TARGET, || structure::look(run, &planned));
+    let (rows, around) = match run.databases.target.size() {
+        ..2 => (verifying.rows(&all, &planned, against), around()),
+        2.. => std::thread::scope(|scope| {
+            let around = scope.spawn(around);
+            let rows = verifying.rows(&all, &planned, against);
+            (rows, around.join().unwrap_or_else(|defect| resume_unwind(defect)))
+        }),
+    };
+    let (Some(mut verified), Some(mut findings)) = (rows?, around?) else { return Ok(stopped()) };
     findings.extend(verifying.others(&planned, &mut verified)?);
     let not_planned = steps.iter().filter(|step| !planned.iter().any(|(planned, _)| planned.name() == step.name()));
     verified.extend(not_planned.map(|step| StepVerified::not_planned(step.name())));

@@ -20,11 +20,11 @@ fn is_behind(finding: &Finding) -> bool {
     finding.refuses() && finding.what.contains("behind the highest id")
 }
 
-/// What is wrong around the rows of some steps, each with its plan.
+/// What is wrong around the rows of some steps, each with its plan. None: the run was asked to stop.
 ///
 /// # Errors
 /// A database fails.
-pub(super) fn look(run: &Running<'_>, steps: &[(&dyn AnyStep, &StepPlan)]) -> Result<Vec<Finding>, RunError> {
+pub(super) fn look(run: &Running<'_>, steps: &[(&dyn AnyStep, &StepPlan)]) -> Result<Option<Vec<Finding>>, RunError> {
     let mut db = run.databases.target.get()?;
     let db = &mut *db;
     let tables: BTreeSet<&str> = steps.iter().flat_map(|(step, _)| step.filled()).collect();
@@ -69,7 +69,10 @@ pub(super) fn look(run: &Running<'_>, steps: &[(&dyn AnyStep, &StepPlan)]) -> Re
     let all: Vec<&dyn AnyStep> = steps.iter().map(|(step, _)| *step).collect();
     findings.extend(preflight::sequences(&all, db)?.into_iter().filter(is_behind));
     let ours = plan::ours(db)?;
-    for (step, plan) in steps.iter().take_while(|_| !run.stop.requested()) {
+    for (step, plan) in steps {
+        if run.stop.requested() {
+            return Ok(None);
+        }
         let own = plan::ours_of(db, step.name())?;
         for look in looks(db, &places(*step, &own), &ours)? {
             if let Some(orphans) = look.orphans(db, plan.keys.len())? {
@@ -80,5 +83,5 @@ pub(super) fn look(run: &Running<'_>, steps: &[(&dyn AnyStep, &StepPlan)]) -> Re
     }
     findings.sort();
     findings.dedup();
-    Ok(findings)
+    Ok(Some(findings))
 }

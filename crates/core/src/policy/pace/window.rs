@@ -11,7 +11,7 @@ use thiserror::Error;
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum WindowError {
     /// The zone is none of the time zone database.
-    #[error("`{0}` is no time zone: write one as Europe/London")]
+    #[error("`{0}` is no time zone: write one as Asia/Tokyo")]
     Zone(String),
     /// It has no day.
     #[error("a window has no days: write some of mon, tue, wed, thu, fri, sat, sun")]
@@ -299,7 +299,7 @@ mod tests {
         };
         assert_eq!(
             of(&DAILY, "22:00", "06:00", "Europe/Lundon"),
-            "`Europe/Lundon` is no time zone: write one as Europe/London"
+            "`Europe/Lundon` is no time zone: write one as Asia/Tokyo"
         );
         assert!(of(&[], "22:00", "06:00", "UTC").contains("mon, tue"));
         assert!(of(&DAILY, "22:00", "22:00", "UTC").contains("22:00:00"));

@@ -4,6 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use diesel::prelude::*;
+use jiff::Timestamp;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -148,8 +149,16 @@ pub struct Marks {
     /// The addresses that are being erased, in their one form, each with its mark.
     addresses: Vec<(String, String)>,
     normal: Option<Normal>,
-    /// Readings without them, packed, by their names.
-    anew: Mutex<FxHashMap<&'static str, Vec<u8>>>,
+    /// Readings without them, by their names.
+    anew: Mutex<FxHashMap<&'static str, ToldAnew>>,
+}
+
+/// A reading that was told anew.
+#[derive(Debug)]
+pub(crate) struct ToldAnew {
+    pub(crate) packed: Vec<u8>,
+    /// Whether an address stands in it still. None: it has no form that can be looked through.
+    pub(crate) holds: Option<bool>,
 }
 
 impl Marks {
@@ -182,13 +191,24 @@ impl Marks {
         self.normal.is_some()
     }
 
-    /// Keeps a reading in which no person is left.
-    pub(crate) fn tell_anew(&self, name: &'static str, reading: Vec<u8>) {
-        self.anew.lock().unwrap_or_else(PoisonError::into_inner).insert(name, reading);
+    /// Keeps a reading in which no person is to be left.
+    pub(crate) fn tell_anew<T: Serialize>(&self, name: &'static str, reading: &T, packed: Vec<u8>) {
+        let holds = serde_json::to_value(reading).ok().map(|reading| self.holds(&reading));
+        self.anew.lock().unwrap_or_else(PoisonError::into_inner).insert(name, ToldAnew { packed, holds });
+    }
+
+    /// Whether an address that is being erased stands in a value.
+    fn holds(&self, value: &Value) -> bool {
+        match value {
+            Value::String(text) => self.address(text).is_some(),
+            Value::Array(all) => all.iter().any(|one| self.holds(one)),
+            Value::Object(all) => all.iter().any(|(name, one)| self.address(name).is_some() || self.holds(one)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
     }
 
     /// The readings that were told anew.
-    pub(crate) fn told_anew(&self) -> FxHashMap<&'static str, Vec<u8>> {
+    pub(crate) fn told_anew(&self) -> FxHashMap<&'static str, ToldAnew> {
         std::mem::take(&mut self.anew.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -221,6 +241,15 @@ pub(crate) fn rows(db: &mut Db) -> Result<ErasedRows, LedgerError> {
         Ok(((table, id), ErasedRow { mark, held }))
     };
     found.into_iter().map(row).collect()
+}
+
+/// Whether somebody was erased since a moment.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn any_since(db: &mut Db, since: Timestamp) -> Result<bool, LedgerError> {
+    let later = e::table.filter(e::erased_at.ge(Instant(since))).select(e::legacy_key).first::<Key>(db);
+    Ok(later.optional().attempt("read")?.is_some())
 }
 
 /// The rows of a table that a step has changed for the sake of a legacy row.

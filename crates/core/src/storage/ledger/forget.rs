@@ -5,7 +5,7 @@ use diesel::sql_types::{BigInt, Text};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value as Json;
 
-use super::erased::{ERASED, ErasedRows, Erasure, Erasures};
+use super::erased::{ERASED, ErasedRows, Erasure, Erasures, ToldAnew};
 use super::error::{Attempt, LedgerError};
 use super::moved::Moving;
 use super::tables::{
@@ -377,15 +377,19 @@ pub(crate) fn of_chunk(db: &mut Db, chunk: i64, anew: &OfChunk) -> Result<(), Le
 /// The database fails.
 pub(crate) fn readings(
     db: &mut Db,
-    anew: &FxHashMap<&'static str, Vec<u8>>,
+    anew: &FxHashMap<&'static str, ToldAnew>,
     addresses: &[&str],
 ) -> Result<Vec<String>, LedgerError> {
-    for (name, data) in anew {
-        frozen::replace(db, name, data)?;
+    for (name, told) in anew {
+        frozen::replace(db, name, &told.packed)?;
     }
     let names: Vec<String> = f::table.order(f::name).select(f::name).load(db).attempt("read")?;
     let mut holding = Vec::new();
     for name in names {
+        if let Some(holds) = anew.get(&*name).and_then(|told| told.holds) {
+            holding.extend(holds.then_some(name));
+            continue;
+        }
         let data: Vec<u8> = f::table.find(name.clone()).select(f::data).first(db).attempt("read")?;
         // Texts stand in them as they are.
         let lower = data.to_ascii_lowercase();

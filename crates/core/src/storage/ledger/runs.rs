@@ -124,16 +124,19 @@ pub fn under_way(db: &mut Db) -> Result<Option<String>, LedgerError> {
     Ok(None)
 }
 
-/// A run that lives beside one, and may not: an undo runs alone. Whoever begins asks after it has noted that it has begun, so of two that
+/// A run that lives beside one, and may not: an undo and an erasure run alone. Whoever begins asks after it has noted that it has begun, so of two that
 /// begin at once neither oversees the other.
 ///
 /// # Errors
 /// The database fails, or what a run is to do cannot be read back.
 pub(crate) fn in_the_way(db: &mut Db, me: &Owner, mine: &Scope) -> Result<Option<String>, LedgerError> {
     let running = r::table.filter(r::state.eq("running")).filter(r::id.ne(me.as_str().to_owned())).select(r::id);
-    let is_undo = |scope: &Scope| matches!(scope, Scope::Undo { .. });
+    let is_alone = |scope: &Scope| match scope {
+        Scope::Undo { .. } | Scope::Erase { .. } => true,
+        Scope::Whole(_) | Scope::Part { .. } => false,
+    };
     for other in running.load::<String>(db).attempt("read")? {
-        if (is_undo(mine) || is_undo(&scope(db, &other)?)) && alive::lives(db, &other).attempt("read")? {
+        if (is_alone(mine) || is_alone(&scope(db, &other)?)) && alive::lives(db, &other).attempt("read")? {
             return Ok(Some(other));
         }
     }

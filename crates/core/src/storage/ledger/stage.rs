@@ -84,13 +84,12 @@ pub(crate) fn parts_done(db: &mut Db, step: &str, parts: u64, by: &Owner) -> Que
     diesel::update(s::table.find(step.to_owned())).set(values).execute(db).map(|_| ())
 }
 
-/// Notes who does the end of a step again, where all that was done of it was taken back.
+/// Notes who does the end of a step again.
 ///
 /// # Errors
 /// The database fails.
 pub(crate) fn end_anew(db: &mut Db, step: &str, by: &Owner) -> QueryResult<()> {
-    let taken_back = s::table.find(step.to_owned()).filter(s::ended_by.is_null());
-    diesel::update(taken_back).set(s::ended_by.eq(by.as_str())).execute(db).map(|_| ())
+    diesel::update(s::table.find(step.to_owned())).set(s::ended_by.eq(by.as_str())).execute(db).map(|_| ())
 }
 
 /// Whether the end of a step has not begun.

@@ -39,7 +39,8 @@ pub(crate) fn of_run(db: &mut Db, step: &str, run: &str) -> Result<Vec<i64>, Led
     of_run.filter(c::state.eq("done")).select(c::id).load(db).attempt("read")
 }
 
-/// Whether it was this run that has done the end of a step.
+/// Whether it was this run that has done the end of a step last, in moving it. It stays so when that is taken back: a repeated call finds
+/// nothing left.
 ///
 /// # Errors
 /// The database fails.
@@ -48,13 +49,16 @@ pub(crate) fn has_ended(db: &mut Db, step: &str, run: &str) -> Result<bool, Ledg
     Ok(ended_by.optional().attempt("read")?.flatten().is_some_and(|by| by == run))
 }
 
-/// Notes that a step is not done any more; `end`: what its end has done is taken back as well.
+/// Notes that a step is not done any more; `end`: what its end has done is taken back as well. If any of that was done, the next run does it as one
+/// that finds what is there.
 ///
 /// # Errors
 /// The database fails.
 pub(crate) fn reopen(db: &mut Db, step: &str, end: bool) -> Result<(), LedgerError> {
-    // Parts of an end that is under way are done once.
     let of_step = || st::table.find(step.to_owned());
+    let begun = of_step().filter(st::done_at.is_null()).filter(st::parts_done.gt(0).or(st::state.eq("indexing")));
+    diesel::update(begun).set(st::done_at.eq(Instant::now())).execute(db).attempt("written")?;
+    // Parts of an end that is under way are done once.
     let all = (st::state.eq("planned"), st::parts_done.eq(0_i64), st::orphans.eq(None::<i64>));
     match end {
         true => diesel::update(of_step()).set(all).execute(db).attempt("written")?,
@@ -63,14 +67,12 @@ pub(crate) fn reopen(db: &mut Db, step: &str, end: bool) -> Result<(), LedgerErr
     Ok(())
 }
 
-/// Forgets what the end of a step has noted: by whom it was done, repairs of other steps' rows, money, and the ids that it took, where no
-/// row that it added is left.
+/// Forgets what the end of a step has noted: repairs of other steps' rows, money, and the ids that it took, where no row that it
+/// added is left. In a transaction.
 ///
 /// # Errors
 /// The database fails.
 pub(crate) fn forget_end(db: &mut Db, step: &str) -> Result<(), LedgerError> {
-    let of_step = st::table.find(step.to_owned());
-    diesel::update(of_step).set(st::ended_by.eq(None::<String>)).execute(db).attempt("written")?;
     diesel::delete(r::table.filter(r::by_step.eq(step.to_owned()))).execute(db).attempt("written")?;
     let of_end = m::table.filter(m::step.eq(step.to_owned())).filter(m::chunk_id.is_null());
     diesel::delete(of_end).execute(db).attempt("written")?;
