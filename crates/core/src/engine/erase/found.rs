@@ -131,13 +131,13 @@ fn whole(step: &dyn AnyStep, person: &Person, search: &Search, row: &Json) -> Er
         if erasure.cells.contains_key(name) {
             continue;
         }
-        let stays = !texts.contains(name) || person.kept.contains(&name);
+        let is_kept = person.kept.contains(&name);
         match value {
             // What a number or a time should be may be a text.
-            Json::Object(bad) if !person.kept.contains(&name) => {
+            Json::Object(bad) if !is_kept => {
                 erasure.cells.insert(column.clone(), unfit(bad));
             }
-            _ if stays => kept.push(column.clone()),
+            _ if is_kept || !texts.contains(name) => kept.push(column.clone()),
             _ => {}
         }
     }

@@ -102,22 +102,16 @@ impl Search {
             self.mask(&mut value);
             value.to_string()
         });
-        Some(masked.unwrap_or_else(|| self.instead_of(text).to_owned()))
-    }
-
-    /// What is read in the place of a text that is the person's.
-    fn instead_of(&self, text: &str) -> &str {
-        self.of(text).unwrap_or(ERASED)
+        Some(masked.unwrap_or_else(|| self.of(text).unwrap_or(ERASED).to_owned()))
     }
 
     fn mask(&self, value: &mut Value) {
         match value {
-            Value::String(text) => {
-                let is_of_another = (self.normal)(text).is_some() && self.within(text).is_none();
-                if !is_of_another {
-                    *text = self.masked(text).unwrap_or_else(|| ERASED.to_owned());
-                }
-            }
+            Value::String(text) => match self.masked(text) {
+                Some(masked) => *text = masked,
+                None if (self.normal)(text).is_some() => {}
+                None => ERASED.clone_into(text),
+            },
             Value::Array(all) => all.iter_mut().for_each(|one| self.mask(one)),
             Value::Object(all) => {
                 let named = std::mem::take(all).into_iter().map(|(name, mut one)| {

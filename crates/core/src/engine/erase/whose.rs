@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use super::platform::Platform;
 use super::rows::{Erasing, each_row};
 use super::search::Search;
+use crate::contract::person::Person;
 use crate::engine::error::RunError;
 use crate::storage::db::Db;
 use crate::storage::ledger::{LedgerError, erased, history, origin, recorded};
@@ -36,8 +37,7 @@ pub(super) fn whose(erasing: &Erasing<'_>, (address, asked): (String, &str)) -> 
     let mut rows: BTreeMap<&'static str, BTreeSet<Key>> = BTreeMap::new();
     let Some((_, person)) = erasing.persons.first() else { return Ok(None) };
     loop {
-        let known: Vec<(String, String)> = addresses.keys().map(|one| (one.clone(), String::new())).collect();
-        let search = Search::new(known, person.normal, written.iter().cloned()).map_err(unsearchable)?;
+        let search = unmarked(&addresses, person, &written)?;
         let before = (addresses.len(), rows.values().map(BTreeSet::len).sum::<usize>());
         for (step, person) in erasing.persons {
             let own = rows.entry(step.name()).or_default();
@@ -68,9 +68,7 @@ pub(super) fn whose(erasing: &Erasing<'_>, (address, asked): (String, &str)) -> 
             break;
         }
     }
-    let unmarked = addresses.keys().map(|address| (address.clone(), address.clone())).collect();
-    let search = Search::new(unmarked, person.normal, written.iter().cloned());
-    let platform = Platform::searched(run, &search.map_err(unsearchable)?)?;
+    let platform = Platform::searched(run, &unmarked(&addresses, person, &written)?)?;
     let before = erased::rows(&mut *run.databases.target.get()?)?;
     // An account of somebody who was erased before has its mark.
     let known = |address: &str| {
@@ -85,6 +83,16 @@ pub(super) fn whose(erasing: &Erasing<'_>, (address, asked): (String, &str)) -> 
     }
     let search = Search::new(marked, person.normal, written.into_iter()).map_err(unsearchable)?;
     Ok(Some(Whose { search, rows, marks, platform }))
+}
+
+/// Looks for addresses that have no marks yet: each stands for itself.
+fn unmarked<T>(
+    addresses: &BTreeMap<String, T>,
+    person: &Person,
+    written: &BTreeSet<String>,
+) -> Result<Search, RunError> {
+    let addresses = addresses.keys().map(|address| (address.clone(), address.clone())).collect();
+    Search::new(addresses, person.normal, written.iter().cloned()).map_err(unsearchable)
 }
 
 fn unsearchable(error: BuildError) -> RunError {

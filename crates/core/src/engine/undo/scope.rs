@@ -51,7 +51,8 @@ impl Scope {
     /// # Errors
     /// The database fails.
     pub(super) fn add_chunks(&mut self, db: &mut Db, step: &dyn AnyStep, chunks: &[i64]) -> Result<(), LedgerError> {
-        let Some(plan) = plan::load(db, step.name())? else { return Ok(()) };
+        let plan = if chunks.is_empty() { None } else { plan::load(db, step.name())? };
+        let Some(plan) = plan else { return Ok(()) };
         let target = step.target_table();
         self.chunks.extend(chunks);
         self.parts.extend(step.parts().iter().map(|(part, column)| (*part, (*column, target))));

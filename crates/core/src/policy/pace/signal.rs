@@ -88,7 +88,7 @@ pub fn together(readings: &[Reading]) -> (Said, Option<&Reading>) {
         One::Nothing | One::Veto => None,
     };
     let utilization = readings.iter().filter_map(utilization).max().unwrap_or(0);
-    let vetoed = readings.iter().any(|reading| reading.says() == One::Veto);
+    let vetoed = decides.is_some_and(|reading| reading.says() == One::Veto);
     (Said { utilization, vetoed }, decides)
 }
 

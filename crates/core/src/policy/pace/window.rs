@@ -123,11 +123,9 @@ impl Calendar {
         let mut segment = Segment { window: None, until: None };
         for (place, window) in self.windows.iter().enumerate() {
             let Some((opens, closes)) = window.around(now).next() else { continue };
-            let is_open = opens <= now;
-            if is_open && segment.window.is_none() {
+            if opens <= now {
                 // Whatever comes later in the list does not count before this one closes.
-                segment = Segment { window: Some(place), until: sooner(segment.until, closes) };
-                break;
+                return Segment { window: Some(place), until: sooner(segment.until, closes) };
             }
             segment.until = sooner(segment.until, opens);
         }
